@@ -1,0 +1,3 @@
+module github.com/quorate-db/quorate/bench
+
+go 1.26

@@ -1,0 +1,3 @@
+module github.com/quorate-db/quorate
+
+go 1.26
