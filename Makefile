@@ -1,0 +1,77 @@
+# What a contributor runs. Needs Go and make, nothing else; `make race` and
+# `make check` need a C compiler too, on systems where the race detector does.
+
+GO      ?= go
+MODULES := ./... ./server/... ./bench/...
+CORE    := ./raft/... ./codec/... ./engine/...
+OSES    := linux/arm64 darwin/arm64 windows/amd64
+FUZZTIME ?= 20s
+BENCHTIME ?= 1s
+
+# Linters live in a module of their own (see CONTRIBUTING.md), outside the workspace.
+TOOL = GOWORK=off $(GO) -C internal/tools tool -n
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race e2e bench fuzz cover check fmt vet lint arch cross generate tools clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+build: ## build the server and its command line into bin/quorate
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/quorate ./server/cmd/quorate
+
+test: ## run every test of the library and the server
+	$(GO) test $(MODULES)
+
+race: ## the same under the race detector
+	@cc="$$($(GO) env CC)"; command -v "$${cc%% *}" >/dev/null || \
+	  { echo "make race: the race detector needs a C compiler ($$cc); install one, or run make test" >&2; exit 1; }
+	CGO_ENABLED=1 $(GO) test -race $(MODULES)
+
+e2e: ## drive the real binary as a user would, and print one GOAL line per goal
+	$(GO) test -count=1 -v -timeout 15m ./server/e2e/...
+
+bench: ## run the benchmarks, BENCHTIME each (1s)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(MODULES)
+
+fuzz: ## fuzz every fuzz target, FUZZTIME each (20s)
+	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
+	  done; \
+	done
+
+cover: ## test coverage by function in bin/cover.txt, the total at the end
+	@mkdir -p bin
+	$(GO) test -coverprofile bin/cover.out $(MODULES)
+	@$(GO) tool cover -func bin/cover.out > bin/cover.txt && tail -n 1 bin/cover.txt
+
+check: fmt vet lint arch cross race ## all that CI runs, in the order of their cost
+
+fmt: ## name the files that gofmt would change
+	@changed="$$($$($(GO) env GOROOT)/bin/gofmt -s -l .)"; test -z "$$changed" || \
+	  { echo "make fmt: run gofmt -s -w on:" >&2; echo "$$changed" >&2; exit 1; }
+
+vet: ## go vet
+	$(GO) vet $(MODULES)
+
+lint: ## staticcheck, at the version that internal/tools/go.mod pins
+	@tool="$$($(TOOL) staticcheck)" && echo "staticcheck $(MODULES)" && "$$tool" $(MODULES)
+
+arch: ## who may import whom, who may wait, and whether docs/rules.md is fresh
+	$(GO) test ./internal/archtest/...
+
+cross: ## that other systems, and the browser's core, compile
+	@set -e; for target in $(OSES); do \
+	  echo "vet $$target"; CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) vet $(MODULES); \
+	done
+	GOOS=js GOARCH=wasm $(GO) build $(CORE)
+
+generate: ## rewrite the generated files
+	$(GO) generate $(MODULES)
+
+tools: ## build the linters now rather than at their first use
+	@$(TOOL) staticcheck
+
+clean: ## remove what the build made
+	rm -rf bin
