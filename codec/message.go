@@ -1,0 +1,74 @@
+package codec
+
+import (
+	"encoding/binary"
+
+	"github.com/quorate-db/quorate/raft"
+)
+
+const (
+	flagGranted = 1 << iota
+	flagTransfer
+	flagSnapshot
+	messageFlags = 1<<iota - 1 // all of them
+)
+
+// AppendMessage appends the encoding of the envelope to dst and returns the
+// result. It panics on an entry kind of 0x80 or more, which does not exist.
+func AppendMessage(dst []byte, e *Envelope) []byte {
+	m := &e.Message
+	dst = append(dst, formatMessage, byte(m.Kind), flagsOf(m))
+	dst = binary.AppendUvarint(dst, uint64(e.Group))
+	dst = appendNode(dst, m.From)
+	dst = appendNode(dst, m.To)
+	dst = binary.AppendUvarint(dst, uint64(m.Term))
+	dst = appendEntryID(dst, m.Last)
+	dst = appendSpan(dst, &m.Span)
+	dst = appendEntryID(dst, m.Rejected)
+	dst = binary.AppendUvarint(dst, uint64(m.Commit))
+	dst = binary.AppendUvarint(dst, m.Round)
+	if m.Snapshot != nil {
+		dst = appendSnapshotBody(dst, m.Snapshot)
+	}
+	return dst
+}
+
+func flagsOf(m *raft.Message) (flags byte) {
+	if m.Granted {
+		flags |= flagGranted
+	}
+	if m.Transfer {
+		flags |= flagTransfer
+	}
+	if m.Snapshot != nil {
+		flags |= flagSnapshot
+	}
+	return flags
+}
+
+// DecodeMessage returns the envelope that src holds, all of src and nothing
+// else. The entries' data alias src. The error wraps ErrFormat or ErrMalformed.
+func DecodeMessage(src []byte) (Envelope, error) {
+	var e Envelope
+	r, m := open(src, formatMessage), &e.Message
+	m.Kind = raft.Kind(r.byte())
+	flags := r.flags(messageFlags)
+	m.Granted = flags&flagGranted != 0
+	m.Transfer = flags&flagTransfer != 0
+	e.Group = raft.GroupID(r.uvarint())
+	m.From = r.node()
+	m.To = r.node()
+	m.Term = raft.Term(r.uvarint())
+	m.Last = r.entryID()
+	m.Span = r.span()
+	m.Rejected = r.entryID()
+	m.Commit = raft.Index(r.uvarint())
+	m.Round = r.uvarint()
+	if flags&flagSnapshot != 0 {
+		m.Snapshot = r.snapshotBody()
+	}
+	if err := r.close("message"); err != nil {
+		return Envelope{}, err
+	}
+	return e, nil
+}

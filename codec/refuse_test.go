@@ -1,0 +1,39 @@
+package codec
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+)
+
+func decodeError[T any](_ T, err error) error { return err }
+
+// What a decoder refuses, and in which words.
+func TestRefusals(t *testing.T) {
+	long := bytes.Repeat([]byte{0xff}, 11)
+	for _, c := range []struct {
+		name string
+		err  error
+		want error
+		text string
+	}{
+		{"nothing", decodeError(DecodeMessage(nil)), ErrMalformed, "too few bytes"},
+		{"a record as a message", decodeError(DecodeMessage([]byte{formatRecord})), ErrFormat, "0x21"},
+		{"a later message", decodeError(DecodeMessage([]byte{formatMessage + 1})), ErrFormat, "0x12"},
+		{"a later record", decodeError(DecodeRecord([]byte{formatRecord + 1, 0, 0})), ErrFormat, "0x22"},
+		{"a later snapshot", decodeError(DecodeSnapshot([]byte{formatSnapshot + 1})), ErrFormat, "0x32"},
+		{"an unknown flag of a message", decodeError(DecodeMessage([]byte{formatMessage, 1, 8})), ErrMalformed, "unknown flag"},
+		{"an unknown flag of a record", decodeError(DecodeRecord([]byte{formatRecord, 4})), ErrMalformed, "unknown flag"},
+		{"a number above 64 bits", decodeError(DecodeSnapshot(append([]byte{formatSnapshot}, long...))), ErrMalformed, "64 bits"},
+		{"a padded number", decodeError(DecodeSnapshot([]byte{formatSnapshot, 0x80, 0x00, 0, 0})), ErrMalformed, "longer than it need be"},
+		{"a hard state of zeros", decodeError(DecodeRecord(append([]byte{formatRecord, flagState, 1}, make([]byte, 13)...))), ErrMalformed, "all zero"},
+		{"members beyond the end", decodeError(DecodeSnapshot([]byte{formatSnapshot, 1, 1, 100, 0})), ErrMalformed, "beyond the end"},
+		{"entries beyond the end", decodeError(DecodeRecord([]byte{formatRecord, 0, 1, 0, 0, 0xff, 0xff, 0xff, 0x7f})), ErrMalformed, "beyond the end"},
+		{"a byte too many", decodeError(DecodeRecord([]byte{formatRecord, 0, 1, 0, 0, 0, 0})), ErrMalformed, "after the end"},
+	} {
+		if !errors.Is(c.err, c.want) || !strings.Contains(c.err.Error(), c.text) {
+			t.Errorf("%s: got %v, want one that says %q", c.name, c.err, c.text)
+		}
+	}
+}
