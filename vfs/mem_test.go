@@ -1,0 +1,200 @@
+package vfs_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/quorate-db/quorate/vfs"
+)
+
+// onDisk returns a disk with the file /f, durable, holding "old".
+func onDisk(t *testing.T) *vfs.Mem {
+	t.Helper()
+	mem := vfs.NewMem()
+	f := create(t, mem, "/f", "old")
+	must(t, f.Sync())
+	must(t, f.Close())
+	must(t, mem.SyncDir("/"))
+	return mem
+}
+
+func names(t *testing.T, disk vfs.FS) []string {
+	t.Helper()
+	names, err := disk.List("/")
+	must(t, err)
+	return names
+}
+
+func TestCrashLosesWhatWasNotSynced(t *testing.T) {
+	mem := onDisk(t)
+	f, err := mem.Open("/f")
+	must(t, err)
+	_, err = f.WriteAt([]byte("new"), 0)
+	must(t, err)
+	must(t, f.Truncate(2))
+	if got := content(t, mem.Crash(vfs.Lost), "/f"); got != "old" {
+		t.Fatalf("all lost: %q", got)
+	}
+	if got := content(t, mem.Crash(vfs.Kept), "/f"); got != "ne" {
+		t.Fatalf("all kept: %q", got)
+	}
+	torn := func(size int) int { return size / 2 }
+	if got := content(t, mem.Crash(torn), "/f"); got != "nld" {
+		t.Fatalf("a write torn after its first byte, the truncation lost: %q", got)
+	}
+	must(t, f.Sync())
+	if got := content(t, mem.Crash(vfs.Lost), "/f"); got != "ne" {
+		t.Fatalf("synced, and yet: %q", got)
+	}
+}
+
+func TestCrashLosesNamesThatWereNotSynced(t *testing.T) {
+	mem := onDisk(t)
+	g := create(t, mem, "/g", "new")
+	must(t, g.Sync())
+	if got := names(t, mem.Crash(vfs.Lost)); !slices.Equal(got, []string{"f"}) {
+		t.Fatalf("a synced file without a synced name: %q", got)
+	}
+	must(t, mem.Rename("/g", "/f"))
+	if got := content(t, mem.Crash(vfs.Lost), "/f"); got != "old" {
+		t.Fatalf("rename lost: %q", got)
+	}
+	kept := mem.Crash(vfs.Kept)
+	if got := content(t, kept, "/f"); got != "new" || len(names(t, kept)) != 1 {
+		t.Fatalf("rename kept: %q in %q", got, names(t, kept))
+	}
+	must(t, mem.SyncDir("/"))
+	must(t, mem.Remove("/f"))
+	if got := content(t, mem.Crash(vfs.Lost), "/f"); got != "new" {
+		t.Fatalf("removal lost: %q", got)
+	}
+	must(t, mem.SyncDir("/"))
+	if got := names(t, mem.Crash(vfs.Lost)); len(got) != 0 {
+		t.Fatalf("removal synced: %q", got)
+	}
+}
+
+// A directory's changes survive in order: one that is lost takes the later along.
+func TestCrashKeepsNamesInOrder(t *testing.T) {
+	mem := vfs.NewMem()
+	for _, path := range []string{"/a", "/b", "/c"} {
+		must(t, create(t, mem, path, "").Close())
+	}
+	first := true
+	onlyFirst := func(int) int {
+		if first {
+			first = false
+			return 1
+		}
+		return 0
+	}
+	if got := names(t, mem.Crash(onlyFirst)); !slices.Equal(got, []string{"a"}) {
+		t.Fatalf("names = %q, want just a", got)
+	}
+}
+
+func TestCrashLeavesTheOldWorldAlone(t *testing.T) {
+	mem := onDisk(t)
+	lock, err := mem.Lock("/")
+	must(t, err)
+	after := mem.Crash(vfs.Kept)
+	f, err := after.Open("/f")
+	must(t, err)
+	_, err = f.WriteAt([]byte("xyz"), 0)
+	must(t, err)
+	if got := content(t, mem, "/f"); got != "old" {
+		t.Fatalf("a write after the crash changed the world before it: %q", got)
+	}
+	if _, err := after.Lock("/"); err != nil {
+		t.Fatalf("the lock outlived its process: %v", err)
+	}
+	must(t, lock.Close())
+}
+
+func TestCrashIsDeterministic(t *testing.T) {
+	mem := vfs.NewMem()
+	for _, path := range []string{"/a", "/b", "/c", "/d"} {
+		must(t, create(t, mem, path, "0123456789").Close())
+	}
+	must(t, mem.SyncDir("/"))
+	run := func() string {
+		rng := rand.New(rand.NewPCG(1, 2))
+		return mem.Crash(func(size int) int { return rng.IntN(size + 1) }).String()
+	}
+	first := run()
+	for range 10 {
+		if again := run(); again != first {
+			t.Fatalf("the same seed left\n%s and then\n%s", first, again)
+		}
+	}
+}
+
+func TestInjectedFaultsFailAsBadlyAsTheyMay(t *testing.T) {
+	mem := onDisk(t)
+	var fail vfs.Op
+	disk := vfs.Inject(mem, func(op vfs.Op, path string) error {
+		if op == fail {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	f, err := disk.Open("/f")
+	must(t, err)
+
+	fail = vfs.OpWrite
+	if n, err := f.WriteAt([]byte("abcd"), 0); n != 2 || !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("failed write: %d bytes, %v", n, err)
+	}
+	if got := content(t, mem, "/f"); got != "abd" {
+		t.Fatalf("a failed write left %q, want its first half", got)
+	}
+
+	fail = vfs.OpSync
+	if err := f.Sync(); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("failed sync: %v", err)
+	}
+	fail = 0
+	must(t, f.Sync())
+	if got := content(t, mem, "/f"); got != "abd" {
+		t.Fatalf("after a failed sync the bytes read as %q", got)
+	}
+	if got := content(t, mem.Crash(vfs.Kept), "/f"); got != "old" {
+		t.Fatalf("a second sync repaired the first: %q", got)
+	}
+}
+
+func TestEveryOperationCanFail(t *testing.T) {
+	fail := true
+	disk := vfs.Inject(onDisk(t), func(op vfs.Op, path string) error {
+		if fail {
+			return syscall.EIO
+		}
+		return nil
+	})
+	fail = false
+	f, err := disk.Open("/f")
+	must(t, err)
+	fail = true
+	_, create := disk.Create("/f")
+	_, open := disk.Open("/f")
+	_, list := disk.List("/")
+	_, lock := disk.Lock("/")
+	_, read := f.ReadAt(nil, 0)
+	_, size := f.Size()
+	for what, err := range map[string]error{
+		"create": create, "open": open, "list": list, "lock": lock, "read": read, "size": size,
+		"rename": disk.Rename("/f", "/g"), "remove": disk.Remove("/f"), "mkdir": disk.MakeDir("/d"),
+		"syncdir": disk.SyncDir("/"), "truncate": f.Truncate(0), "sync": f.Sync(),
+	} {
+		if !errors.Is(err, syscall.EIO) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	fail = false
+	if got := content(t, disk, "/f"); got != "old" {
+		t.Fatalf("operations that failed changed the file to %q", got)
+	}
+}
