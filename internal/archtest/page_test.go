@@ -1,0 +1,79 @@
+package archtest
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestTagsAreRules refuses a tag that no rule bears: a typing error, or a rule
+// that rules.go lacks.
+func TestTagsAreRules(t *testing.T) {
+	for _, place := range readIndex(t, root).Unknown() {
+		t.Errorf("%s is no rule of internal/archtest/rules.go", place)
+	}
+}
+
+// TestPageIsFresh refuses a page whose links have moved.
+func TestPageIsFresh(t *testing.T) {
+	if _, err := os.Stat(filepath.Join(root, "server")); err != nil {
+		t.Skip("the page links into the server, which is not in the library's own module")
+	}
+	got, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(Page)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, readIndex(t, root).Markdown()) {
+		t.Errorf("%s is stale; run make generate", Page)
+	}
+}
+
+// TestRulesAreSound refuses a list that names a rule twice or leaves it unsaid.
+func TestRulesAreSound(t *testing.T) {
+	seen := map[string]bool{}
+	for _, chapter := range Rules {
+		for _, r := range chapter.Rules {
+			if got := tags(r.ID); len(got) != 1 || got[0] != r.ID || seen[r.ID] {
+				t.Errorf("%s is not the name of one rule", r.ID)
+			}
+			if r.Says == "" || r.Source == "" || r.Home == "" {
+				t.Errorf("%s lacks words, source or home", r.ID)
+			}
+			seen[r.ID] = true
+		}
+	}
+}
+
+// TestIndex reads a small tree: what is a tag, which files count, where it stands.
+func TestIndex(t *testing.T) {
+	x := readIndex(t, "testdata/rules")
+	code := []Place{{"raft/append.go", 3}, {"raft/append.go", 6}}
+	if !slices.Equal(x.Code["AE3"], code) {
+		t.Errorf("AE3 stands at %v, want %v", x.Code["AE3"], code)
+	}
+	script := []Place{{"raft/testdata/append/a late message.txt", 1}}
+	if !slices.Equal(x.Scripts["AE3"], script) {
+		t.Errorf("scripts of AE3: %v, want %v", x.Scripts["AE3"], script)
+	}
+	unknown := []string{"raft/append.go:6: AE9", "raft/testdata/append/a late message.txt:2: AE04"}
+	if got := x.Unknown(); !slices.Equal(got, unknown) {
+		t.Errorf("unknown tags %v, want %v", got, unknown)
+	}
+	if links := regexp.MustCompile(`AE3 \|.*`).FindString(string(x.Markdown())); !strings.Contains(links,
+		"[append.go:3](../raft/append.go#L3), [append.go:6](../raft/append.go#L6) | [a late message](../raft/testdata/append/a%20late%20message.txt#L1)") {
+		t.Errorf("the page says %s", links)
+	}
+}
+
+func readIndex(t *testing.T, root string) *Index {
+	t.Helper()
+	x, err := ReadIndex(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}

@@ -1,0 +1,123 @@
+package archtest
+
+// zone is what the packages of a row may do apart from importing each other.
+type zone int
+
+const (
+	// above the line nothing waits and nothing is left to chance: no clock, disk,
+	// network, goroutine, lock, global randomness, logger, and no map iteration
+	// whose order can be seen.
+	above zone = iota
+	// below it, whatever waits does so through env, vfs or an interface of the
+	// transport, so that a simulator can be all three.
+	below
+	// seam is where the real clock, disk and randomness are.
+	seam
+	// free is everything that no simulated world has to run.
+	free
+)
+
+// row is one wall of the floor plan.
+type row struct {
+	dir  string // from the root of the repository; /... takes in what is below it
+	zone zone
+	may  []string // directories (or /...) and modules that it may import
+	why  string
+}
+
+// policy is the floor plan. Every package matches the longest row that names it;
+// a package that matches none is refused, so that a new one is a decision.
+// Rooms that are planned and not yet built have their rows already. Whatever a
+// row says, only the server imports the server.
+var policy = []row{
+	{"raft/quorum", above, nil, "a set that decides knows no log and no term"},
+	{"raft/progress", above, []string{"raft/quorum"}, "one follower, seen without the log it is sent"},
+	{"raft/membership", above, []string{"raft/quorum"}, "which configurations are legal does not depend on who leads"},
+	{"raft", above, []string{"raft/quorum", "raft/progress", "raft/membership"}, "the core decides; the browser downloads it"},
+	{"raft/rafttest", above, []string{"raft/..."}, "it plays scripts to real cores, and to nothing else"},
+	{"raft/explore", above, []string{"raft/...", "check"}, "it searches the states of the real core"},
+	{"codec", above, []string{"raft/..."}, "bytes of raft types, whoever writes or sends them"},
+	{"engine", above, []string{"raft/...", "codec"}, "many groups as one synchronous heart"},
+	{"check", above, []string{"raft/...", "codec"}, "properties of many nodes, judged from what they did"},
+
+	{"env", seam, nil, "the one place that reads the clock and draws random numbers"},
+	{"vfs", seam, []string{"golang.org/x/sys"}, "the one place that touches files"},
+	{"wal", below, []string{"raft/...", "codec", "env", "vfs"}, "a log on files, and no more of Raft than its types"},
+	{"snap", below, []string{"raft/...", "codec", "env", "vfs"}, "snapshots in files"},
+	{"transport", below, []string{"raft/...", "codec", "env", "vfs"}, "frames between nodes, whatever they say"},
+	{".", below, []string{"raft/...", "codec", "engine", "env", "vfs", "wal", "snap", "transport"}, "Host ferries between all of these and decides nothing"},
+
+	{"sim", free, []string{"..."}, "the world in one thread drives whatever a process would"},
+	{"lab/...", free, []string{"..."}, "the simulator behind a page"},
+	{"examples/...", free, []string{".", "raft/...", "engine", "sim"}, "programs to copy use what is public"},
+	{"internal/archtest/...", free, []string{"internal/archtest"}, "it reads sources and imports none of them"},
+
+	{"server/kv/...", above, []string{".", "raft/...", "server/kv/..."}, "Apply must give the same answer on every node"},
+	{"server/kv/store/...", above, []string{
+		"vfs", "server/kv/...", "std:sync/atomic",
+		"github.com/cockroachdb/pebble/v2", "github.com/google/btree", "github.com/tidwall/btree",
+	}, "an adapter: Pebble below it may wait; readers find the newest state behind an atomic pointer"},
+	{"server/shard/...", above, []string{".", "raft/...", "server/kv/..."}, "moves of key ranges are data, decided the same everywhere"},
+	{"server/...", free, []string{"..."}, "the server puts everything together"},
+	{"bench/...", free, []string{"..."}, "what is measured is imported, or started as a process"},
+}
+
+// calm is the standard library above the line: what neither waits, nor is shared,
+// nor gives two runs of a program different answers.
+var calm = set(
+	"bufio", "bytes", "cmp", "container/heap", "container/list", "container/ring", "crypto/sha256",
+	"encoding/base64", "encoding/binary", "encoding/hex", "errors", "fmt", "hash", "hash/adler32", "hash/crc32",
+	"hash/crc64", "hash/fnv", "io", "iter", "maps", "math", "math/big", "math/bits", "math/cmplx", "slices", "sort",
+	"strconv", "strings", "text/tabwriter", "unicode", "unicode/utf16", "unicode/utf8", "unique",
+)
+
+// instead says what to do above the line for what a standard package would give;
+// a path speaks for those below it too.
+var instead = map[string]string{
+	"context":       "deadlines belong to whoever waits, which is the host",
+	"crypto/rand":   "take a seed; the generator is part of the state",
+	"encoding/gob":  "write the bytes with codec or encoding/binary: the browser downloads this",
+	"encoding/json": "write the bytes with codec or encoding/binary: the browser downloads this",
+	"hash/maphash":  "its seed differs between runs; take hash/fnv or hash/crc64",
+	"log":           "return an error or an effect; the host logs",
+	"math/rand":     "take a seed; the generator is part of the state",
+	"net":           "return messages as effects; the transport sends them",
+	"os":            "return what to write as an effect; wal and snap write it through vfs",
+	"reflect":       "name the types; the browser downloads this",
+	"runtime":       "what a machine has must not change what is decided",
+	"sync":          "nothing here is shared; hand over values",
+	"time":          "time arrives as an input: a tick, or a number in the command",
+	"unsafe":        "bytes become values through codec",
+}
+
+// seams says which standard packages (and what is below them) only env and vfs
+// use, so that the simulator can stand in. syscall is not among them: its error
+// numbers are how a full disk or a refused connection is told apart.
+var seams = map[string]string{
+	"os":          "files go through vfs",
+	"io/ioutil":   "files go through vfs",
+	"math/rand":   "randomness comes from env",
+	"crypto/rand": "randomness comes from env",
+}
+
+// clock is what reads a clock or waits for it; everywhere but in env it would
+// run on while simulated time stands still. time.Duration and its kin are free.
+var clock = map[string]map[string]bool{
+	"time":    set("Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"),
+	"context": set("WithTimeout", "WithTimeoutCause", "WithDeadline", "WithDeadlineCause"),
+}
+
+// prints is what of fmt writes to, or reads from, the process's own streams.
+var prints = set("Print", "Printf", "Println", "Scan", "Scanf", "Scanln")
+
+// maxModules is how many modules besides the standard library a program that
+// embeds the library may have to link.
+const maxModules = 2
+
+func set(names ...string) map[string]bool {
+	s := make(map[string]bool, len(names))
+	for _, name := range names {
+		s[name] = true
+	}
+	return s
+}
