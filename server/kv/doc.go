@@ -1,0 +1,68 @@
+// Package kv decides what a command does to the replicated key-value store:
+// transactions over keys with a history (MVCC), and client sessions that make a
+// retried write count once.
+//
+// It is a calculator. Apply reads no clock, draws no number, starts no goroutine
+// and takes no lock, so the same commands lead to the same bytes in the [Store]
+// on every node; [Machine.Hash] compares them. Where the bytes are kept, and how
+// readers on other goroutines see only whole batches of them, is the business of
+// the Store (package kv/store).
+//
+// # Revisions
+//
+// The store has one revision. It is 1 while nothing has been written; a command
+// that changes keys raises it by one, whatever the number of keys. A key
+// remembers the revision that created it, the one that last modified it, and its
+// version: 1 when created, one more with each put. A delete leaves a tombstone,
+// so that older revisions can still be read, until Compact drops what no revision
+// from the compacted one on can see.
+//
+// # Commands
+//
+// A command is, byte by byte:
+//
+//	format   1 byte, now 1
+//	millis   uvarint   the proposer's clock, Unix milliseconds; ages sessions
+//	session  uvarint   0: none
+//	sequence uvarint
+//	action   1 byte    1 Txn, 2 OpenSession, 3 CloseSession, 4 ExpireSessions, 5 Compact
+//	Txn:            compares, then, else; each a uvarint count, then as many of
+//	    compare     target (1 byte), relation (1 byte), key, value (uvarint)
+//	    op          1, key, value     put
+//	                2, key, end       delete
+//	CloseSession:   session  uvarint
+//	ExpireSessions: before   uvarint, Unix milliseconds
+//	Compact:        revision uvarint
+//
+// where key, value and end are a uvarint length and that many bytes. Nothing may
+// follow. What cannot be read so is answered with [ErrMalformed] by every node.
+//
+// # What the store holds
+//
+// Keys of the store begin with a byte that names the table. Numbers in keys are
+// big endian, so that they sort; numbers in values are uvarints.
+//
+//	01                               where we are: applied, revision, compacted, swept, clock, sessions
+//	02 key' ^revision(8)             a version of a key, the newest first
+//	    00 created version value...  a put
+//	    01                           a tombstone
+//	03 revision(8) n(4)              the n-th change of a revision: the key
+//	04 session(8)                    a session: when it was last used (seconds), its highest sequence
+//	05 session(8) sequence(8)        an answer that the session remembers
+//	06 seconds(8) session(8)         the sessions by last use; no value
+//
+// key' is the key with 00 written as 00 ff, ended by 00 01: it sorts as the key
+// does, and no key' begins another.
+//
+// # Snapshots
+//
+// A snapshot is the store's whole content:
+//
+//	"QKV" 1          magic and format version
+//	pairs            uvarint length and bytes of the key, then of the value, in order of the keys
+//	0                no key is empty: the end
+//	checksum(8)      the first bytes of the SHA-256 of all before
+//
+// Reading order: command.go, result.go, machine.go, txn.go, session.go, read.go,
+// compact.go, snapshot.go; layout.go and encode.go hold the bytes above.
+package kv

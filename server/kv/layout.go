@@ -1,0 +1,185 @@
+package kv
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/quorate-db/quorate/raft"
+)
+
+// The tables of the store; see the package comment.
+const (
+	tableMeta byte = iota + 1
+	tableVersions
+	tableChanges
+	tableSessions
+	tableAnswers
+	tableIdle
+)
+
+var metaKey = []byte{tableMeta}
+
+// meta is where the machine is. It is written with every batch.
+type meta struct {
+	applied   raft.Index
+	revision  int64 // of the last change; 1 before the first
+	compacted int64 // reads below it are refused; 0 before the first Compact
+	swept     int64 // changes below it have been cleared away; see compact.go
+	clock     int64 // the latest time seen in a command, Unix milliseconds
+	sessions  int64 // how many are open
+}
+
+func (m meta) encode() []byte {
+	b := make([]byte, 0, 32)
+	b = binary.AppendUvarint(b, uint64(m.applied))
+	for _, n := range []int64{m.revision, m.compacted, m.swept, m.clock, m.sessions} {
+		b = binary.AppendUvarint(b, uint64(n))
+	}
+	return b
+}
+
+func readMeta(r Reader) (meta, error) {
+	b, err := r.Get(metaKey)
+	if err != nil {
+		return meta{}, err
+	}
+	if b == nil {
+		return meta{revision: 1}, nil
+	}
+	return decodeMeta(b)
+}
+
+func decodeMeta(b []byte) (meta, error) {
+	d := decoder{data: b}
+	m := meta{
+		applied:   raft.Index(d.uvarint()),
+		revision:  d.int64(),
+		compacted: d.int64(),
+		swept:     d.int64(),
+		clock:     d.int64(),
+		sessions:  d.int64(),
+	}
+	if d.end() != nil || m.revision < 1 || m.compacted > m.revision || m.swept > m.compacted {
+		return meta{}, damaged(metaKey)
+	}
+	return m, nil
+}
+
+// damaged is the error for a pair that this machine cannot have written.
+func damaged(key []byte) error {
+	return fmt.Errorf("kv: the store is damaged at %x; restore this member from its peers or a backup", key)
+}
+
+// escape appends key so that it sorts as before and begins no other escaped key.
+func escape(b, key []byte) []byte {
+	for {
+		i := bytes.IndexByte(key, 0)
+		if i < 0 {
+			break
+		}
+		b = append(append(b, key[:i]...), 0, 0xff)
+		key = key[i+1:]
+	}
+	return append(append(b, key...), 0, 1)
+}
+
+// unescape takes the escaped key off the front of b. The key is a part of b
+// unless it contains a zero.
+func unescape(b []byte) (key, rest []byte, ok bool) {
+	for {
+		i := bytes.IndexByte(b, 0)
+		if i < 0 || i+1 == len(b) {
+			return nil, nil, false
+		}
+		part, mark := b[:i:i], b[i+1]
+		b = b[i+2:]
+		switch {
+		case mark == 1 && key == nil:
+			return part, b, true
+		case mark == 1:
+			return append(key, part...), b, true
+		case mark == 0xff:
+			key = append(append(key, part...), 0)
+		default:
+			return nil, nil, false
+		}
+	}
+}
+
+// versionsOf is the beginning that the versions of a key, and only they, share.
+func versionsOf(key []byte) []byte {
+	b := make([]byte, 0, len(key)+16)
+	return escape(append(b, tableVersions), key)
+}
+
+// atRevision completes what versionsOf began: an iterator that seeks it stands at
+// the newest version that the revision can see.
+func atRevision(prefix []byte, revision int64) []byte {
+	return binary.BigEndian.AppendUint64(prefix, ^uint64(revision))
+}
+
+// version is one version of a key.
+type version struct {
+	mod     int64
+	create  int64 // 0: a tombstone
+	version int64
+	value   []byte
+}
+
+func (v version) exists() bool { return v.create != 0 }
+
+func (v version) encode() []byte {
+	if !v.exists() {
+		return []byte{1}
+	}
+	b := make([]byte, 1, len(v.value)+16)
+	b = binary.AppendUvarint(b, uint64(v.create))
+	b = binary.AppendUvarint(b, uint64(v.version))
+	return append(b, v.value...)
+}
+
+// splitVersionKey takes the key out of a pair of the versions table; rest is the
+// revision.
+func splitVersionKey(pair []byte) (key, rest []byte, err error) {
+	key, rest, ok := unescape(pair[1:])
+	if !ok || len(rest) != 8 {
+		return nil, nil, damaged(pair)
+	}
+	return key, rest, nil
+}
+
+// decodeVersion reads a pair of the versions table; rest is what follows the key
+// in it. The version's value is a part of value.
+func decodeVersion(pair, rest, value []byte) (version, error) {
+	if len(rest) != 8 || len(value) == 0 {
+		return version{}, damaged(pair)
+	}
+	v := version{mod: int64(^binary.BigEndian.Uint64(rest))}
+	if value[0] == 1 && len(value) == 1 {
+		return v, nil
+	}
+	d := decoder{data: value[1:]}
+	v.create = d.int64()
+	v.version = d.int64()
+	v.value = d.data
+	if value[0] != 0 || d.code != OK || !v.exists() {
+		return version{}, damaged(pair)
+	}
+	return v, nil
+}
+
+func changeKey(revision int64, n uint32) []byte {
+	b := append(make([]byte, 0, 13), tableChanges)
+	b = binary.BigEndian.AppendUint64(b, uint64(revision))
+	return binary.BigEndian.AppendUint32(b, n)
+}
+
+// numbersKey is a key of one of the session tables.
+func numbersKey(table byte, numbers ...uint64) []byte {
+	b := append(make([]byte, 0, 17), table)
+	for _, n := range numbers {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	return b
+}

@@ -1,0 +1,123 @@
+package kv
+
+import (
+	"fmt"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+)
+
+// Machine is the replicated key-value store. It is a
+// [quorate.DurableStateMachine]: Apply, Snapshot, Restore and Sync come from one
+// goroutine. Get, Range, State and Hash are for any goroutine, at any time.
+type Machine struct {
+	store Store
+	meta  meta // as committed; only for the goroutine that applies
+}
+
+var _ quorate.DurableStateMachine = (*Machine)(nil)
+
+// New is the machine whose state the store holds; an empty store is the state
+// before the first command.
+func New(store Store) (*Machine, error) {
+	view := store.View()
+	m, err := readMeta(view)
+	if err := view.Close(); err != nil {
+		return nil, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Machine{store: store, meta: m}, nil
+}
+
+// Applied returns the index of the last command whose effects the state holds.
+func (m *Machine) Applied() raft.Index { return m.meta.applied }
+
+// Sync makes everything applied so far durable.
+func (m *Machine) Sync() error { return m.store.Sync() }
+
+// Apply carries the commands out in one atomic change of the store, and answers
+// each with a *[Result]. A command whose effects the state already holds (a
+// restarted host replays its log) is passed over; its result stays nil.
+func (m *Machine) Apply(batch []quorate.Command) error {
+	s := &step{meta: m.meta, batch: m.store.Batch()}
+	defer s.batch.Close() // gives up what was not committed
+	results := make([]Result, len(batch))
+	for i := range batch {
+		c := &batch[i]
+		if c.Index <= s.applied {
+			continue
+		}
+		if err := s.apply(c.Index, c.Data, &results[i]); err != nil {
+			return fmt.Errorf("kv: applying command %d: %w", c.Index, err)
+		}
+		c.Result = &results[i]
+	}
+	if s.applied == m.meta.applied {
+		return nil
+	}
+	s.batch.Set(metaKey, s.meta.encode())
+	if err := s.batch.Commit(); err != nil {
+		return fmt.Errorf("kv: committing up to command %d: %w", s.applied, err)
+	}
+	m.meta = s.meta
+	return nil
+}
+
+// step is the state while a batch is being applied: that of the store and what
+// the batch has changed so far.
+type step struct {
+	meta
+	batch   Batch
+	changes uint32 // keys changed by the command at hand
+}
+
+// apply carries one command out. Errors are the store's; what is wrong with the
+// command becomes its result.
+func (s *step) apply(index raft.Index, data []byte, out *Result) error {
+	s.applied = index
+	c, err := Decode(data)
+	if err != nil {
+		out.Revision = s.revision
+		out.Code = refusal(err)
+		return nil
+	}
+	s.clock = max(s.clock, c.Millis)
+	if c.Session != 0 {
+		err = s.once(c, out)
+	} else {
+		err = s.do(c.Do, out)
+	}
+	if err != nil {
+		return err
+	}
+	return s.sweep()
+}
+
+// refusal is the code of an error of Decode.
+func refusal(err error) Code {
+	code, ok := err.(Code)
+	if !ok {
+		panic(fmt.Sprintf("kv: %v is not a Code", err))
+	}
+	return code
+}
+
+func (s *step) do(action Action, out *Result) error {
+	var err error
+	switch do := action.(type) {
+	case Txn:
+		err = s.txn(do, out)
+	case OpenSession:
+		err = s.openSession(out)
+	case CloseSession:
+		err = s.closeSession(do, out)
+	case ExpireSessions:
+		err = s.expireSessions(do, out)
+	case Compact:
+		s.compact(do, out)
+	}
+	out.Revision = s.revision
+	return err
+}

@@ -1,0 +1,68 @@
+package kv
+
+import "fmt"
+
+// Code says why the machine refused a command or a read; zero if it did not. It
+// is an error, to be compared with errors.Is. A refused command has certainly not
+// changed any key.
+type Code uint8
+
+// The refusals. Their numbers are kept in sessions and must not change.
+const (
+	OK Code = iota
+	ErrMalformed
+	ErrTooLarge
+	ErrTooManyOps
+	ErrEmptyKey
+	ErrDuplicateKey
+	ErrSessionExpired
+	ErrSequenceTooOld
+	ErrFutureRevision
+	ErrCompacted
+)
+
+var sentences = [...]string{
+	OK:                "kv: no refusal",
+	ErrMalformed:      "kv: the command cannot be read; it was made by another version or damaged before it was proposed",
+	ErrTooLarge:       "kv: a key is larger than 4 KiB or a value larger than 1.5 MiB; store less under one key",
+	ErrTooManyOps:     "kv: a transaction has more than 128 compares or operations; split it",
+	ErrEmptyKey:       "kv: the key is empty; name a key of at least one byte",
+	ErrDuplicateKey:   "kv: a transaction changes the same key twice; keep one of the operations",
+	ErrSessionExpired: "kv: the session is not known or has expired, and this command was not applied; open a new session",
+	ErrSequenceTooOld: "kv: the sequence number is too far behind the session's highest to tell whether it was applied; have at most 32 writes under way",
+	ErrFutureRevision: "kv: the revision has not been written yet; ask for the current one or an earlier one",
+	ErrCompacted:      "kv: the revision has been compacted away; ask for a later one",
+}
+
+func (c Code) Error() string {
+	if int(c) < len(sentences) {
+		return sentences[c]
+	}
+	return fmt.Sprintf("kv: refusal %d, which this version does not know; update it", uint8(c))
+}
+
+// Result is what a command came to. Apply answers each command with a *Result;
+// it is the same on every node.
+type Result struct {
+	Code      Code
+	Revision  int64      // of the store after the command; after the first, if it was repeated
+	Succeeded bool       // of a Txn: all compares held, so Then was carried out
+	Repeated  bool       // answered from the session's memory: it had been applied before
+	Ops       []OpResult // of a Txn: one for each operation carried out
+	Session   SessionID  // of an OpenSession: the new session
+	Dropped   int        // of an ExpireSessions or CloseSession: how many sessions ended
+}
+
+// OpResult is what one operation came to.
+type OpResult struct {
+	Previous int64 // of a put: the mod revision of what it replaced, zero if it created the key
+	Deleted  int64 // of a delete: how many keys
+}
+
+// Err is nil, or the refusal.
+func (r *Result) Err() error {
+	if r.Code == OK {
+		return nil
+	}
+	return r.Code
+}

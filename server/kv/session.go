@@ -1,0 +1,221 @@
+package kv
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// session is what is kept of a client between its commands; its answers are pairs
+// of their own.
+type session struct {
+	used    int64  // when it was last used, in seconds of the machine's clock
+	highest uint64 // sequence number applied
+}
+
+func (s session) encode() []byte {
+	b := binary.AppendUvarint(make([]byte, 0, 16), uint64(s.used))
+	return binary.AppendUvarint(b, s.highest)
+}
+
+// oldest is the lowest sequence number that the window still covers.
+func (s session) oldest() uint64 {
+	if s.highest < SessionWindow {
+		return 1
+	}
+	return s.highest - SessionWindow + 1
+}
+
+// once carries out a command of a session, unless it was carried out before.
+func (s *step) once(c Command, out *Result) error {
+	was, open, err := s.session(c.Session)
+	if err != nil {
+		return err
+	}
+	if !open {
+		out.Code, out.Revision = ErrSessionExpired, s.revision
+		return nil
+	}
+	if c.Sequence < was.oldest() {
+		out.Code, out.Revision = ErrSequenceTooOld, s.revision
+		return nil
+	}
+	key := answerKey(c.Session, c.Sequence)
+	answer, err := s.batch.Get(key)
+	if err != nil {
+		return err
+	}
+	now := session{used: s.clock / 1000, highest: max(was.highest, c.Sequence)}
+	s.setSession(c.Session, was, now)
+	if answer != nil {
+		// CL1 §8 §6.3 d: the client could not know that its command had been
+		// applied; applying it again would undo what others have written since.
+		return decodeAnswer(key, answer, out)
+	}
+	if err := s.do(c.Do, out); err != nil {
+		return err
+	}
+	s.batch.Set(key, out.encodeAnswer())
+	// What has left the window is forgotten.
+	return s.clear(answerKey(c.Session, was.oldest()), answerKey(c.Session, now.oldest()))
+}
+
+// clear deletes the pairs from start up to end.
+func (s *step) clear(start, end []byte) error {
+	var keys [][]byte
+	it := s.batch.Iterate()
+	for ok := it.Seek(start); ok; ok = it.Next() {
+		key, _ := it.Pair()
+		if string(key) >= string(end) {
+			break
+		}
+		keys = append(keys, append([]byte(nil), key...))
+	}
+	for _, key := range keys {
+		s.batch.Delete(key)
+	}
+	return it.Close()
+}
+
+// openSession names the session after the command that opens it: no other has its
+// index.
+func (s *step) openSession(out *Result) error {
+	if s.sessions >= MaxSessions {
+		if _, err := s.dropIdle(math.MaxInt64, 1); err != nil {
+			return err
+		}
+	}
+	id := SessionID(s.applied)
+	now := session{used: s.clock / 1000}
+	s.batch.Set(sessionKey(id), now.encode())
+	s.batch.Set(idleKey(now.used, id), nil)
+	s.sessions++
+	out.Session = id
+	return nil
+}
+
+func (s *step) closeSession(do CloseSession, out *Result) error {
+	was, open, err := s.session(do.Session)
+	if err != nil {
+		return err
+	}
+	if !open {
+		out.Code = ErrSessionExpired
+		return nil
+	}
+	out.Dropped = 1
+	return s.dropSession(do.Session, was.used)
+}
+
+func (s *step) expireSessions(do ExpireSessions, out *Result) error {
+	var err error
+	out.Dropped, err = s.dropIdle(do.Before/1000, MaxSessions)
+	return err
+}
+
+// dropIdle drops up to limit of the sessions last used before the given second,
+// those unused for longest first.
+func (s *step) dropIdle(before int64, limit int) (dropped int, err error) {
+	type idle struct {
+		id   SessionID
+		used int64
+	}
+	var found []idle
+	it := s.batch.Iterate()
+	for ok := it.Seek([]byte{tableIdle}); ok && len(found) < limit; ok = it.Next() {
+		key, _ := it.Pair()
+		if key[0] != tableIdle {
+			break
+		}
+		if len(key) != 17 {
+			it.Close()
+			return 0, damaged(key)
+		}
+		used := int64(binary.BigEndian.Uint64(key[1:]))
+		if used >= before {
+			break
+		}
+		found = append(found, idle{SessionID(binary.BigEndian.Uint64(key[9:])), used})
+	}
+	if err := it.Close(); err != nil {
+		return 0, err
+	}
+	for _, f := range found {
+		if err := s.dropSession(f.id, f.used); err != nil {
+			return 0, err
+		}
+	}
+	return len(found), nil
+}
+
+func (s *step) dropSession(id SessionID, used int64) error {
+	s.batch.Delete(sessionKey(id))
+	s.batch.Delete(idleKey(used, id))
+	s.sessions--
+	return s.clear(answerKey(id, 0), answerKey(id+1, 0))
+}
+
+func (s *step) session(id SessionID) (was session, open bool, err error) {
+	key := sessionKey(id)
+	b, err := s.batch.Get(key)
+	if err != nil || b == nil {
+		return session{}, false, err
+	}
+	d := decoder{data: b}
+	was = session{used: d.int64(), highest: d.uvarint()}
+	if d.end() != nil {
+		return session{}, false, damaged(key)
+	}
+	return was, true, nil
+}
+
+// setSession writes what has changed. A busy session moves in the order of last
+// use once a second, not with each command.
+func (s *step) setSession(id SessionID, was, now session) {
+	if now.used != was.used {
+		s.batch.Delete(idleKey(was.used, id))
+		s.batch.Set(idleKey(now.used, id), nil)
+	}
+	if now != was {
+		s.batch.Set(sessionKey(id), now.encode())
+	}
+}
+
+func sessionKey(id SessionID) []byte { return numbersKey(tableSessions, uint64(id)) }
+
+func answerKey(id SessionID, sequence uint64) []byte {
+	return numbersKey(tableAnswers, uint64(id), sequence)
+}
+
+func idleKey(used int64, id SessionID) []byte {
+	return numbersKey(tableIdle, uint64(used), uint64(id))
+}
+
+// encodeAnswer is the result of a Txn as a session remembers it.
+func (r *Result) encodeAnswer() []byte {
+	b := append(make([]byte, 0, 16+16*len(r.Ops)), byte(r.Code), 0)
+	if r.Succeeded {
+		b[1] = 1
+	}
+	b = binary.AppendUvarint(b, uint64(r.Revision))
+	b = binary.AppendUvarint(b, uint64(len(r.Ops)))
+	for _, op := range r.Ops {
+		b = binary.AppendUvarint(b, uint64(op.Previous))
+		b = binary.AppendUvarint(b, uint64(op.Deleted))
+	}
+	return b
+}
+
+func decodeAnswer(key, b []byte, out *Result) error {
+	d := decoder{data: b}
+	*out = Result{Repeated: true, Code: Code(d.byte()), Succeeded: d.byte() == 1, Revision: d.int64()}
+	if n := d.count(MaxOps); n > 0 {
+		out.Ops = make([]OpResult, n)
+	}
+	for i := range out.Ops {
+		out.Ops[i] = OpResult{Previous: d.int64(), Deleted: d.int64()}
+	}
+	if d.end() != nil {
+		return damaged(key)
+	}
+	return nil
+}

@@ -1,0 +1,214 @@
+package kv
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/quorate-db/quorate"
+)
+
+var snapshotHeader = []byte("QKV\x01")
+
+// checksumBytes is how much of the SHA-256 ends a snapshot.
+const checksumBytes = 8
+
+// The largest pair: a key of zeros only, escaped, and a value with its revisions.
+const (
+	maxPairKey   = 1 + 2*MaxKeyBytes + 2 + 8
+	maxPairValue = MaxValueBytes + 32
+)
+
+// Digest is a hash of the whole state. Two nodes that have applied the same index
+// have the same digest, or one of them is wrong.
+type Digest struct {
+	State
+	Sum uint64
+}
+
+// Hash reads the whole store, as of one moment and without blocking Apply.
+func (m *Machine) Hash() (Digest, error) {
+	view := m.store.View()
+	defer view.Close()
+	at, err := readMeta(view)
+	if err != nil {
+		return Digest{}, err
+	}
+	sum := sha256.New()
+	if _, err := writePairs(view, sum); err != nil {
+		return Digest{}, err
+	}
+	return Digest{State: at.state(), Sum: binary.BigEndian.Uint64(sum.Sum(nil))}, nil
+}
+
+// Snapshot returns the state as it is now, to be written from any goroutine.
+func (m *Machine) Snapshot() (quorate.View, error) {
+	return snapshot{m.store.View()}, nil
+}
+
+type snapshot struct{ view View }
+
+func (s snapshot) Close() error { return s.view.Close() }
+
+// WriteTo writes the snapshot in the form that the package comment describes.
+func (s snapshot) WriteTo(w io.Writer) (int64, error) {
+	sum := sha256.New()
+	both := bufio.NewWriterSize(io.MultiWriter(w, sum), 64<<10)
+	both.Write(snapshotHeader)
+	n, err := writePairs(s.view, both)
+	if err != nil {
+		return n, err
+	}
+	both.WriteByte(0)
+	if err := both.Flush(); err != nil {
+		return n, fmt.Errorf("kv: writing a snapshot: %w", err)
+	}
+	last, err := w.Write(sum.Sum(nil)[:checksumBytes])
+	return int64(len(snapshotHeader)) + n + 1 + int64(last), err
+}
+
+// writePairs writes every pair of the store, in order.
+func writePairs(r Reader, w io.Writer) (n int64, err error) {
+	var b []byte
+	it := r.Iterate()
+	for ok := it.Seek([]byte{0}); ok; ok = it.Next() {
+		key, value := it.Pair()
+		b = appendBytes(appendBytes(b[:0], key), value)
+		wrote, err := w.Write(b)
+		n += int64(wrote)
+		if err != nil {
+			it.Close()
+			return n, fmt.Errorf("kv: writing a snapshot: %w", err)
+		}
+	}
+	return n, it.Close()
+}
+
+// Restore replaces the whole state by one that a snapshot has written. If the
+// snapshot is cut short, damaged or of another version, the old state remains.
+func (m *Machine) Restore(r io.Reader) error {
+	next := meta{revision: 1}
+	err := m.store.Replace(func(set func(key, value []byte) error) error {
+		in := snapshotReader{r: bufio.NewReaderSize(r, 64<<10), sum: sha256.New()}
+		return in.read(func(key, value []byte) (err error) {
+			if bytes.Equal(key, metaKey) {
+				if next, err = decodeMeta(value); err != nil {
+					return err
+				}
+			}
+			return set(key, value)
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("kv: restoring a snapshot: %w; the old state is unchanged", err)
+	}
+	m.meta = next
+	return nil
+}
+
+// snapshotReader reads what WriteTo has written and sums up what it reads.
+type snapshotReader struct {
+	r   *bufio.Reader
+	sum hash.Hash
+	buf []byte
+}
+
+var (
+	errCutShort = errors.New("the snapshot is cut short; send it again")
+	errDamaged  = errors.New("the snapshot is damaged; send it again")
+)
+
+func (s *snapshotReader) read(set func(key, value []byte) error) error {
+	header, err := s.take(len(snapshotHeader))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(header, snapshotHeader) {
+		return fmt.Errorf("it begins with %q, not %q; it was written by another program or version", header, snapshotHeader)
+	}
+	var last, key []byte
+	for {
+		if key, err = s.bytes(key, maxPairKey); err != nil {
+			return err
+		}
+		if len(key) == 0 {
+			return s.checkSum()
+		}
+		if bytes.Compare(last, key) >= 0 || key[0] < tableMeta || key[0] > tableIdle || (last == nil && !bytes.Equal(key, metaKey)) {
+			return errDamaged
+		}
+		value, err := s.bytes(s.buf, maxPairValue)
+		if err != nil {
+			return err
+		}
+		s.buf = value
+		if err := set(key, value); err != nil {
+			return err
+		}
+		last = append(last[:0], key...)
+	}
+}
+
+// checkSum reads the end.
+func (s *snapshotReader) checkSum() error {
+	want := s.sum.Sum(nil)[:checksumBytes]
+	got, err := s.take(checksumBytes)
+	if err == nil && !bytes.Equal(got, want) {
+		return errDamaged
+	}
+	return err
+}
+
+// ReadByte lets binary.ReadUvarint read through the sum.
+func (s *snapshotReader) ReadByte() (byte, error) {
+	b, err := s.r.ReadByte()
+	if err == nil {
+		s.sum.Write([]byte{b})
+	}
+	return b, err
+}
+
+// bytes reads a length, which it checks before it takes memory, and that many
+// bytes, into buf if they fit.
+func (s *snapshotReader) bytes(buf []byte, limit uint64) ([]byte, error) {
+	n, err := binary.ReadUvarint(s)
+	switch {
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errCutShort
+	case err != nil:
+		return nil, err
+	case n > limit:
+		return nil, errDamaged
+	}
+	if uint64(cap(buf)) < n {
+		buf = make([]byte, n)
+	}
+	buf = buf[:n]
+	if _, err := io.ReadFull(s.r, buf); err != nil {
+		return nil, cutShort(err)
+	}
+	s.sum.Write(buf)
+	return buf, nil
+}
+
+// take reads n bytes.
+func (s *snapshotReader) take(n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(s.r, b); err != nil {
+		return nil, cutShort(err)
+	}
+	s.sum.Write(b)
+	return b, nil
+}
+
+func cutShort(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errCutShort
+	}
+	return err
+}
