@@ -73,11 +73,13 @@ type Read struct {
 
 // Effects is what must now be done. The fields stand in the order in which a
 // driver acts on them; a driver that reads them in order cannot promise what is
-// not durable. The slices are valid until the next call of Take.
+// not durable. The slices of messages and reads are
+// valid until the core is given its next input; entries are never changed.
 type Effects struct {
 	Send      []Message // may leave at once: the leader's entries go out while its own disk writes (L10)
-	Write               // make this durable, then report it with Persisted
-	SendAfter []Message // ALL4 §3.8 d: promises; only once Write is durable
+	Write               // make this durable, in the order in which it was taken, then report WriteID with Persisted
+	WriteID   uint64    // the number of the last write handed out, this one unless it is empty
+	SendAfter []Message // ALL4 §3.8 d: promises; only once this Write and all before it are durable
 	Install   *Snapshot // then load the state machine from this snapshot before applying more (IS4)
 	Commit    Index     // apply up to here: committed, and durable on this node
 	Reads     []Read    // may be served once Index is applied

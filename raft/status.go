@@ -36,9 +36,11 @@ type Status struct {
 	Applied Index
 	Durable Index // the last entry on this node's disk
 	Last    EntryID
-	Base    EntryID // what was compacted away ends here
-	Config  membership.Config
-	Peers   []PeerStatus // only while leading: every other member, sorted by ID
+	Base    EntryID           // what was compacted away ends here
+	Config  membership.Config // in force
+	Peers   []PeerStatus      // only while leading: every other member, sorted by ID
+
+	ConfigIndex Index // where in the log Config stands
 }
 
 // PeerStatus is one follower as its leader sees it.
@@ -50,4 +52,25 @@ type PeerStatus struct {
 	InFlight int   // messages sent and not yet answered
 	Paused   bool  // nothing is sent until it answers
 	Active   bool  // it was heard within the last election timeout
+}
+
+// Status returns what this node knows at the moment.
+func (r *Raft) Status() Status {
+	s := Status{
+		ID: r.cfg.ID, Role: r.role, Term: r.term, Vote: r.vote, Leader: r.lead,
+		Commit: r.commit, Applied: r.applied, Durable: r.disk.durable,
+		Last: r.log.last(), Base: r.log.base,
+	}
+	s.Config, s.ConfigIndex = r.Members()
+	if r.leading == nil {
+		return s
+	}
+	for i := range r.leading.peers {
+		p := &r.leading.peers[i]
+		s.Peers = append(s.Peers, PeerStatus{
+			ID: p.id, State: p.State, Match: p.Match, Next: p.Next,
+			InFlight: p.InFlight(), Paused: !p.CanSend(), Active: r.active(p.id),
+		})
+	}
+	return s
 }

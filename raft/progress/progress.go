@@ -1,13 +1,26 @@
-// Package progress is one follower as its leader sees it.
+// Package progress is one follower as its leader sees it: how far it is known to
+// have come, what is on its way to it, and whether more may be sent.
+//
+// It decides pace and nothing else. What is sent, and what an acknowledgement
+// means for the group, is decided in package raft. Invariant (V7): Match < Next.
+//
+// Reading order: State, Progress, Window.
 package progress
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/quorate-db/quorate/raft/quorum"
+)
+
+// Index is a position in the log.
+type Index = quorum.Index
 
 // State is how a leader sends to a follower.
 type State uint8
 
 // Probe looks for the last matching entry, one message at a time. Replicate
-// streams within a window. Snapshot waits for a snapshot to arrive.
+// streams within a window (L11). Snapshot waits for a snapshot to arrive.
 const (
 	Probe State = iota
 	Replicate
@@ -19,4 +32,137 @@ func (s State) String() string {
 		return fmt.Sprintf("state(%d)", uint8(s))
 	}
 	return [...]string{"probe", "replicate", "snapshot"}[s]
+}
+
+// Progress is what a leader knows of one follower.
+type Progress struct {
+	State State
+	Match Index // known to be on its disk
+	Next  Index // sent next
+
+	Heard uint64 // the leader's tick at which it last answered
+	Round uint64 // the leader's last round that it answered
+	Told  Index  // the highest commit index that it was told
+
+	waiting bool  // Probe: a message is out, and nothing more goes until it is answered
+	covered Index // Snapshot: the snapshot on its way covers the log up to here
+	window  Window
+}
+
+// New returns the progress of a follower of which nothing is known yet; the
+// search starts with next.
+func New(next Index, now uint64, limits Limits) Progress {
+	return Progress{Next: next, Heard: now, window: Window{limits: limits}}
+}
+
+// CanSend reports whether more entries may go out now.
+func (p *Progress) CanSend() bool {
+	switch p.State {
+	case Probe:
+		return !p.waiting
+	case Replicate:
+		return !p.window.Full()
+	default:
+		return false
+	}
+}
+
+// InFlight is the number of messages sent and not yet answered.
+func (p *Progress) InFlight() int { return p.window.Len() }
+
+// Sent notes a message with entries up to last. While replicating, the follower
+// is trusted to take them, and the next message starts behind (L11 §10.2.2 d):
+// several may be under way at once.
+func (p *Progress) Sent(last Index, bytes uint64) {
+	switch p.State {
+	case Probe:
+		p.waiting = true
+	case Replicate:
+		if last >= p.Next {
+			p.Next = last + 1
+			p.window.Add(last, bytes)
+		}
+	}
+}
+
+// Acked notes that the follower has everything up to match on its disk. It
+// reports whether that is news: answers may come late, twice or out of order,
+// and must never lower anything.
+func (p *Progress) Acked(match Index) bool {
+	news := match > p.Match
+	p.Match = max(p.Match, match)
+	p.Next = max(p.Next, match+1)
+	switch p.State {
+	case Probe:
+		p.enter(Replicate, p.Match+1)
+	case Snapshot:
+		if p.Match >= p.covered {
+			p.enter(Replicate, p.Match+1)
+		}
+	case Replicate:
+		p.window.FreeTo(match)
+	}
+	return news
+}
+
+// Rejected notes that the follower does not hold the entry before the ones sent,
+// and that the last entry that may still match is at hint. It reports whether
+// the answer was news: a late one says nothing about what was sent since.
+func (p *Progress) Rejected(prev, hint Index) bool {
+	switch {
+	case p.State == Snapshot || prev <= p.Match:
+		return false
+	case p.State == Replicate:
+		p.enter(Probe, p.Match+1)
+		return true
+	case prev != p.Next-1:
+		return false
+	}
+	p.Next = max(min(prev, hint+1), p.Match+1)
+	p.waiting = false
+	return true
+}
+
+// Answered notes a sign of life after which a message that is still unanswered
+// may count as lost: one more may be tried.
+func (p *Progress) Answered() {
+	p.waiting = false
+	if p.State == Replicate && p.window.Full() {
+		p.window.FreeOne()
+	}
+}
+
+// Lost notes that what is on its way may not have arrived: go back to searching.
+func (p *Progress) Lost() {
+	if p.State == Replicate {
+		p.enter(Probe, p.Match+1)
+	}
+}
+
+// AwaitSnapshot stops sending entries while a snapshot that covers the log up to
+// the given index is under way.
+func (p *Progress) AwaitSnapshot(covered Index) {
+	p.enter(Snapshot, p.Next)
+	p.covered = covered
+}
+
+// SnapshotEnded goes back to searching, behind the snapshot if it was installed.
+// Either way nothing is sent before the follower gives a sign of life, so that
+// one that cannot take a snapshot is not offered the next at once.
+func (p *Progress) SnapshotEnded(installed bool) {
+	if p.State != Snapshot {
+		return
+	}
+	next := p.Match + 1
+	if installed {
+		next = max(next, p.covered+1)
+	}
+	p.enter(Probe, next)
+	p.waiting = true
+}
+
+func (p *Progress) enter(state State, next Index) {
+	p.State, p.Next = state, next
+	p.waiting, p.covered = false, 0
+	p.window.Clear()
 }

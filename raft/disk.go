@@ -1,0 +1,52 @@
+package raft
+
+// disk is what the core knows of its own disk. Writes are handed out by Take in
+// order, numbered from 1; Persisted says up to which they are durable.
+type disk struct {
+	durable Index     // the last entry of the log that is durable
+	term    Term      // the last one that is durable
+	state   HardState // as last handed out
+	handed  Index     // entries up to here have been handed out
+	writes  uint64    // handed out so far
+	pending []pending // not yet durable, oldest first
+}
+
+type pending struct {
+	write uint64
+	last  Index // of the entries in it that are still in the log; zero if none
+	term  Term  // the hard state's
+}
+
+// cut forgets what is known of entries after the given one: they are no longer
+// in the log. A report about their write may still come, possibly after another
+// entry has taken their place; it must not count for that one.
+func (d *disk) cut(after Index) {
+	d.durable = min(d.durable, after)
+	d.handed = min(d.handed, after)
+	for i := range d.pending {
+		d.pending[i].last = min(d.pending[i].last, after)
+	}
+}
+
+// Persisted reports that the write with this number, and all before it, are
+// durable. Write numbers are in Effects.
+func (r *Raft) Persisted(write uint64) {
+	before := r.mark()
+	assert(write <= r.disk.writes, "V12: write %d reported durable, %d were asked for", write, r.disk.writes)
+	n := 0
+	for ; n < len(r.disk.pending) && r.disk.pending[n].write <= write; n++ {
+		r.disk.durable = max(r.disk.durable, r.disk.pending[n].last)
+		r.disk.term = r.disk.pending[n].term
+	}
+	r.disk.pending = r.disk.pending[:copy(r.disk.pending, r.disk.pending[n:])]
+	r.maybeCommit() // L10 §10.2.1 d: our own disk is one vote among the others
+	r.check(before)
+}
+
+// Applied reports that the state machine has applied everything up to i.
+func (r *Raft) Applied(i Index) {
+	before := r.mark()
+	assert(i <= r.commit, "V2: applied %d of committed %d", i, r.commit)
+	r.applied = max(r.applied, i)
+	r.check(before)
+}

@@ -1,0 +1,140 @@
+package raft
+
+import "github.com/quorate-db/quorate/raft/quorum"
+
+// election is the timer that every node runs and, while campaigning, the ballots
+// that have come in.
+type election struct {
+	random  random
+	elapsed int // ticks since the timer was reset
+	timeout int // ticks
+	ballots map[NodeID]quorum.Ballot
+}
+
+// resetTimer draws a new timeout. F2 §5.2: each draw is new, so that two nodes
+// that tied once will hardly tie again.
+func (r *Raft) resetTimer() {
+	r.election.elapsed = 0
+	r.election.timeout = r.cfg.ElectionTicks + r.election.random.below(r.cfg.ElectionTicks)
+}
+
+// Campaign makes this node stand for leader now, as if its timer had run out.
+func (r *Raft) Campaign() {
+	before := r.mark()
+	if r.role != Leader {
+		r.resetTimer()
+		r.campaign()
+	}
+	r.check(before)
+}
+
+// campaign starts with the question whether we could win.
+func (r *Raft) campaign() {
+	r.refuseReads()
+	r.lead = 0 // or else those who lost the same leader would refuse each other
+	if !r.members().Voter(r.cfg.ID) {
+		return // a learner, a node that was removed or one not yet invited
+	}
+	// PV1 §9.6 d: a node that cannot win must not raise the term, or it would
+	// depose a leader that is well as soon as it is heard again.
+	r.role = PreCandidate
+	r.ask(Message{Kind: PreVote, Last: r.log.last()}, r.term+1)
+}
+
+// stand raises the term and asks for real.
+func (r *Raft) stand(transfer bool) {
+	// C1 Fig 2 §5.2: a new term, our own vote in it, and all others asked. The
+	// questions wait for the disk: having forgotten our vote we could give it away.
+	r.becomeFollower(r.term+1, 0)
+	r.role, r.vote = Candidate, r.cfg.ID
+	r.ask(Message{Kind: RequestVote, Last: r.log.last(), Transfer: transfer}, r.term)
+}
+
+// ask sends a question to all other voters and counts our own answer.
+func (r *Raft) ask(m Message, term Term) {
+	r.election.ballots = map[NodeID]quorum.Ballot{r.cfg.ID: quorum.Granted}
+	for _, member := range r.members().Members {
+		if member.ID == r.cfg.ID || !r.members().Voter(member.ID) {
+			continue
+		}
+		m.From, m.To, m.Term = r.cfg.ID, member.ID, term
+		if m.Kind == PreVote {
+			r.out.send = append(r.out.send, m) // speaks of no term that we are in
+		} else {
+			r.out.after = append(r.out.after, m)
+		}
+	}
+	r.count()
+}
+
+// onPreVote says whether we would vote for the sender; it changes nothing here.
+func (r *Raft) onPreVote(m *Message) {
+	granted := m.Term > r.term && !r.hearsLeader() && !r.log.last().newer(m.Last)
+	reply := Message{Kind: PreVoteReply, From: r.cfg.ID, To: m.From, Granted: granted, Term: m.Term}
+	if !granted {
+		r.say(reply)
+		return
+	}
+	r.out.send = append(r.out.send, reply)
+}
+
+// onRequestVote gives our vote of this term, or not.
+func (r *Raft) onRequestVote(m *Message) {
+	// RV2 §5.2: one vote per term, first come. The same candidate may ask again:
+	// our answer was lost.
+	free := r.vote == m.From || r.vote == 0 && r.lead == 0
+	// RV3 §5.4.1: a candidate whose log lacks what ours has may lack a
+	// committed entry. Terms count before length.
+	if !free || r.log.last().newer(m.Last) {
+		r.say(Message{Kind: RequestVoteReply, To: m.From})
+		return // the timer runs on: a candidate that cannot win must not delay those that can
+	}
+	r.vote = m.From
+	r.resetTimer()
+	r.promise(Message{Kind: RequestVoteReply, To: m.From, Granted: true})
+}
+
+// onBallot counts an answer to what we ask at the moment.
+func (r *Raft) onBallot(m *Message) {
+	switch {
+	case m.Kind == PreVoteReply && r.role != PreCandidate, m.Kind == RequestVoteReply && r.role != Candidate:
+		return // an answer to a campaign that is over
+	case m.Kind == PreVoteReply && m.Granted && m.Term != r.term+1:
+		return // or to an earlier one
+	}
+	if _, again := r.election.ballots[m.From]; again {
+		return
+	}
+	r.election.ballots[m.From] = quorum.Refused
+	if m.Granted {
+		r.election.ballots[m.From] = quorum.Granted
+	}
+	r.count()
+}
+
+// count looks whether the campaign is decided. Ballots of nodes that are not
+// voters of the configuration in force do not count.
+func (r *Raft) count() {
+	switch r.quorum().Tally(func(id NodeID) quorum.Ballot { return r.election.ballots[id] }) {
+	case quorum.Won:
+		if r.role == PreCandidate {
+			r.stand(false)
+		} else {
+			r.becomeLeader()
+		}
+	case quorum.Lost:
+		// Wait as a follower for somebody better, or for the timer (C4 §5.2).
+		r.role, r.election.ballots = Follower, nil
+	case quorum.Pending:
+	}
+}
+
+// becomeLeader is entered with a majority of votes (C2 §5.2).
+func (r *Raft) becomeLeader() {
+	assert(r.role == Candidate, "V11: a %v became leader", r.role)
+	r.role, r.lead, r.election.ballots = Leader, r.cfg.ID, nil
+	r.leading = newLeadership(r)
+	// L2 §8 §5.4.2: without an entry of its own term a leader can neither
+	// commit what others left behind nor know how far they had committed.
+	r.append(Entry{Kind: Blank})
+}

@@ -1,0 +1,33 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Refusals: the core is as it was, and the caller may try again or elsewhere.
+var (
+	ErrNotLeader     = errors.New("raft: this node does not lead")
+	ErrNoLeader      = errors.New("raft: no leader is known at the moment")
+	ErrTransferring  = errors.New("raft: leadership is being handed over")
+	ErrBusy          = errors.New("raft: too many bytes wait to be committed")
+	ErrChangePending = errors.New("raft: another membership change is not yet committed")              // M1
+	ErrTooEarly      = errors.New("raft: this leader has not yet committed an entry of its term")      // M7
+	ErrNotCaughtUp   = errors.New("raft: this learner has not yet caught up")                          // M5
+	ErrStaleChange   = errors.New("raft: the membership has changed since it was looked at")           // compare-and-set
+	ErrNotVoter      = errors.New("raft: leadership can be handed only to another voter that answers") // TR1
+	ErrCompacted     = errors.New("raft: this part of the log is gone")                                // SN1
+	ErrAhead         = errors.New("raft: the state machine is said to hold more than this node has applied or has on its disk")
+)
+
+// Violation is the panic of an assertion: a sign that this program, its disk or
+// a peer breaks the algorithm. The group that meets one must not go on.
+type Violation struct{ Reason string }
+
+func (v Violation) Error() string { return "raft: invariant broken: " + v.Reason }
+
+func assert(holds bool, format string, args ...any) {
+	if !holds {
+		panic(Violation{fmt.Sprintf(format, args...)})
+	}
+}

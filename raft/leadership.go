@@ -1,0 +1,96 @@
+package raft
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/quorate-db/quorate/raft/progress"
+)
+
+// leadership is the state that only a leader has.
+type leadership struct {
+	ticks       uint64 // since it leads
+	beat        int    // ticks since the last heartbeat
+	peers       []peer // every other member, sorted by ID
+	uncommitted uint64 // bytes of entries that wait for a majority
+	reads       reads
+	transfer    transfer
+}
+
+// peer is another member and how far it has come. One that a pending change
+// removes stays until the change is committed, so that it learns of it.
+type peer struct {
+	id NodeID
+	progress.Progress
+}
+
+func newLeadership(r *Raft) *leadership {
+	l := &leadership{reads: reads{round: 1}}
+	for i := r.commit + 1; i <= r.log.last().Index; i++ {
+		l.uncommitted += r.log.entries[i-r.log.base.Index-1].size()
+	}
+	for _, m := range r.members().Members {
+		if m.ID != r.cfg.ID {
+			l.peers = append(l.peers, r.newPeer(m.ID, 0))
+		}
+	}
+	return l
+}
+
+func (r *Raft) newPeer(id NodeID, now uint64) peer {
+	limits := progress.Limits{Messages: r.cfg.MaxInFlight, Bytes: r.cfg.MaxInFlightBytes}
+	return peer{id, progress.New(r.log.last().Index+1, now, limits)}
+}
+
+// peer returns the peer with this ID, nil if there is none.
+func (l *leadership) peer(id NodeID) *peer {
+	i, found := l.search(id)
+	if !found {
+		return nil
+	}
+	return &l.peers[i]
+}
+
+func (l *leadership) search(id NodeID) (int, bool) {
+	return slices.BinarySearchFunc(l.peers, id, func(p peer, id NodeID) int { return cmp.Compare(p.id, id) })
+}
+
+// answering returns the peer that has just answered, nil if it is none of ours
+// or we do not lead.
+func (r *Raft) answering(m *Message) *peer {
+	if r.leading == nil {
+		return nil
+	}
+	p := r.leading.peer(m.From)
+	if p != nil {
+		p.Heard = r.leading.ticks
+	}
+	return p
+}
+
+func (r *Raft) tickLeader() {
+	l := r.leading
+	l.ticks++
+	l.beat++
+	// L9 §6.2 d: a leader that no majority answers must not be mistaken for one
+	// by its clients; and a new one may have been elected long ago.
+	if heard := Index(l.ticks) - min(r.lastHeard(), Index(l.ticks)); heard > Index(r.cfg.ElectionTicks) {
+		r.becomeFollower(r.term, 0)
+		return
+	}
+	if l.beat >= r.cfg.HeartbeatTicks {
+		r.heartbeat() // L7 §5.2: followers must not take silence for death
+	}
+	r.tickTransfer()
+}
+
+// lastHeard is the latest tick by which a majority has been heard, ourselves
+// included: the same question as for the commit index, asked of clocks.
+func (r *Raft) lastHeard() Index {
+	return r.quorum().Committed(func(id NodeID) Index {
+		if p := r.leading.peer(id); p != nil {
+			return Index(p.Heard)
+		}
+		return Index(r.leading.ticks)
+	})
+}

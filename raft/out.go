@@ -1,0 +1,82 @@
+package raft
+
+// out gathers what the inputs since the last Take have made necessary.
+type out struct {
+	send    []Message
+	after   []Message
+	reads   []Read
+	base    *Snapshot
+	install *Snapshot
+}
+
+// say sends a message that promises nothing but our term: it may leave at once,
+// unless a crash could make us forget that we have been in this term.
+func (r *Raft) say(m Message) {
+	m.From, m.Term = r.cfg.ID, r.term
+	if r.disk.term == r.term {
+		r.out.send = append(r.out.send, m)
+	} else {
+		r.out.after = append(r.out.after, m)
+	}
+}
+
+// promise sends a message that a crash must not make untrue (ALL4).
+func (r *Raft) promise(m Message) {
+	m.From, m.Term = r.cfg.ID, r.term
+	if n := len(r.out.after); n > 0 && m.Kind == AppendEntriesReply {
+		// One acknowledgement speaks for all before it. Only the term's
+		// leader gets any, and what it has sent us it never takes back.
+		old := &r.out.after[n-1]
+		if old.Kind == m.Kind && old.To == m.To && old.Rejected == (EntryID{}) {
+			if m.Last.Index > old.Last.Index {
+				old.Last = m.Last
+			}
+			return
+		}
+	}
+	r.out.after = append(r.out.after, m)
+}
+
+// Take returns what all inputs since the last call have made necessary. Sending
+// is decided here and not per input, so that many inputs make one message.
+func (r *Raft) Take() Effects {
+	before := r.mark()
+	if r.leading != nil {
+		r.broadcast()
+	}
+	fx := Effects{Send: r.out.send, SendAfter: r.out.after, Reads: r.out.reads, Install: r.out.install}
+	fx.Write = r.nextWrite()
+	fx.WriteID = r.disk.writes
+	if len(r.disk.pending) == 0 {
+		// Everything is durable already: nothing to wait for.
+		fx.Send, fx.SendAfter = append(fx.Send, fx.SendAfter...), nil
+	}
+	// The state machine stays behind our own disk, so that after a crash it
+	// never holds what the log has lost.
+	fx.Commit = min(r.commit, r.disk.durable)
+	r.out = out{send: fx.Send[:0], after: r.out.after[:0], reads: r.out.reads[:0]}
+	r.check(before)
+	return fx
+}
+
+// nextWrite returns what has changed since the last one.
+func (r *Raft) nextWrite() Write {
+	var w Write
+	state := HardState{Term: r.term, Vote: r.vote, Commit: r.commit}
+	last := r.log.last().Index
+	w.Base = r.out.base
+	if r.disk.handed < last {
+		w.Append = r.log.span(r.disk.handed, last, ^uint64(0))
+	}
+	promised := state.Term != r.disk.state.Term || state.Vote != r.disk.state.Vote
+	if promised || !w.Empty() {
+		w.State = state
+	}
+	if w.Empty() {
+		return w
+	}
+	r.disk.state, r.disk.handed = state, last
+	r.disk.writes++
+	r.disk.pending = append(r.disk.pending, pending{r.disk.writes, last, r.term})
+	return w
+}

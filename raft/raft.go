@@ -1,0 +1,206 @@
+package raft
+
+import (
+	"fmt"
+
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/raft/quorum"
+)
+
+// Raft is one node's part in one group. It is a calculator: its methods take
+// inputs, Take gives the effects. It is not safe for concurrent use, and does
+// nothing on its own.
+type Raft struct {
+	cfg Config
+
+	term Term
+	vote NodeID // in this term
+	lead NodeID // of this term, once known
+	log  log
+
+	commit  Index
+	applied Index
+	disk    disk
+
+	role     Role
+	election election    // timer and ballots
+	leading  *leadership // only while leading
+	asked    []uint64    // reads that a leader elsewhere was asked about (RD1)
+	tokens   uint64      // names of reads given out so far
+
+	out out
+}
+
+// New returns the core of a node that continues from what its disk holds. A node
+// that holds nothing has no configuration either: it waits for a leader to send
+// it one. A new group begins with Bootstrap on each of its first members.
+func New(cfg Config, saved Saved) (*Raft, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := (Span{Prev: saved.Base.ID, Entries: saved.Entries}).Check(); err != nil {
+		return nil, err
+	}
+	r := &Raft{cfg: cfg, term: saved.State.Term, vote: saved.State.Vote, log: newLog(saved.Base, saved.Entries)}
+	last := r.log.last()
+	switch {
+	case last.Term > r.term:
+		return nil, fmt.Errorf("raft: the log ends in term %d, later than the saved term %d", last.Term, r.term)
+	case cfg.Applied > last.Index:
+		return nil, ErrAhead
+	}
+	r.applied = max(saved.Base.ID.Index, cfg.Applied)
+	r.commit = max(r.applied, min(saved.State.Commit, last.Index))
+	r.disk = disk{durable: last.Index, term: r.term, state: saved.State, handed: last.Index}
+	r.election.random = random(cfg.Seed)
+	// An answer to a read asked before a crash must not be taken for the
+	// answer to one asked after it.
+	r.tokens = uint64(r.election.random.below(1<<31)) << 32
+	r.resetTimer()
+	return r, nil
+}
+
+// BootstrapID is the entry that every group begins with: the configuration of
+// its first members. The state machine's state there is its empty one.
+var BootstrapID = EntryID{Term: 1, Index: 1}
+
+// Bootstrap returns what each of a new group's first members has on its disk.
+// All of them must be given the same members.
+func Bootstrap(config membership.Config) (Saved, error) {
+	base := Snapshot{ID: BootstrapID, Config: config}
+	if err := base.Check(); err != nil {
+		return Saved{}, err
+	}
+	return Saved{State: HardState{Term: 1, Commit: 1}, Base: base}, nil
+}
+
+// Step takes a message from another node. An error means that no well-behaved
+// node can have sent it; it has had no effect then.
+func (r *Raft) Step(m Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if m.To != r.cfg.ID {
+		return fmt.Errorf("raft: a message for node %x reached node %x", m.To, r.cfg.ID)
+	}
+	before := r.mark()
+	if r.observeTerm(&m) {
+		r.dispatch(&m)
+	}
+	r.check(before)
+	return nil
+}
+
+func (r *Raft) dispatch(m *Message) {
+	switch m.Kind {
+	case PreVote:
+		r.onPreVote(m)
+	case RequestVote:
+		r.onRequestVote(m)
+	case PreVoteReply, RequestVoteReply:
+		r.onBallot(m)
+	case AppendEntries:
+		r.onAppendEntries(m)
+	case AppendEntriesReply:
+		r.onAppendEntriesReply(m)
+	case Heartbeat:
+		r.onHeartbeat(m)
+	case HeartbeatReply:
+		r.onHeartbeatReply(m)
+	case InstallSnapshot:
+		r.onInstallSnapshot(m)
+	case InstallSnapshotReply:
+		r.onInstallSnapshotReply(m)
+	case ReadIndex:
+		r.onReadIndex(m)
+	case ReadIndexReply:
+		r.onReadIndexReply(m)
+	case TimeoutNow:
+		r.onTimeoutNow(m)
+	}
+}
+
+// observeTerm compares the message's term with ours and reports whether the
+// message is of our term now, and so to be looked at.
+func (r *Raft) observeTerm(m *Message) bool {
+	switch {
+	case m.Term == r.term:
+		return true
+	case m.Kind == PreVote && m.Term > r.term, m.Kind == PreVoteReply && m.Granted:
+		return true // it speaks of a term that nobody is in yet (PV1)
+	case m.Term < r.term:
+		r.refuseOld(m)
+		return false
+	}
+	// RV4 §4.2.3 d §6: a removed or cut-off node that campaigns must not
+	// disturb a group whose leader is well. Its term is not even looked at.
+	if m.Kind == RequestVote && !m.Transfer && r.hearsLeader() {
+		return false
+	}
+	// ALL2 §5.1: whoever is behind, a leader too, becomes a follower at once.
+	r.becomeFollower(m.Term, 0)
+	return true
+}
+
+// refuseOld answers a message of an older term.
+func (r *Raft) refuseOld(m *Message) {
+	switch m.Kind {
+	case PreVote:
+		r.say(Message{Kind: PreVoteReply, To: m.From})
+	case RequestVote:
+		// RV1 §5.1: the candidate learns from our term that its own is over.
+		r.say(Message{Kind: RequestVoteReply, To: m.From})
+	case AppendEntries, Heartbeat, InstallSnapshot:
+		// ALL3, AE1, IS1 §5.1: so that a leader that was deposed without
+		// noticing steps down. Also if it is well and we alone have a later
+		// term: without this answer we would ignore each other for ever.
+		r.say(Message{Kind: HeartbeatReply, To: m.From})
+	}
+}
+
+// becomeFollower enters a term in which we neither lead nor campaign.
+func (r *Raft) becomeFollower(term Term, leader NodeID) {
+	if term > r.term {
+		r.term, r.vote = term, 0
+		r.out.after = r.out.after[:0] // promises of an older term need not leave any more
+	}
+	r.refuseReads()
+	r.role, r.lead = Follower, leader
+	r.leading, r.election.ballots = nil, nil
+	r.resetTimer()
+}
+
+// hearsLeader reports whether a leader of this term is alive as far as we can
+// tell: we lead, or have heard it within the shortest election timeout.
+func (r *Raft) hearsLeader() bool {
+	return r.role == Leader || r.lead != 0 && r.election.elapsed < r.cfg.ElectionTicks
+}
+
+// follow takes the sender as the leader of this term.
+func (r *Raft) follow(leader NodeID) {
+	// V5 §5.2: two leaders in one term are proof that somebody is wrong.
+	assert(r.role != Leader && (r.lead == 0 || r.lead == leader), "V5: %x and %x both lead in term %d", r.lead, leader, r.term)
+	if r.role != Follower || r.lead != leader {
+		r.becomeFollower(r.term, leader) // C3 §5.2: somebody else has won
+	}
+	r.election.elapsed = 0 // AE6 §5.2: it lives
+}
+
+// Tick tells the core that one unit of time has passed.
+func (r *Raft) Tick() {
+	before := r.mark()
+	r.election.elapsed++
+	if r.role == Leader {
+		r.tickLeader()
+	} else if r.election.elapsed >= r.election.timeout {
+		r.resetTimer()
+		r.campaign() // F1 §5.2: no leader was heard; C4: or nobody has won
+	}
+	r.check(before)
+}
+
+func (r *Raft) quorum() quorum.Joint { return r.log.config().config.Quorum() }
+
+// members is the configuration in force.
+func (r *Raft) members() *membership.Config { return r.log.config().config }

@@ -1,0 +1,158 @@
+package raft
+
+import "github.com/quorate-db/quorate/raft/progress"
+
+// Propose appends a command to the leader's log and returns the entry's name
+// (L3 §5.3). If that entry is committed, the command is carried out; if another
+// is committed at its index, it never will be. The data must not be changed
+// afterwards.
+func (r *Raft) Propose(data []byte) (EntryID, error) {
+	before := r.mark()
+	if err := r.mayPropose(uint64(len(data))); err != nil {
+		return EntryID{}, err
+	}
+	id := r.append(Entry{Kind: Command, Data: data})
+	r.check(before)
+	return id, nil
+}
+
+func (r *Raft) mayPropose(bytes uint64) error {
+	switch {
+	case r.role != Leader:
+		return ErrNotLeader
+	case r.leading.transfer.to != 0:
+		return ErrTransferring // TR1 §3.10 d: the target could never catch up
+	case r.leading.uncommitted > 0 && r.leading.uncommitted+bytes > r.cfg.MaxUncommittedBytes:
+		return ErrBusy
+	}
+	return nil
+}
+
+// append puts one entry at the end of the leader's log. L4 Fig 3 §5.3: a leader
+// never does anything else to its log.
+func (r *Raft) append(e Entry) EntryID {
+	e.EntryID = EntryID{r.term, r.log.last().Index + 1}
+	r.log.extend([]Entry{e})
+	r.leading.uncommitted += e.size()
+	return e.EntryID
+}
+
+// broadcast sends each follower what it lacks, as far as its window allows. L1
+// §5.2: for a new leader that is the blank entry, which also announces it.
+func (r *Raft) broadcast() {
+	r.startRound()
+	for i := range r.leading.peers {
+		p := &r.leading.peers[i]
+		r.replicate(p)
+		// The commit index rides on entries; where none go, it goes alone.
+		if p.State == progress.Replicate && p.Told < min(r.commit, p.Match) {
+			r.beat(p, 0)
+		}
+	}
+	r.finishReads()
+	r.maybeTimeoutNow()
+}
+
+// replicate sends one follower entries from Next on (L5 §5.3).
+func (r *Raft) replicate(p *peer) {
+	last := r.log.last().Index
+	for p.CanSend() && (p.Next <= last || p.State == progress.Probe) {
+		if p.Next <= r.log.base.Index {
+			r.sendSnapshot(p)
+			return
+		}
+		r.sendEntries(p, r.log.span(p.Next-1, last, r.cfg.MaxMessageBytes))
+	}
+}
+
+func (r *Raft) sendEntries(p *peer, s Span) {
+	r.out.send = append(r.out.send, Message{
+		Kind: AppendEntries, From: r.cfg.ID, To: p.id, Term: r.term, Span: s, Commit: r.commit,
+	})
+	var bytes uint64
+	for i := range s.Entries {
+		bytes += s.Entries[i].size()
+	}
+	p.Told = max(p.Told, min(r.commit, s.Last().Index))
+	p.Sent(s.Last().Index, bytes)
+}
+
+// sendSnapshot announces a snapshot to a follower that needs entries from before
+// the log's start (SN2 §7). Which one goes, this or a newer, is the host's choice.
+func (r *Raft) sendSnapshot(p *peer) {
+	s, _ := r.log.snapshot(r.log.base.Index)
+	r.out.send = append(r.out.send, Message{
+		Kind: InstallSnapshot, From: r.cfg.ID, To: p.id, Term: r.term, Snapshot: &s,
+	})
+	p.AwaitSnapshot(s.ID.Index)
+}
+
+func (r *Raft) heartbeat() {
+	r.leading.beat = 0
+	for i := range r.leading.peers {
+		r.beat(&r.leading.peers[i], r.leading.reads.round)
+	}
+}
+
+// beat sends a sign of life; with a round that is not zero, one to be answered.
+// It tells no more of the commit index than the follower is known to hold.
+func (r *Raft) beat(p *peer, round uint64) {
+	commit := min(r.commit, p.Match)
+	p.Told = max(p.Told, commit)
+	r.out.send = append(r.out.send, Message{
+		Kind: Heartbeat, From: r.cfg.ID, To: p.id, Term: r.term, Commit: commit, Round: round,
+	})
+}
+
+func (r *Raft) onAppendEntriesReply(m *Message) {
+	p := r.answering(m)
+	if p == nil {
+		return
+	}
+	if m.Rejected != (EntryID{}) {
+		// L6 §5.3: the follower named the last of its entries that could match;
+		// the last of ours that could is not after that, and not of a later
+		// term. Each round trip settles a term at least.
+		p.Rejected(m.Rejected.Index, r.log.lastNotAfter(m.Last).Index)
+		return
+	}
+	if m.Last.Index > r.log.last().Index {
+		return // nobody can hold more of our log than we do
+	}
+	if p.Acked(m.Last.Index) {
+		r.maybeCommit()
+	}
+}
+
+func (r *Raft) onHeartbeat(m *Message) {
+	r.follow(m.From)
+	r.commitTo(min(m.Commit, r.log.last().Index))
+	if m.Round != 0 {
+		r.say(Message{Kind: HeartbeatReply, To: m.From, Round: m.Round})
+	}
+}
+
+func (r *Raft) onHeartbeatReply(m *Message) {
+	p := r.answering(m)
+	if p == nil {
+		return
+	}
+	p.Round = max(p.Round, min(m.Round, r.leading.reads.round))
+	p.Answered()
+	// A lost message shows only when the next one does not fit. Where there is
+	// no next one, ask with an empty one.
+	if p.State == progress.Replicate && p.Match < r.log.last().Index && p.Next > r.log.last().Index {
+		r.sendEntries(p, r.log.span(p.Next-1, p.Next-1, 0))
+	}
+}
+
+// Unreachable reports that messages to the node may have been lost.
+func (r *Raft) Unreachable(id NodeID) {
+	before := r.mark()
+	if r.leading != nil {
+		if p := r.leading.peer(id); p != nil {
+			p.Lost()
+		}
+	}
+	r.check(before)
+}

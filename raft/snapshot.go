@@ -1,0 +1,84 @@
+package raft
+
+// Compact drops the log up to the given index. SN1 §7 §5.1 d: only what is
+// applied may go, and only once a durable state machine or snapshot covers it:
+// the host's promise.
+func (r *Raft) Compact(upTo Index) error {
+	if upTo <= r.log.base.Index {
+		return nil
+	}
+	if upTo > min(r.applied, r.disk.durable) {
+		return ErrAhead
+	}
+	before := r.mark()
+	s, _ := r.log.snapshot(upTo)
+	r.log.compact(s)
+	r.out.base = &s
+	r.check(before)
+	return nil
+}
+
+// SnapshotAt returns the name and configuration of a snapshot of the state at
+// the given index, which must have been applied and not be compacted.
+func (r *Raft) SnapshotAt(i Index) (Snapshot, error) {
+	s, ok := r.log.snapshot(i)
+	if !ok || i > r.applied {
+		return Snapshot{}, ErrCompacted
+	}
+	return s, nil
+}
+
+// onInstallSnapshot comes when the host holds all of a snapshot, durably.
+// Messages of an older term have been refused before (IS1); chunks are put in
+// order and verified by package snap (IS2).
+func (r *Raft) onInstallSnapshot(m *Message) {
+	r.follow(m.From)
+	s := *m.Snapshot
+	switch at := s.ID.Index; {
+	case at <= r.commit:
+		// IS1 Fig 13 §7: an old one. We have all of it already.
+		committed, _ := r.log.at(r.commit)
+		r.promise(Message{Kind: InstallSnapshotReply, To: m.From, Last: committed})
+		return
+	case r.log.holds(s.ID):
+		// IS3 Fig 13 §7: it covers a prefix of our log. Nothing needs loading,
+		// and what follows may already have been acknowledged.
+		r.commitTo(at)
+	default:
+		// IS4 Fig 13 §7: our log ends before it, or differs.
+		r.restore(s)
+	}
+	r.promise(Message{Kind: InstallSnapshotReply, To: m.From, Last: s.ID})
+}
+
+// restore begins again from a snapshot.
+func (r *Raft) restore(s Snapshot) {
+	r.log = newLog(s, nil)
+	r.disk.cut(0)
+	r.disk.handed = s.ID.Index
+	r.commit, r.applied = s.ID.Index, s.ID.Index
+	r.out.base, r.out.install = &s, &s
+}
+
+func (r *Raft) onInstallSnapshotReply(m *Message) {
+	p := r.answering(m)
+	if p == nil || m.Last.Index > r.log.last().Index {
+		return
+	}
+	if p.Acked(m.Last.Index) {
+		r.maybeCommit()
+	}
+}
+
+// SnapshotSent reports how the transfer of a snapshot to the node has ended.
+// The host must report it either way: nothing else is sent until it does or the
+// node acknowledges.
+func (r *Raft) SnapshotSent(to NodeID, installed bool) {
+	before := r.mark()
+	if r.leading != nil {
+		if p := r.leading.peer(to); p != nil {
+			p.SnapshotEnded(installed)
+		}
+	}
+	r.check(before)
+}

@@ -1,0 +1,85 @@
+package raft
+
+// transfer is a leadership on its way to another node.
+type transfer struct {
+	to    NodeID // zero: none
+	ticks int    // since it was asked for
+	told  bool   // it has everything and was told to campaign
+}
+
+// Transfer hands leadership to another voter: to the one given, or if that is
+// zero to the one most up to date. It ends with that node's campaign or, after
+// an election timeout, with nothing changed.
+func (r *Raft) Transfer(to NodeID) error {
+	before := r.mark()
+	if r.role != Leader {
+		return ErrNotLeader
+	}
+	if to == 0 {
+		to = r.successor()
+	}
+	if to == r.cfg.ID {
+		return nil
+	}
+	if r.leading.peer(to) == nil || !r.members().Voter(to) || !r.active(to) {
+		return ErrNotVoter
+	}
+	// TR1 §3.10 d: from now on no proposals, so that the target can catch up.
+	r.leading.transfer = transfer{to: to}
+	r.check(before)
+	return nil
+}
+
+// successor is the voter that answers and has most of the log; of several, the
+// one with the lowest ID. Zero if there is none.
+func (r *Raft) successor() NodeID {
+	var best NodeID
+	var match Index
+	for _, p := range r.leading.peers {
+		if r.members().Voter(p.id) && r.active(p.id) && (best == 0 || p.Match > match) {
+			best, match = p.id, p.Match
+		}
+	}
+	return best
+}
+
+func (r *Raft) active(id NodeID) bool {
+	return r.leading.ticks-r.leading.peer(id).Heard <= uint64(r.cfg.ElectionTicks)
+}
+
+// maybeTimeoutNow tells the target to campaign once it has the whole log.
+func (r *Raft) maybeTimeoutNow() {
+	t := &r.leading.transfer
+	if t.to == 0 || t.told {
+		return
+	}
+	if p := r.leading.peer(t.to); p != nil && p.Match == r.log.last().Index {
+		r.sendTimeoutNow(t.to)
+		t.told = true
+	}
+}
+
+func (r *Raft) sendTimeoutNow(to NodeID) {
+	r.out.send = append(r.out.send, Message{Kind: TimeoutNow, From: r.cfg.ID, To: to, Term: r.term})
+}
+
+func (r *Raft) tickTransfer() {
+	t := &r.leading.transfer
+	if t.to == 0 {
+		return
+	}
+	// TR2 §3.10 d: the target does not answer or cannot win. Clients wait.
+	if t.ticks++; t.ticks >= r.cfg.ElectionTicks {
+		*t = transfer{}
+	}
+}
+
+// onTimeoutNow campaigns at once.
+func (r *Raft) onTimeoutNow(m *Message) {
+	if r.role == Leader || !r.members().Voter(r.cfg.ID) {
+		return
+	}
+	// TR3 §3.10 d §4.2.3 d: no pre-vote, and with permission to disturb: all
+	// others still hear their leader and would refuse.
+	r.stand(true)
+}
