@@ -1,0 +1,78 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/kv"
+)
+
+// meanings says which problem an error is. The first that matches counts.
+var meanings = []struct {
+	err    error
+	code   Code
+	detail string
+}{
+	{quorate.ErrUnknownOutcome, OutcomeUnknown,
+		"the cluster did not answer in time and the write may or may not be carried out: read before writing again, or write in a session"},
+	{quorate.ErrNoLeader, NoLeader, "no leader could be reached in time and nothing was written: check that a majority of the members runs"},
+	{raft.ErrNotLeader, NoLeader, "leadership changed during the request and nothing was done: try again"},
+	{quorate.ErrBusy, Busy, "too many commands are waiting in this node and nothing was written: try again"},
+	{quorate.ErrTooLarge, ValueTooLarge, "the key and the value together are larger than a command may be: store less under one key"},
+	{quorate.ErrClosed, Unavailable, "this node is shutting down: ask another"},
+	{quorate.ErrStopped, Unavailable, "the group has stopped on this node: its log says why; ask another"},
+
+	{membership.ErrLastVoter, LastVoter, "the last voter cannot leave: add and promote another member first"},
+	{membership.ErrKnown, MemberExists, "a member with this ID is in the cluster already"},
+	{membership.ErrUnknown, MemberUnknown, "the cluster has no member with this ID: list them with GET /v1/members"},
+	{membership.ErrNotLearner, NotLearner, "the member is a voter already: there is nothing to promote"},
+	{membership.ErrAddressUsed, AddressUsed, "another member has this peer address: remove it first, or use another address"},
+	{raft.ErrStaleChange, ChangePending, "another membership change came first: look at the members and try again"},
+	{raft.ErrTooEarly, ChangePending, "the leader has only just been elected: try again"},
+	{raft.ErrTransferring, NoLeader, "leadership is being handed over and nothing was done: try again"},
+	{raft.ErrNoLeader, NoLeader, "no leader is known and nothing was done: check that a majority of the members runs"},
+	{raft.ErrBusy, Busy, "too many commands wait to be committed and nothing was written: try again"},
+	{raft.ErrNotVoter, TransferFailed, "leadership can be handed only to another voter that answers: GET /v1/members and GET /v1/status show which do"},
+	{raft.ErrNotCaughtUp, NotCaughtUp, "the learner has not caught up with the leader yet: try again, GET /v1/status shows its progress"},
+	{raft.ErrChangePending, ChangePending, "another membership change is under way: try again when it is done"},
+
+	{kv.ErrMalformed, Malformed, "the command is not well formed"},
+	{kv.ErrEmptyKey, Malformed, "the key is empty: write it behind /v1/kv/"},
+	{kv.ErrTooLarge, ValueTooLarge, "the key or the value is larger than the store takes: 4096 and 1572864 bytes"},
+	{kv.ErrSessionExpired, SessionExpired, "the session does not exist or has expired and this write was not done: open a new one with POST /v1/sessions"},
+	{kv.ErrSequenceTooOld, SequenceTooOld, "the sequence number is too far behind the session's highest to tell whether the write was done: have at most 32 under way"},
+	{kv.ErrFutureRevision, FutureRevision, "the store has not come to this revision yet: the header Quorate-Revision of any answer says where it is"},
+	{kv.ErrCompacted, Compacted, "the history at this revision was compacted away: ask for a later one"},
+
+	// Only reads end so: maybeDone has seen to the rest.
+	{context.DeadlineExceeded, Timeout, "the cluster did not answer in time and nothing was written: try again, or allow more with ?timeout="},
+	{context.Canceled, Timeout, "the client went away before the answer; nothing was written"},
+}
+
+// maybeDone turns the error of something that changes the cluster into
+// ErrUnknownOutcome if it does not say that nothing was done.
+func maybeDone(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		if !errors.Is(err, quorate.ErrNoLeader) {
+			return fmt.Errorf("%w (%w)", quorate.ErrUnknownOutcome, err)
+		}
+	}
+	return err
+}
+
+// problemOf says what an error is to the client.
+func problemOf(err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	for _, m := range meanings {
+		if errors.Is(err, m.err) {
+			return problem(m.code, m.detail)
+		}
+	}
+	return problem(Internal, "this node failed in a way that it cannot name: its log says more ("+oneLine(err.Error())+")")
+}

@@ -1,0 +1,197 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+)
+
+// Info is what a member says about itself in the log.
+type Info struct {
+	Name       string   `json:"name"`
+	ClientURLs []string `json:"client_urls,omitempty"`
+}
+
+func (i Info) String() string {
+	text, err := json.Marshal(i)
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return string(text)
+}
+
+// InfoOf returns what a member says about itself; nothing if it is not readable,
+// because another version may say it otherwise.
+func InfoOf(m quorate.Member) Info {
+	var i Info
+	if err := json.Unmarshal([]byte(m.Info), &i); err != nil {
+		return Info{}
+	}
+	return i
+}
+
+// members answers GET /v1/members.
+func (s *Server) members(w http.ResponseWriter, r *http.Request) error {
+	_, cancel, _, err := s.query(r)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	status := s.Cluster.Status()
+	out := Members{ClusterID: s.ClusterID, Members: []Member{}}
+	for _, m := range status.Config.Members {
+		out.Members = append(out.Members, memberOf(m, status.Leader))
+	}
+	return reply(w, http.StatusOK, out)
+}
+
+func memberOf(m quorate.Member, leader raft.NodeID) Member {
+	info := InfoOf(m)
+	return Member{
+		ID:         ID(m.ID),
+		Name:       info.Name,
+		Role:       m.Role.String(),
+		PeerURL:    "http://" + m.Address,
+		ClientURLs: info.ClientURLs,
+		Leader:     m.ID == leader,
+	}
+}
+
+// addMember answers POST /v1/members: the member joins as a learner.
+func (s *Server) addMember(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
+	var add AddMember
+	if err := body(r, &add); err != nil {
+		return err
+	}
+	address, err := peerAddress(add.PeerURL)
+	if err != nil {
+		return err
+	}
+	if add.Name == "" {
+		return problem(Malformed, "the member has no name: give it one")
+	}
+	if add.ID == 0 {
+		add.ID = drawID()
+	}
+	for _, m := range s.Cluster.Status().Config.Members {
+		if InfoOf(m).Name == add.Name && m.ID != quorate.NodeID(add.ID) {
+			return problem(MemberExists, fmt.Sprintf("the cluster has a member named %s already, with the ID %v: remove it first, or choose another name",
+				printable(add.Name), ID(m.ID)))
+		}
+	}
+	member := quorate.Member{
+		ID:      quorate.NodeID(add.ID),
+		Role:    membership.Learner,
+		Address: address,
+		Info:    Info{Name: add.Name, ClientURLs: add.ClientURLs}.String(),
+	}
+	if err := s.change(ctx, membership.Add, member); err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/v1/members/"+add.ID.String())
+	return reply(w, http.StatusCreated, memberOf(member, 0))
+}
+
+// drawID draws the ID of a member that has not drawn its own.
+func drawID() ID {
+	var b [8]byte
+	rand.Read(b[:]) // never fails: the program would have stopped
+	return ID(binary.BigEndian.Uint64(b[:]) | 1)
+}
+
+func peerAddress(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.Port() == "" {
+		return "", problem(Malformed, fmt.Sprintf("peer_url %s: write it like http://10.0.0.4:2380", printable(raw)))
+	}
+	return u.Host, nil
+}
+
+// promoteMember answers POST /v1/members/{id}/promote.
+func (s *Server) promoteMember(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	if err := s.change(ctx, membership.Promote, quorate.Member{ID: quorate.NodeID(id)}); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// removeMember answers DELETE /v1/members/{id}. A leader that is to go hands over
+// first, so that the others need not wait for an election (REQ-M5), and the new
+// leader removes it.
+func (s *Server) removeMember(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	status := s.Cluster.Status()
+	if status.ID == quorate.NodeID(id) && len(status.Config.Quorum()[0]) > 1 {
+		if err := s.Cluster.Transfer(ctx, 0); err != nil {
+			return maybeDone(err)
+		}
+		return s.pass(ctx, w, r, nil)
+	}
+	if err := s.change(ctx, membership.Remove, quorate.Member{ID: quorate.NodeID(id)}); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) change(ctx context.Context, kind membership.ChangeKind, m quorate.Member) error {
+	return maybeDone(s.Cluster.Change(ctx, membership.Change{Kind: kind, Member: m}))
+}
+
+// transfer answers POST /v1/leader/transfer.
+func (s *Server) transfer(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
+	var t Transfer
+	if err := body(r, &t); err != nil {
+		return err
+	}
+	if t.To != 0 && t.To == ID(s.Cluster.Status().Leader) {
+		return reply(w, http.StatusOK, Transferred{Leader: t.To})
+	}
+	err := s.Cluster.Transfer(ctx, quorate.NodeID(t.To))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return problem(TransferFailed, "the other member did not take over in time: GET /v1/status shows whether it runs and has caught up")
+	}
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, Transferred{Leader: ID(s.Cluster.Status().Leader)})
+}
+
+// maxJSON is the largest JSON body, in bytes.
+const maxJSON = 64 << 10
+
+// body reads a JSON body; an empty one leaves out as it is.
+func body(r *http.Request, out any) error {
+	data, err := io.ReadAll(io.LimitReader(r.Body, maxJSON+1))
+	if err != nil {
+		return problem(Malformed, "the body was cut short and nothing was done: "+oneLine(err.Error()))
+	}
+	if len(data) > maxJSON {
+		return problem(Malformed, fmt.Sprintf("the body has more than %d bytes", maxJSON))
+	}
+	if len(data) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return problem(Malformed, "the body is not the JSON that is expected here: "+oneLine(err.Error()))
+	}
+	return nil
+}

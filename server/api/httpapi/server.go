@@ -1,0 +1,230 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/kv"
+)
+
+// Proposer takes writes and linearizable reads to the log; a *quorate.Group.
+type Proposer interface {
+	Propose(ctx context.Context, command []byte) (any, error)
+	Read(ctx context.Context) (raft.Index, error)
+}
+
+// Cluster is what is known of the members, and the way to change it; a
+// *quorate.Group.
+type Cluster interface {
+	Status() quorate.Status
+	Change(ctx context.Context, change membership.Change) error
+	Transfer(ctx context.Context, to quorate.NodeID) error
+}
+
+// Options is what a server is made of. All fields are needed.
+type Options struct {
+	Name      string
+	ClusterID ID
+	Version   string
+	Log       Proposer
+	Cluster   Cluster
+	Machine   *kv.Machine
+	Limits    Limits
+	Logger    *slog.Logger
+
+	// Ready returns nil while this node can serve, otherwise why it cannot.
+	Ready func() error
+}
+
+// Server answers requests. It keeps no state but its counters.
+type Server struct {
+	Options
+	mux     *http.ServeMux
+	slots   chan struct{} // one for each request in progress
+	metrics *metrics
+	forward http.Client
+}
+
+// New returns a server; it is an http.Handler.
+func New(o Options) *Server {
+	s := &Server{
+		Options: o,
+		mux:     http.NewServeMux(),
+		slots:   make(chan struct{}, o.Limits.Requests),
+		metrics: newMetrics(o),
+		// A node that asks for the next hop must not be sent elsewhere by it.
+		forward: http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	}
+	s.routes()
+	return s
+}
+
+// answer is one way to answer. What it returns, if not nil, is told to the client
+// as a problem; then it must not have written anything.
+type answer func(w http.ResponseWriter, r *http.Request) error
+
+// methods are the answers at one path.
+type methods map[string]answer
+
+func (s *Server) routes() {
+	s.handle("/v1/kv", methods{"GET": s.list})
+	s.handle("/v1/sessions", methods{"POST": s.openSession})
+	s.handle("/v1/sessions/{id}", methods{"DELETE": s.closeSession})
+	s.handle("/v1/status", methods{"GET": s.status})
+	s.handle("/v1/members", methods{"GET": s.members, "POST": s.onLeader(s.addMember)})
+	s.handle("/v1/members/{id}", methods{"DELETE": s.onLeader(s.removeMember)})
+	s.handle("/v1/members/{id}/promote", methods{"POST": s.onLeader(s.promoteMember)})
+	s.handle("/v1/leader/transfer", methods{"POST": s.onLeader(s.transfer)})
+	s.handle("/version", methods{"GET": s.version})
+	s.open("/livez", methods{"GET": s.livez})
+	s.open("/readyz", methods{"GET": s.readyz})
+	s.handle("/health", methods{"GET": s.health})
+	s.open("/metrics", methods{"GET": s.metrics.answer})
+	s.handle("/", methods{"": func(_ http.ResponseWriter, r *http.Request) error {
+		return problem(UnknownPath, fmt.Sprintf("there is nothing at %s: the paths begin with /v1/, the README lists them", printable(r.URL.Path)))
+	}})
+}
+
+// handle answers at a path as long as fewer than the allowed number of requests
+// are in progress.
+func (s *Server) handle(path string, m methods) {
+	s.mux.Handle(path, s.counted(path, s.admitted(m.answer)))
+}
+
+// open answers at a path whatever the load: who asks whether a node lives must
+// not take a busy one for a dead one.
+func (s *Server) open(path string, m methods) { s.mux.Handle(path, s.counted(path, m.answer)) }
+
+const keyPath = "/v1/kv/"
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// The mux would clean "a//b" and "a/../b" away, and both are keys. Likewise
+	// r.URL.Path no longer tells %2F from a slash; for a key they are the same.
+	if strings.HasPrefix(r.URL.EscapedPath(), keyPath) {
+		m := methods{"GET": s.get, "PUT": s.put, "DELETE": s.del}
+		s.counted(keyPath+"{key}", s.admitted(m.answer)).ServeHTTP(w, r)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// answer finds the method's answer. A HEAD is a GET whose body net/http drops.
+func (m methods) answer(w http.ResponseWriter, r *http.Request) error {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	if a, ok := m[method]; ok {
+		return a(w, r)
+	}
+	if a, ok := m[""]; ok {
+		return a(w, r)
+	}
+	var allowed []string
+	for method := range m {
+		allowed = append(allowed, method)
+	}
+	slices.Sort(allowed)
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return problem(MethodNotAllowed, fmt.Sprintf("%s does not take %s, only %s", printable(r.URL.Path), printable(r.Method), strings.Join(allowed, " and ")))
+}
+
+// admitted turns a request away while too many are in progress, before its body
+// is read.
+func (s *Server) admitted(next answer) answer {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+			return next(w, r)
+		default:
+			return problem(Busy, fmt.Sprintf("%d requests are in progress, as many as --max-requests allows: try again", cap(s.slots)))
+		}
+	}
+}
+
+// counted counts and times the request and tells its error to the client.
+func (s *Server) counted(route string, next answer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begin := time.Now()
+		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		s.metrics.inFlight.Inc()
+		defer s.metrics.inFlight.Dec()
+		if err := next(status, r); err != nil {
+			p := problemOf(err)
+			if p.Code == Internal {
+				s.Logger.Error("a request failed", "method", r.Method, "route", route, "error", err)
+			}
+			p.write(status)
+		}
+		s.metrics.observe(route, r.Method, status.status, time.Since(begin))
+	})
+}
+
+// statusWriter remembers the status for the counters.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets net/http find what its own writer can do.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// maxTimeout is the longest that a request may ask to wait.
+const maxTimeout = time.Minute
+
+// query returns the parameters of a request, and its context with the deadline
+// that it asks for. Parameters other than the known ones are refused: a typing
+// mistake in "consistency" must not silently give another consistency.
+func (s *Server) query(r *http.Request, known ...string) (context.Context, context.CancelFunc, url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, nil, nil, problem(Malformed, "the query cannot be read: "+err.Error())
+	}
+	for name := range values {
+		if name != "timeout" && !slices.Contains(known, name) {
+			return nil, nil, nil, problem(Malformed, fmt.Sprintf("the parameter %q is not known here: known are %s",
+				name, strings.Join(append(known, "timeout"), ", ")))
+		}
+		if len(values[name]) > 1 {
+			return nil, nil, nil, problem(Malformed, fmt.Sprintf("the parameter %q is given %d times: give it once", name, len(values[name])))
+		}
+	}
+	timeout := s.Limits.RequestTimeout
+	if text := values.Get("timeout"); text != "" {
+		timeout, err = time.ParseDuration(text)
+		if err != nil || timeout <= 0 || timeout > maxTimeout {
+			return nil, nil, nil, problem(Malformed, fmt.Sprintf("timeout=%q: write a duration from 1ms to %v, like 500ms", text, maxTimeout))
+		}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	return ctx, cancel, values, nil
+}
+
+// HTTP returns a server for this handler that does not wait for slow clients.
+func (s *Server) HTTP() *http.Server {
+	return &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      maxTimeout + 60*time.Second, // the body, the wait, the answer
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10, // a key of 4 KiB is 12 KiB once percent-encoded
+		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
+	}
+}

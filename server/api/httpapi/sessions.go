@@ -1,0 +1,54 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/quorate-db/quorate/server/kv"
+)
+
+// openSession answers POST /v1/sessions. One that nobody learns of, because the
+// answer was lost, expires by itself.
+func (s *Server) openSession(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel, _, err := s.query(r)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	result, err := s.propose(ctx, kv.Command{Do: kv.OpenSession{}})
+	if err != nil {
+		return err
+	}
+	id := ID(result.Session)
+	w.Header().Set("Location", "/v1/sessions/"+id.String())
+	return reply(w, http.StatusCreated, Session{ID: id})
+}
+
+// closeSession answers DELETE /v1/sessions/{id}.
+func (s *Server) closeSession(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel, _, err := s.query(r)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	if _, err := s.propose(ctx, kv.Command{Session: kv.SessionID(id), Do: kv.CloseSession{}}); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// pathID returns the {id} of the path.
+func pathID(r *http.Request) (ID, error) {
+	id, err := ParseID(r.PathValue("id"))
+	if err != nil {
+		return 0, problem(Malformed, err.Error())
+	}
+	if id == 0 {
+		return 0, problem(Malformed, "the ID zero names nothing")
+	}
+	return id, nil
+}

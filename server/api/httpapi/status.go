@@ -1,0 +1,107 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft/membership"
+)
+
+// status answers GET /v1/status from what this node knows: it never waits.
+func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
+	_, cancel, query, err := s.query(r, "hash")
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	out := statusOf(s.Cluster.Status())
+	out.Name, out.ClusterID, out.Version = s.Name, s.ClusterID, s.Version
+	switch query.Get("hash") {
+	case "", "false":
+	case "true":
+		if out.Hash, err = s.hash(); err != nil {
+			return err
+		}
+	default:
+		return problem(Malformed, fmt.Sprintf("hash=%q: it is true or false", query.Get("hash")))
+	}
+	return reply(w, http.StatusOK, out)
+}
+
+func (s *Server) hash() (*StateHash, error) {
+	d, err := s.Machine.Hash()
+	if err != nil {
+		return nil, err
+	}
+	return &StateHash{Hash: ID(d.Sum).String(), Applied: uint64(d.Applied), Revision: uint64(d.Revision)}, nil
+}
+
+func statusOf(st quorate.Status) Status {
+	self, known := st.Config.Find(st.ID)
+	out := Status{
+		ID:      ID(st.ID),
+		Role:    st.Role.String(),
+		Learner: known && self.Role == membership.Learner,
+		Term:    uint64(st.Term),
+		Leader:  ID(st.Leader),
+		Log: Log{
+			Commit:    uint64(st.Commit),
+			Applied:   uint64(st.Applied),
+			Durable:   uint64(st.Durable),
+			Last:      uint64(st.Last.Index),
+			Compacted: uint64(st.Base.Index),
+		},
+	}
+	if st.Err != nil {
+		out.Error = oneLine(st.Err.Error())
+	}
+	for _, p := range st.Peers {
+		m, _ := st.Config.Find(p.ID)
+		out.Followers = append(out.Followers, Follower{
+			ID:       ID(p.ID),
+			Name:     InfoOf(m).Name,
+			State:    p.State.String(),
+			Match:    uint64(p.Match),
+			Next:     uint64(p.Next),
+			InFlight: p.InFlight,
+			Paused:   p.Paused,
+			Active:   p.Active,
+		})
+	}
+	return out
+}
+
+// version answers GET /version.
+func (s *Server) version(w http.ResponseWriter, _ *http.Request) error {
+	return reply(w, http.StatusOK, Version{Version: s.Version, Go: runtime.Version()})
+}
+
+// livez says whether restarting this process could help: its group has stopped.
+func (s *Server) livez(w http.ResponseWriter, _ *http.Request) error {
+	return healthy(w, s.Cluster.Status().Err)
+}
+
+// readyz says whether clients should be sent here.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
+	return healthy(w, s.Ready())
+}
+
+// health makes a linearizable read: the cluster serves, seen from here.
+func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel, _, err := s.query(r)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	_, err = s.Log.Read(ctx)
+	return healthy(w, err)
+}
+
+func healthy(w http.ResponseWriter, err error) error {
+	if err != nil {
+		return reply(w, http.StatusServiceUnavailable, Health{Reason: oneLine(err.Error())})
+	}
+	return reply(w, http.StatusOK, Health{OK: true})
+}
