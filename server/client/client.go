@@ -1,0 +1,116 @@
+// Package client speaks to a quorate cluster over its HTTP API.
+//
+// It finds an endpoint that works, and sends again only what is safe to send
+// again: reads; writes that were certainly not carried out; and writes of a
+// [Session], which the store carries out once however often they arrive. A plain
+// write whose outcome nobody knows is reported as [ErrUnknownOutcome] and never
+// repeated.
+//
+// Reading order: client.go, retry.go (what is sent again, and why that is safe),
+// errors.go, then kv.go, session.go and cluster.go for the calls.
+package client
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+)
+
+// DefaultEndpoint is where a node listens to clients unless told otherwise.
+const DefaultEndpoint = "http://127.0.0.1:2379"
+
+// DefaultTimeout bounds one attempt, and a call whose context has no deadline.
+const DefaultTimeout = 5 * time.Second
+
+// Config is how a client reaches its cluster.
+type Config struct {
+	Endpoints []string      // client URLs of one or more members; DefaultEndpoint if empty
+	Timeout   time.Duration // DefaultTimeout if zero
+
+	// FailFast ends a call as soon as every endpoint in turn has failed to take
+	// a connection, which suits a person at a prompt. A service leaves it off
+	// and tries until the deadline: nodes come back.
+	FailFast bool
+}
+
+// Client calls a cluster. It may be used by many goroutines.
+type Client struct {
+	endpoints []*url.URL
+	timeout   time.Duration
+	failFast  bool
+	http      *http.Client
+	current   atomic.Int64 // the endpoint that worked last, as an index
+}
+
+// New returns a client. It opens no connection yet; its only errors are
+// endpoints that are no URLs.
+func New(cfg Config) (*Client, error) {
+	c := &Client{timeout: cfg.Timeout, failFast: cfg.FailFast}
+	if c.timeout <= 0 {
+		c.timeout = DefaultTimeout
+	}
+	texts := cfg.Endpoints
+	if len(texts) == 0 {
+		texts = []string{DefaultEndpoint}
+	}
+	for _, text := range texts {
+		u, err := parseEndpoint(text)
+		if err != nil {
+			return nil, err
+		}
+		c.endpoints = append(c.endpoints, u)
+	}
+	dialer := &net.Dialer{Timeout: time.Second}
+	c.http = &http.Client{
+		Transport: &http.Transport{
+			DialContext:         dialer.DialContext,
+			MaxIdleConnsPerHost: 64,
+			IdleConnTimeout:     time.Minute,
+		},
+		// A redirect would carry a write to a place that nobody chose.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// parseEndpoint reads a URL that has a host and nothing behind it; a bare
+// host:port is taken as http.
+func parseEndpoint(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		if u, err = url.Parse("http://" + text); err != nil || text == "" {
+			return nil, fmt.Errorf("the endpoint %q is not a URL; write it like %s", text, DefaultEndpoint)
+		}
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("the endpoint %q has the scheme %q; write it like %s", text, u.Scheme, DefaultEndpoint)
+	}
+	if u.Hostname() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.User != nil {
+		return nil, fmt.Errorf("the endpoint %q must be a host and a port only; write it like %s", text, DefaultEndpoint)
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+}
+
+// Endpoints returns the URLs that the client uses, in the order given.
+func (c *Client) Endpoints() []string {
+	texts := make([]string, len(c.endpoints))
+	for i, u := range c.endpoints {
+		texts[i] = u.String()
+	}
+	return texts
+}
+
+// Close closes idle connections. Calls under way go on.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// bound gives a context without a deadline the client's timeout.
+func (c *Client) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, has := ctx.Deadline(); has {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, c.timeout)
+}

@@ -1,0 +1,88 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"github.com/quorate-db/quorate/server/api/httpapi"
+)
+
+// Status asks the current endpoint what it knows. It needs no leader.
+// WithHash adds the hash of the whole state, which costs a walk over all keys.
+func (c *Client) Status(ctx context.Context, withHash bool) (*httpapi.Status, error) {
+	q := url.Values{}
+	if withHash {
+		q.Set("hash", "true")
+	}
+	var s httpapi.Status
+	if err := c.get(ctx, "/v1/status", q, &s); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// Version asks the current endpoint which program it runs.
+func (c *Client) Version(ctx context.Context) (httpapi.Version, error) {
+	var v httpapi.Version
+	return v, c.get(ctx, "/version", nil, &v)
+}
+
+// Members asks an endpoint for the configuration that it knows.
+func (c *Client) Members(ctx context.Context) (*httpapi.Members, error) {
+	var m httpapi.Members
+	if err := c.get(ctx, "/v1/members", nil, &m); err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// AddMember adds a member as a learner and returns it, with its ID.
+func (c *Client) AddMember(ctx context.Context, add httpapi.AddMember) (*httpapi.Member, error) {
+	var m httpapi.Member
+	if err := c.post(ctx, "/v1/members", add, &m); err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// PromoteMember makes a learner a voter. The leader refuses until the learner
+// has caught up; the refusal is retried until the deadline.
+func (c *Client) PromoteMember(ctx context.Context, id httpapi.ID) error {
+	_, err := c.do(ctx, request{method: http.MethodPost, path: "/v1/members/" + id.String() + "/promote"})
+	return err
+}
+
+// RemoveMember removes a member from the cluster.
+func (c *Client) RemoveMember(ctx context.Context, id httpapi.ID) error {
+	_, err := c.do(ctx, request{method: http.MethodDelete, path: "/v1/members/" + id.String()})
+	return err
+}
+
+// TransferLeader hands leadership to the member, or, if zero, to the one most up
+// to date, and returns who leads then.
+func (c *Client) TransferLeader(ctx context.Context, to httpapi.ID) (httpapi.ID, error) {
+	var t httpapi.Transferred
+	if err := c.post(ctx, "/v1/leader/transfer", httpapi.Transfer{To: to}, &t); err != nil {
+		return 0, err
+	}
+	return t.Leader, nil
+}
+
+func (c *Client) post(ctx context.Context, path string, body, into any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	resp, err := c.do(ctx, request{
+		method: http.MethodPost,
+		path:   path,
+		header: http.Header{"Content-Type": {"application/json"}},
+		body:   data,
+	})
+	if err != nil {
+		return err
+	}
+	return resp.decode(into)
+}

@@ -1,0 +1,64 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/quorate-db/quorate/server/api/httpapi"
+)
+
+// What a call can end with; use errors.Is. A write that ends with any of them
+// but ErrUnknownOutcome was certainly not carried out.
+var (
+	ErrNotFound           = errors.New("client: the key does not exist")
+	ErrPreconditionFailed = errors.New("client: the key is not at the expected revision")
+	ErrTooLarge           = errors.New("client: the key or the value is too large")
+	ErrCompacted          = errors.New("client: this revision was compacted away")
+	ErrSessionExpired     = errors.New("client: the session has expired")
+	ErrMemberUnknown      = errors.New("client: the cluster has no such member")
+	ErrBusy               = errors.New("client: too many requests are waiting at the server")
+	ErrNoLeader           = errors.New("client: the cluster has no leader")
+	ErrUnavailable        = errors.New("client: no endpoint gave an answer")
+	ErrUnknownOutcome     = errors.New("client: the write may or may not have been carried out")
+)
+
+// sentinels says which error a problem's code is. Codes that are not here are
+// told apart by Error.Code.
+var sentinels = map[httpapi.Code]error{
+	httpapi.NotFound:           ErrNotFound,
+	httpapi.PreconditionFailed: ErrPreconditionFailed,
+	httpapi.KeyTooLarge:        ErrTooLarge,
+	httpapi.ValueTooLarge:      ErrTooLarge,
+	httpapi.Compacted:          ErrCompacted,
+	httpapi.SessionExpired:     ErrSessionExpired,
+	httpapi.MemberUnknown:      ErrMemberUnknown,
+	httpapi.Busy:               ErrBusy,
+	httpapi.NoLeader:           ErrNoLeader,
+	httpapi.Unavailable:        ErrUnavailable,
+	httpapi.Timeout:            ErrUnavailable,
+	httpapi.OutcomeUnknown:     ErrUnknownOutcome,
+}
+
+// Error is a problem that a server answered with.
+type Error struct {
+	Endpoint string       // who answered
+	Status   int          // of the HTTP answer
+	Code     httpapi.Code // empty if the answer was not quorate's
+	Detail   string       // one sentence: what is wrong and what to do
+}
+
+// Error returns the server's sentence.
+func (e *Error) Error() string { return e.Detail }
+
+// Is reports whether the target is the sentinel of the problem's code.
+func (e *Error) Is(target error) bool { return sentinels[e.Code] == target }
+
+// doubt is how a write ends that was sent, and whose outcome nobody told. Its
+// cause is told as text only: an errors.Is for ErrNoLeader must not succeed on a
+// write that an earlier attempt may have carried out.
+func doubt(cause error) error {
+	if errors.Is(cause, ErrUnknownOutcome) {
+		return cause
+	}
+	return fmt.Errorf("%w: %v", ErrUnknownOutcome, cause)
+}
