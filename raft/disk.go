@@ -39,6 +39,7 @@ func (r *Raft) Persisted(write uint64) {
 		r.disk.term = r.disk.pending[n].term
 	}
 	r.disk.pending = r.disk.pending[:copy(r.disk.pending, r.disk.pending[n:])]
+	r.ownVoteDurable()
 	r.maybeCommit() // L10 §10.2.1 d: our own disk is one vote among the others
 	r.check(before)
 }

@@ -32,13 +32,29 @@ func (r *Raft) Campaign() {
 func (r *Raft) campaign() {
 	r.refuseReads()
 	r.lead = 0 // or else those who lost the same leader would refuse each other
-	if !r.members().Voter(r.cfg.ID) {
+	if !r.mayLead() {
 		return // a learner, a node that was removed or one not yet invited
 	}
 	// PV1 §9.6 d: a node that cannot win must not raise the term, or it would
 	// depose a leader that is well as soon as it is heard again.
 	r.role = PreCandidate
 	r.ask(Message{Kind: PreVote, Last: r.log.last()}, r.term+1)
+}
+
+// mayLead reports whether this node is a voter of the configuration in force or,
+// while that is not known to be committed, of one before it. A node that a
+// pending change removes may be the only one that can win: of two voters, the
+// one that holds the change has the longer log (§4.2.2 d).
+func (r *Raft) mayLead() bool {
+	for i := len(r.log.configs) - 1; i >= 0; i-- {
+		if r.log.configs[i].config.Voter(r.cfg.ID) {
+			return true
+		}
+		if r.log.configs[i].index <= r.commit {
+			break
+		}
+	}
+	return false
 }
 
 // stand raises the term and asks for real.
@@ -50,9 +66,13 @@ func (r *Raft) stand(transfer bool) {
 	r.ask(Message{Kind: RequestVote, Last: r.log.last(), Transfer: transfer}, r.term)
 }
 
-// ask sends a question to all other voters and counts our own answer.
+// ask sends a question to all other voters. Our own answer counts at once only
+// where it promises nothing.
 func (r *Raft) ask(m Message, term Term) {
-	r.election.ballots = map[NodeID]quorum.Ballot{r.cfg.ID: quorum.Granted}
+	r.election.ballots = map[NodeID]quorum.Ballot{}
+	if m.Kind == PreVote {
+		r.election.ballots[r.cfg.ID] = quorum.Granted
+	}
 	for _, member := range r.members().Members {
 		if member.ID == r.cfg.ID || !r.members().Voter(member.ID) {
 			continue
@@ -65,6 +85,16 @@ func (r *Raft) ask(m Message, term Term) {
 		}
 	}
 	r.count()
+}
+
+// ownVoteDurable counts our own vote. ALL4 §3.8 d: not before the disk has it. A
+// lone voter would otherwise lead, send entries to its learners, crash, and lead
+// the same term again with other entries.
+func (r *Raft) ownVoteDurable() {
+	if r.role == Candidate && r.disk.term == r.term {
+		r.election.ballots[r.cfg.ID] = quorum.Granted
+		r.count()
+	}
 }
 
 // onPreVote says whether we would vote for the sender; it changes nothing here.

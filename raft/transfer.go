@@ -76,7 +76,7 @@ func (r *Raft) tickTransfer() {
 
 // onTimeoutNow campaigns at once.
 func (r *Raft) onTimeoutNow(m *Message) {
-	if r.role == Leader || !r.members().Voter(r.cfg.ID) {
+	if r.role == Leader || !r.mayLead() {
 		return
 	}
 	// TR3 §3.10 d §4.2.3 d: no pre-vote, and with permission to disturb: all
