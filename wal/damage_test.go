@@ -1,0 +1,263 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/vfs"
+)
+
+// written is a log on a disk, and where the frames of its last segment begin.
+type written struct {
+	mem      *vfs.Mem
+	pictures []string // after each batch, the empty log first
+	path     string   // of the last segment
+	data     []byte   // in it
+	starts   []int    // of the frames, and at last the end
+}
+
+// write writes batches of two groups, n to the last segment.
+func write(t *testing.T, segments, n int) *written {
+	t.Helper()
+	w := &written{mem: vfs.NewMem()}
+	want := model{}
+	w.pictures = []string{want.picture()}
+	l := open(t, w.mem, w.pictures...)
+	last := raft.Index(0)
+	batch := func() {
+		records := []codec.Record{
+			record(1, entries(id(min(1, raft.Term(last)), last), 1, 2, 12)),
+			record(2, state(raft.Term(last+1), 1)),
+		}
+		must(t, l.Append(records))
+		want.add(t, records...)
+		last += 2
+		w.pictures = append(w.pictures, want.picture())
+	}
+	for len(l.segments) < segments {
+		batch()
+	}
+	w.starts = []int{int(l.begun)}
+	for len(w.starts) <= n {
+		if len(w.starts) > 1 || segments == 1 {
+			batch() // the one that began a later segment is in it already
+		}
+		w.starts = append(w.starts, int(l.current().size))
+	}
+	w.path = segmentPath(dir, l.current().number)
+	must(t, l.Close())
+	w.data = load(t, w.mem, w.path)
+	return w
+}
+
+func load(t testing.TB, fs vfs.FS, path string) []byte {
+	t.Helper()
+	f, err := fs.Open(path)
+	must(t, err)
+	data, err := readAll(f)
+	must(t, err)
+	must(t, f.Close())
+	return data
+}
+
+func store(t testing.TB, fs vfs.FS, path string, data []byte) {
+	t.Helper()
+	must(t, writeFile(fs, path, data))
+	must(t, fs.SyncDir(filepath.Dir(path)))
+}
+
+// refused opens a log that must not open, and checks what the user is told.
+func refused(t *testing.T, fs vfs.FS, path string, offset int64) {
+	t.Helper()
+	_, _, err := Open(fs, dir, small())
+	var damage *DamageError
+	if !errors.As(err, &damage) {
+		t.Fatalf("the log was opened, or refused with %v", err)
+	}
+	if damage.Path != path || damage.Offset != offset {
+		t.Fatalf("%v; want it at offset %d of %s", err, offset, path)
+	}
+	for _, part := range []string{path, fmt.Sprint("offset ", offset), "restore this member"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Fatalf("%q does not say %q", err, part)
+		}
+	}
+}
+
+// A crash can leave any part of the last batch: it is gone, whole, and everything
+// before it is there. The log can be written again afterwards.
+func TestATailTornAtAnyByteIsCut(t *testing.T) {
+	for _, segments := range []int{1, 3} {
+		w := write(t, segments, 3)
+		before, end := w.starts[2], w.starts[3]
+		want := w.pictures[len(w.pictures)-2]
+		for size := before; size < end; size++ {
+			tails := map[string][]byte{
+				"cut":               w.data[:size],
+				"filled with zeros": append(slices.Clone(w.data[:size]), make([]byte, end-size+100)...),
+				"first part lost":   append(append(slices.Clone(w.data[:before]), make([]byte, size-before)...), w.data[size:]...),
+			}
+			for how, data := range tails {
+				if bytes.HasPrefix(data, w.data) {
+					continue // nothing is lost: the batch itself ends in zeros
+				}
+				disk := w.mem.Crash(vfs.Lost)
+				store(t, disk, w.path, data)
+				l := open(t, disk, want)
+				if got := l.Status().Cut; got != int64(len(data)-before) {
+					t.Fatalf("%s at %d: %d bytes were cut, want %d", how, size, got, len(data)-before)
+				}
+				r := record(9, state(5, 5))
+				must(t, l.Append([]codec.Record{r}))
+				again := open(t, disk.Crash(vfs.Lost), want+"group 9: {Term:5 Vote:5 Commit:0} base 0/0 []\n")
+				if got := again.Status().Cut; got != 0 {
+					t.Fatalf("%s at %d: the second recovery cut %d bytes", how, size, got)
+				}
+			}
+		}
+	}
+}
+
+func TestAFlippedByteInTheMiddleIsRefused(t *testing.T) {
+	w := write(t, 2, 3)
+	for at := range w.starts[2] {
+		disk := w.mem.Crash(vfs.Lost)
+		data := slices.Clone(w.data)
+		data[at] ^= 1 << (at % 8)
+		store(t, disk, w.path, data)
+		if at >= 8 && at < 12 {
+			// The version is looked at first, and only believed if the checksum
+			// holds; so this, too, is damage.
+			refused(t, disk, w.path, 0)
+			continue
+		}
+		refused(t, disk, w.path, frameOf(w, at))
+	}
+}
+
+// frameOf returns where the frame, or the header of the segment, begins that has
+// the byte at this offset.
+func frameOf(w *written, at int) int64 {
+	start := 0
+	for _, s := range append([]int{segmentHeader}, w.starts...) {
+		if s <= at {
+			start = s
+		}
+	}
+	return int64(start)
+}
+
+// The last batch may have been acknowledged; but what a flipped bit makes of it
+// is just what a crash in the middle of writing it looks like.
+func TestAFlippedByteInTheLastBatchCountsAsTorn(t *testing.T) {
+	w := write(t, 2, 3)
+	for at := w.starts[2]; at < w.starts[3]; at++ {
+		disk := w.mem.Crash(vfs.Lost)
+		data := slices.Clone(w.data)
+		data[at] ^= 0x10
+		store(t, disk, w.path, data)
+		must(t, open(t, disk, w.pictures[len(w.pictures)-2]).Close())
+	}
+}
+
+// Nothing but the header of the later batch got to the disk. It still proves that
+// the batch before was once durable.
+func TestATornBatchBehindADamagedOneIsEvidence(t *testing.T) {
+	w := write(t, 2, 3)
+	data := slices.Clone(w.data[:w.starts[2]+frameHeader])
+	data[w.starts[1]+frameHeader] ^= 1
+	store(t, w.mem, w.path, data)
+	refused(t, w.mem, w.path, int64(w.starts[1]))
+}
+
+func TestDamageInAnEarlierSegmentIsRefused(t *testing.T) {
+	w := write(t, 3, 1)
+	path := segmentPath(dir, 2)
+	whole := load(t, w.mem, path)
+	for at := range whole {
+		disk := w.mem.Crash(vfs.Lost)
+		data := slices.Clone(whole)
+		data[at] ^= 0x80
+		store(t, disk, path, data)
+		var damage *DamageError
+		if _, _, err := Open(disk, dir, small()); !errors.As(err, &damage) || damage.Path != path {
+			t.Fatalf("byte %d: %v", at, err)
+		}
+	}
+	disk := w.mem.Crash(vfs.Lost)
+	store(t, disk, path, whole[:len(whole)-1])
+	if _, _, err := Open(disk, dir, small()); !errors.As(err, new(*DamageError)) {
+		t.Fatalf("cut by a byte: %v", err)
+	}
+}
+
+func TestAMissingSegmentIsRefused(t *testing.T) {
+	for missing := uint64(1); missing <= 3; missing++ {
+		w := write(t, 4, 1)
+		path := segmentPath(dir, missing)
+		must(t, w.mem.Remove(path))
+		if missing == 1 {
+			// The log that is left looks as if it had been compacted, but no base
+			// covers what is gone.
+			path = segmentPath(dir, 2)
+		}
+		refused(t, w.mem, path, 0)
+	}
+}
+
+func TestASegmentThatIsNotWholeIsRefused(t *testing.T) {
+	for _, size := range []int{0, 1, segmentHeader - 1, segmentHeader, segmentHeader + frameHeader + 1} {
+		w := write(t, 2, 1)
+		store(t, w.mem, w.path, w.data[:size])
+		offset := int64(0)
+		if size >= segmentHeader {
+			offset = segmentHeader
+		}
+		refused(t, w.mem, w.path, offset)
+	}
+}
+
+func TestTheSegmentOfAnotherPlaceIsRefused(t *testing.T) {
+	w := write(t, 2, 1)
+	store(t, w.mem, w.path, load(t, w.mem, segmentPath(dir, 1)))
+	refused(t, w.mem, w.path, 0)
+}
+
+func TestFramesOfAnEarlierUseAreNotValid(t *testing.T) {
+	w := write(t, 2, 2)
+	old := load(t, w.mem, segmentPath(dir, 1))
+	store(t, w.mem, w.path, append(slices.Clone(w.data), old[segmentHeader:]...))
+	must(t, open(t, w.mem, w.pictures[len(w.pictures)-1]).Close())
+}
+
+func TestUnknownFilesAreRefused(t *testing.T) {
+	for _, name := range []string{"lost+found", "1.wal", "00000000000000000000.wal", "0000000000000000000x.wal", "00000000000000000001.wal.bak"} {
+		w := write(t, 1, 1)
+		path := filepath.Join(dir, name)
+		store(t, w.mem, path, nil)
+		_, _, err := Open(w.mem, dir, small())
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "move it") {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAnotherFormatVersionIsNotDamage(t *testing.T) {
+	w := write(t, 1, 1)
+	s := &segment{number: 1}
+	header := s.appendHeader(nil)
+	header[8] = version + 1
+	reseal(header)
+	store(t, w.mem, w.path, append(header, w.data[segmentHeader:]...))
+	_, _, err := Open(w.mem, dir, small())
+	if err == nil || errors.As(err, new(*DamageError)) || !strings.Contains(err.Error(), "format version 2") {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,227 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/env"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/vfs"
+)
+
+// Options are how a log is kept. The zero value is good.
+type Options struct {
+	// SegmentBytes is how much is appended to a segment before the next one is
+	// begun; 16 MiB if zero. A single larger batch still goes into one segment.
+	SegmentBytes int64
+
+	// Env times the syncs and draws the salts; env.Real if nil.
+	Env env.Env
+}
+
+const defaultSegmentBytes = 16 << 20
+
+// Log is a node's log. Append and Close are called by one goroutine at a time,
+// Status by any.
+type Log struct {
+	fs   vfs.FS
+	dir  string
+	opts Options
+
+	file     vfs.File   // of the last segment
+	segments []*segment // oldest first, at least one
+	begun    int64      // size of the last segment before its first batch
+	groups   map[raft.GroupID]*group
+	buf      []byte
+	failed   error
+
+	mu     sync.Mutex
+	status Status
+}
+
+// group is what every new segment says of a group.
+type group struct {
+	state raft.HardState
+	base  raft.Snapshot
+}
+
+// Status is a copy of what there is to know about a log.
+type Status struct {
+	Segments int           // files
+	Bytes    int64         // in all of them
+	Cut      int64         // bytes of a torn tail that Open cut
+	Syncs    uint64        // batches made durable since Open
+	LastSync time.Duration // how long the disk took for the last of them
+}
+
+// ErrClosed is returned by Append after Close.
+var ErrClosed = errors.New("wal: the log is closed")
+
+// ErrBatchTooLarge is returned for a batch of more than 1 GiB, of which nothing
+// was written. The log can still be used.
+var ErrBatchTooLarge = errors.New("wal: a batch of more than 1 GiB; write less at once")
+
+// Append makes the records durable, in order, all or none. It keeps none of them.
+//
+// The first error that the disk gives is final, a full disk included: nobody knows
+// what of the batch the disk holds, so nothing can be put behind it, and after a
+// failed sync the kernel may take what it has lost for written. Append returns
+// that error from then on; what the disk has is found out by opening the log again.
+func (l *Log) Append(records []codec.Record) error {
+	if l.failed != nil {
+		return l.failed
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	l.buf = appendBatch(l.buf[:0], records)
+	if len(l.buf) > maxBatch {
+		return ErrBatchTooLarge
+	}
+	if err := l.write(records); err != nil {
+		l.failed = fmt.Errorf("wal: the log in %s can no longer be written; find the cause, then restart: %w", l.dir, err)
+		return l.failed
+	}
+	return nil
+}
+
+// write writes the batch in l.buf and takes note of what it says.
+func (l *Log) write(records []codec.Record) error {
+	current := l.current()
+	if used := current.size - l.begun; used > 0 && used+int64(len(l.buf)) > l.opts.SegmentBytes {
+		if err := l.next(); err != nil {
+			return err
+		}
+		current = l.current()
+	}
+	current.seal.close(l.buf, current.size)
+	if _, err := l.file.WriteAt(l.buf, current.size); err != nil {
+		return err
+	}
+	began := l.opts.Env.Now()
+	if err := l.file.Sync(); err != nil {
+		return err
+	}
+	took := l.opts.Env.Now().Sub(began)
+	current.size += int64(len(l.buf))
+	compacted := false
+	for i := range records {
+		l.note(&records[i])
+		compacted = compacted || records[i].Write.Base != nil
+	}
+	if compacted {
+		if err := l.release(); err != nil {
+			return err
+		}
+	}
+	l.publish(took)
+	return nil
+}
+
+func (l *Log) current() *segment { return l.segments[len(l.segments)-1] }
+
+// note remembers what a durable record means for the segments to come.
+func (l *Log) note(r *codec.Record) {
+	g := l.groups[r.Group]
+	if g == nil {
+		g = &group{}
+		l.groups[r.Group] = g
+	}
+	if r.Write.State != (raft.HardState{}) {
+		g.state = r.Write.State
+	}
+	if r.Write.Base != nil {
+		g.base = *r.Write.Base
+	}
+	l.current().note(r.Group, &r.Write)
+}
+
+// next begins a new segment with what every group must not lose, so that the
+// segments before are needed for their entries only.
+func (l *Log) next() error {
+	s := newSegment(l.current().number+1, l.opts.Env)
+	content := appendBatch(s.appendHeader(nil), l.statements())
+	s.seal.close(content[segmentHeader:], segmentHeader)
+	file, err := s.create(l.fs, l.dir, content)
+	if err != nil {
+		return err
+	}
+	old := l.file
+	l.file, l.segments, l.begun = file, append(l.segments, s), s.size
+	return old.Close()
+}
+
+// statements says of every group what the log so far amounts to, but for entries.
+func (l *Log) statements() []codec.Record {
+	records := make([]codec.Record, 0, len(l.groups))
+	for _, id := range slices.Sorted(maps.Keys(l.groups)) {
+		g := l.groups[id]
+		w := raft.Write{State: g.state}
+		if g.base.ID != (raft.EntryID{}) {
+			w.Base = &g.base
+		}
+		records = append(records, codec.Record{Group: id, Write: w})
+	}
+	return records
+}
+
+// release removes the oldest segments whose entries every group has compacted.
+// Each removal is durable before the next: a crash must not leave a gap, which
+// could not be told from a file that somebody lost.
+func (l *Log) release() error {
+	for len(l.segments) > 1 && l.compacted(l.segments[0]) {
+		if err := l.fs.Remove(segmentPath(l.dir, l.segments[0].number)); err != nil {
+			return err
+		}
+		if err := l.fs.SyncDir(l.dir); err != nil {
+			return err
+		}
+		l.segments = slices.Delete(l.segments, 0, 1)
+	}
+	return nil
+}
+
+func (l *Log) compacted(s *segment) bool {
+	for id, last := range s.last {
+		if last > l.groups[id].base.ID.Index {
+			return false
+		}
+	}
+	return true
+}
+
+// Close closes the file. Everything that was appended is durable already.
+func (l *Log) Close() error {
+	if errors.Is(l.failed, ErrClosed) {
+		return nil
+	}
+	l.failed = ErrClosed
+	return l.file.Close()
+}
+
+// Status returns what the log is at the moment.
+func (l *Log) Status() Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.status
+}
+
+func (l *Log) publish(sync time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.status.LastSync = sync
+	l.status.Syncs++
+	l.measure()
+}
+
+func (l *Log) measure() {
+	l.status.Segments, l.status.Bytes = len(l.segments), 0
+	for _, s := range l.segments {
+		l.status.Bytes += s.size
+	}
+}

@@ -1,0 +1,143 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/quorate-db/quorate/env"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/vfs"
+)
+
+const (
+	magic         = "quoratew"
+	version       = 1
+	segmentHeader = 32
+
+	suffix          = ".wal"
+	temporarySuffix = ".wal.tmp"
+	nameDigits      = 20
+)
+
+// segment is one file of the log, as far as memory needs to know it.
+type segment struct {
+	number uint64
+	seal   seal
+	size   int64 // bytes, header included
+
+	// last holds, of each group that has entries here, the highest index among
+	// them, those that were replaced later included.
+	last map[raft.GroupID]raft.Index
+}
+
+func newSegment(number uint64, random env.Random) *segment {
+	n := random.Uint64()
+	// An odd mark is not zero: a tail of zeros never looks like a frame.
+	return &segment{
+		number: number,
+		seal:   seal{salt: uint32(n >> 32), mark: uint32(n) | 1},
+		size:   segmentHeader,
+		last:   map[raft.GroupID]raft.Index{},
+	}
+}
+
+// note remembers the entries of a write that the segment holds.
+func (s *segment) note(g raft.GroupID, w *raft.Write) {
+	if n := len(w.Append.Entries); n > 0 {
+		s.last[g] = max(s.last[g], w.Append.Entries[n-1].Index)
+	}
+}
+
+func (s *segment) appendHeader(dst []byte) []byte {
+	start := len(dst)
+	dst = append(dst, magic...)
+	dst = binary.LittleEndian.AppendUint32(dst, version)
+	dst = binary.LittleEndian.AppendUint32(dst, s.seal.salt)
+	dst = binary.LittleEndian.AppendUint32(dst, s.seal.mark)
+	dst = binary.LittleEndian.AppendUint64(dst, s.number)
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+}
+
+// parseHeader returns the seal of the segment whose file begins with data.
+func parseHeader(data []byte, number uint64) (seal, error) {
+	if len(data) < segmentHeader {
+		return seal{}, fmt.Errorf("the file is shorter than its header of %d bytes", segmentHeader)
+	}
+	if string(data[:len(magic)]) != magic {
+		return seal{}, errors.New("this is no segment of a log")
+	}
+	if crc32.Checksum(data[:28], castagnoli) != binary.LittleEndian.Uint32(data[28:]) {
+		return seal{}, errors.New("the checksum of the header does not match")
+	}
+	if got := binary.LittleEndian.Uint64(data[20:]); got != number {
+		return seal{}, fmt.Errorf("the header belongs to segment %d", got)
+	}
+	return seal{salt: binary.LittleEndian.Uint32(data[12:]), mark: binary.LittleEndian.Uint32(data[16:])}, nil
+}
+
+// checkVersion looks only at the version, which is in the same place in every
+// format there will be.
+func checkVersion(data []byte, path string) error {
+	if len(data) < segmentHeader || string(data[:len(magic)]) != magic {
+		return nil // not for the version to complain about
+	}
+	got := binary.LittleEndian.Uint32(data[8:])
+	if got == version || crc32.Checksum(data[:28], castagnoli) != binary.LittleEndian.Uint32(data[28:]) {
+		return nil
+	}
+	return fmt.Errorf("wal: %s has format version %d, this program reads version %d; start the version of quorate that wrote it",
+		path, got, version)
+}
+
+func segmentPath(dir string, number uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("%0*d%s", nameDigits, number, suffix))
+}
+
+func temporaryPath(dir string, number uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("%0*d%s", nameDigits, number, temporarySuffix))
+}
+
+// parseName returns the number in a file name that has the given suffix.
+func parseName(name, suffix string) (number uint64, ok bool) {
+	digits, found := strings.CutSuffix(name, suffix)
+	if !found || len(digits) != nameDigits {
+		return 0, false
+	}
+	number, err := strconv.ParseUint(digits, 10, 64)
+	return number, err == nil && number > 0
+}
+
+// create makes the segment's file, with content as its beginning, durable in one
+// step: until the rename it does not exist, after it it is whole.
+func (s *segment) create(fs vfs.FS, dir string, content []byte) (vfs.File, error) {
+	temporary, path := temporaryPath(dir, s.number), segmentPath(dir, s.number)
+	if err := writeFile(fs, temporary, content); err != nil {
+		return nil, err
+	}
+	if err := fs.Rename(temporary, path); err != nil {
+		return nil, err
+	}
+	if err := fs.SyncDir(dir); err != nil {
+		return nil, err
+	}
+	s.size = int64(len(content))
+	return fs.Open(path)
+}
+
+// writeFile closes the file again, since some systems cannot rename an open one.
+func writeFile(fs vfs.FS, path string, content []byte) error {
+	file, err := fs.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteAt(content, 0)
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
+}
