@@ -1,17 +1,233 @@
 // Package node puts a server together: a Host that runs the group, the key-value
-// state machine, and the HTTP door.
+// state machine on its store, and the HTTP door.
+//
+// It starts from the disk outwards, so that nothing is asked before it can be
+// answered:
+//
+//  1. lock the data directory, and compare or write identity.json
+//     (who joins asks the cluster here);
+//  2. open the store, DIR/kv, with what was applied before;
+//  3. open the Host, DIR/raft: it replays the log, loads the snapshot and listens
+//     to peers;
+//  4. start the group: its storage, proposal and apply loops;
+//  5. last, listen to clients. The node is ready once a linearizable read
+//     succeeds: it has seen a leader and applied what was committed then.
+//
+// It stops from the outside inwards: it is not ready any more and takes no new
+// connection; requests in progress end; leadership is handed over and the group
+// stops; the store is flushed and closed; the directory is unlocked.
+//
+// Reading order: config.go, load.go; identity.go, join.go; node.go; upkeep.go.
 package node
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/kv/store"
+	"github.com/quorate-db/quorate/vfs"
 )
 
 // Ready is the message that Run logs, with attribute "url", once clients are
 // served: the node has seen a leader and applied what was committed then.
 const Ready = "ready to serve client requests"
 
+// stopTime is how long requests in progress, and then the hand-over, may take.
+const stopTime = 5 * time.Second
+
+// group is the one group that a node runs.
+const group quorate.GroupID = 1
+
+// node is a running node.
+type node struct {
+	cfg      Config
+	log      *slog.Logger
+	identity *identity
+
+	lock    io.Closer
+	store   *store.Disk
+	machine *kv.Machine
+	host    *quorate.Host
+	group   *quorate.Group
+
+	listeners []net.Listener
+	server    *http.Server
+	ready     atomic.Bool
+	work      sync.WaitGroup // upkeep and the listeners' loops
+}
+
 // Run runs a node until ctx ends, then hands leadership over, flushes and
 // returns nil. An error is one sentence for the user: why the node could not be
 // started, or had to stop.
-func Run(ctx context.Context, cfg Config, log *slog.Logger) error { panic("soon") }
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	n := &node{cfg: cfg, log: log}
+	log.Info("starting", "name", cfg.Name, "data_dir", cfg.DataDir, "version", Version())
+	err := n.start(ctx)
+	if err == nil {
+		err = n.serve(ctx)
+	}
+	return errors.Join(err, n.stop())
+}
+
+// start brings everything up but the door to clients.
+func (n *node) start(ctx context.Context) (err error) {
+	dir := n.cfg.DataDir
+	disk := vfs.OS{}
+	if err := disk.MakeDir(dir); err != nil {
+		return fmt.Errorf("--data-dir %s cannot be used: %w", dir, err)
+	}
+	if n.lock, err = disk.Lock(dir); err != nil {
+		if _, ok := errors.AsType[*vfs.LockedError](err); ok {
+			return err
+		}
+		return fmt.Errorf("--data-dir %s cannot be used: %w", dir, err)
+	}
+	if n.identity, err = identify(ctx, &n.cfg, n.log); err != nil {
+		return err
+	}
+	if n.store, err = store.Open(filepath.Join(dir, "kv"), store.Options{Logger: n.log}); err != nil {
+		return err
+	}
+	if n.machine, err = kv.New(n.store); err != nil {
+		return err
+	}
+	if n.host, err = quorate.Open(n.hostConfig()); err != nil {
+		return n.explain(err, "--listen-peer-urls")
+	}
+	begin := quorate.GroupConfig{ID: group, StateMachine: n.machine}
+	if !n.identity.Joined {
+		begin.Members = n.identity.members()
+	}
+	n.group, err = n.host.Start(begin)
+	return err
+}
+
+func (n *node) hostConfig() quorate.Config {
+	c := quorate.Config{
+		Dir:               filepath.Join(n.cfg.DataDir, "raft"),
+		ID:                quorate.NodeID(n.identity.NodeID),
+		Cluster:           uint64(n.identity.ClusterID),
+		Listen:            address(n.cfg.Peer.Listen[0]),
+		Advertise:         address(n.cfg.Peer.Advertise[0]),
+		HeartbeatInterval: n.cfg.Heartbeat,
+		ElectionTimeout:   n.cfg.Election,
+		SnapshotEntries:   n.cfg.SnapshotCount,
+		Logger:            n.log,
+	}
+	if n.identity.Joined {
+		c.Peers = n.identity.members()
+	}
+	return c
+}
+
+// explain says which flag a port in use came from.
+func (n *node) explain(err error, flag string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s: another process uses this port; stop it or choose another port (%w)", flag, err)
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" {
+		return fmt.Errorf("%s: this address cannot be listened on: %w", flag, err)
+	}
+	return err
+}
+
+// serve opens the door and serves until ctx ends or the host fails.
+func (n *node) serve(ctx context.Context) error {
+	for _, url := range n.cfg.Client.Listen {
+		l, err := net.Listen("tcp", address(url))
+		if err != nil {
+			return n.explain(err, "--listen-client-urls")
+		}
+		n.listeners = append(n.listeners, l)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	n.server = httpapi.New(httpapi.Options{
+		Name:      n.cfg.Name,
+		ClusterID: n.identity.ClusterID,
+		Version:   Version(),
+		Log:       n.group,
+		Cluster:   n.group,
+		Machine:   n.machine,
+		Limits:    n.cfg.Limits,
+		Logger:    n.log,
+		Ready:     n.isReady,
+	}).HTTP()
+	for _, l := range n.listeners {
+		n.work.Go(func() {
+			if err := n.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				n.log.Error("clients are no longer heard", "address", l.Addr().String(), "error", err)
+			}
+		})
+	}
+	n.work.Go(func() { n.upkeep(ctx) })
+	select {
+	case <-ctx.Done():
+		n.log.Info("stopping")
+		return nil
+	case <-n.host.Failed():
+		return n.host.Err()
+	}
+}
+
+// isReady returns nil while clients should be sent here.
+func (n *node) isReady() error {
+	status := n.group.Status()
+	switch {
+	case status.Err != nil:
+		return status.Err
+	case status.Leader == 0:
+		return errors.New("no leader is known at the moment")
+	case !n.ready.Load():
+		return errors.New("the node is starting or stopping")
+	}
+	return nil
+}
+
+// stop ends what was started, in the reverse order. Whatever fails, the rest is
+// stopped all the same.
+func (n *node) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	n.ready.Store(false)
+	var errs []error
+	if n.server != nil {
+		if err := n.server.Shutdown(ctx); err != nil {
+			n.log.Warn("requests in progress are cut off", "error", err)
+			errs = append(errs, n.server.Close())
+		}
+	} else {
+		for _, l := range n.listeners {
+			errs = append(errs, l.Close())
+		}
+	}
+	n.work.Wait()
+	if n.host != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+		defer cancel()
+		errs = append(errs, n.host.Close(ctx))
+	}
+	if n.store != nil {
+		if n.machine != nil && n.host != nil {
+			errs = append(errs, n.machine.Sync())
+		}
+		errs = append(errs, n.store.Close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
+	}
+	return errors.Join(errs...)
+}

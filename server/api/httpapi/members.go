@@ -73,33 +73,67 @@ func (s *Server) addMember(ctx context.Context, w http.ResponseWriter, r *http.R
 	if err := body(r, &add); err != nil {
 		return err
 	}
-	address, err := peerAddress(add.PeerURL)
-	if err != nil {
-		return err
-	}
-	if add.Name == "" {
-		return problem(Malformed, "the member has no name: give it one")
-	}
 	if add.ID == 0 {
 		add.ID = drawID()
 	}
-	for _, m := range s.Cluster.Status().Config.Members {
-		if InfoOf(m).Name == add.Name && m.ID != quorate.NodeID(add.ID) {
-			return problem(MemberExists, fmt.Sprintf("the cluster has a member named %s already, with the ID %v: remove it first, or choose another name",
-				printable(add.Name), ID(m.ID)))
-		}
-	}
-	member := quorate.Member{
-		ID:      quorate.NodeID(add.ID),
-		Role:    membership.Learner,
-		Address: address,
-		Info:    Info{Name: add.Name, ClientURLs: add.ClientURLs}.String(),
+	member, err := s.described(add)
+	if err != nil {
+		return err
 	}
 	if err := s.change(ctx, membership.Add, member); err != nil {
 		return err
 	}
 	w.Header().Set("Location", "/v1/members/"+add.ID.String())
 	return reply(w, http.StatusCreated, memberOf(member, 0))
+}
+
+// updateMember answers PUT /v1/members/{id}: the member has another name or other
+// addresses. A member that starts says so itself.
+func (s *Server) updateMember(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	var update AddMember
+	if err := body(r, &update); err != nil {
+		return err
+	}
+	update.ID = id
+	member, err := s.described(update)
+	if err != nil {
+		return err
+	}
+	if err := s.change(ctx, membership.Update, member); err != nil {
+		return err
+	}
+	status := s.Cluster.Status()
+	if now, ok := status.Config.Find(member.ID); ok {
+		member = now // with its role
+	}
+	return reply(w, http.StatusOK, memberOf(member, status.Leader))
+}
+
+// described is the member that a request describes, as the log records it.
+func (s *Server) described(add AddMember) (quorate.Member, error) {
+	address, err := peerAddress(add.PeerURL)
+	if err != nil {
+		return quorate.Member{}, err
+	}
+	if add.Name == "" {
+		return quorate.Member{}, problem(Malformed, "the member has no name: give it one")
+	}
+	for _, m := range s.Cluster.Status().Config.Members {
+		if InfoOf(m).Name == add.Name && ID(m.ID) != add.ID {
+			return quorate.Member{}, problem(NameUsed, fmt.Sprintf("the member %v is named %s already: remove it first, or choose another name",
+				ID(m.ID), printable(add.Name)))
+		}
+	}
+	return quorate.Member{
+		ID:      quorate.NodeID(add.ID),
+		Role:    membership.Learner,
+		Address: address,
+		Info:    Info{Name: add.Name, ClientURLs: add.ClientURLs}.String(),
+	}, nil
 }
 
 // drawID draws the ID of a member that has not drawn its own.

@@ -23,6 +23,7 @@ const (
 	SequenceTooOld     Code = "sequence-too-old"
 	MemberUnknown      Code = "member-unknown"
 	MemberExists       Code = "member-exists"
+	NameUsed           Code = "name-in-use"
 	AddressUsed        Code = "address-in-use"
 	LastVoter          Code = "last-voter"
 	NotLearner         Code = "not-a-learner"
@@ -70,6 +71,7 @@ var Kinds = []Kind{
 	{SequenceTooOld, http.StatusConflict, RetryNever, "The session has forgotten this sequence number"},
 	{MemberUnknown, http.StatusNotFound, RetryNever, "The cluster has no such member"},
 	{MemberExists, http.StatusConflict, RetryNever, "The cluster has this member already"},
+	{NameUsed, http.StatusConflict, RetryNever, "Another member has this name"},
 	{AddressUsed, http.StatusConflict, RetryNever, "Another member has this peer address"},
 	{LastVoter, http.StatusConflict, RetryNever, "The cluster needs at least one voter"},
 	{NotLearner, http.StatusConflict, RetryNever, "The member is a voter already"},

@@ -81,7 +81,7 @@ func (s *Server) routes() {
 	s.handle("/v1/sessions/{id}", methods{"DELETE": s.closeSession})
 	s.handle("/v1/status", methods{"GET": s.status})
 	s.handle("/v1/members", methods{"GET": s.members, "POST": s.onLeader(s.addMember)})
-	s.handle("/v1/members/{id}", methods{"DELETE": s.onLeader(s.removeMember)})
+	s.handle("/v1/members/{id}", methods{"DELETE": s.onLeader(s.removeMember), "PUT": s.onLeader(s.updateMember)})
 	s.handle("/v1/members/{id}/promote", methods{"POST": s.onLeader(s.promoteMember)})
 	s.handle("/v1/leader/transfer", methods{"POST": s.onLeader(s.transfer)})
 	s.handle("/version", methods{"GET": s.version})

@@ -121,9 +121,10 @@ type Members struct {
 	Members   []Member `json:"members"`
 }
 
-// AddMember is the body of POST /v1/members; the answer is 201 with a Member.
+// AddMember is the body of POST /v1/members, answered by 201 with a Member, and of
+// PUT /v1/members/{id}, answered by 200 with a Member.
 type AddMember struct {
-	ID         ID       `json:"id,omitzero"` // drawn at random if absent
+	ID         ID       `json:"id,omitzero"` // POST: drawn at random if absent; PUT: the path says it
 	Name       string   `json:"name"`
 	PeerURL    string   `json:"peer_url"`
 	ClientURLs []string `json:"client_urls,omitempty"`

@@ -1,0 +1,174 @@
+package node
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/vfs"
+)
+
+// identity says who a data directory belongs to. It is written once, before
+// anything else is, and compared at every start: a member that took another
+// one's log would vote twice.
+type identity struct {
+	Format    int        `json:"format"`
+	ClusterID httpapi.ID `json:"cluster_id"`
+	NodeID    httpapi.ID `json:"node_id"`
+	Name      string     `json:"name"`
+
+	// Joining is set until the cluster has taken in a member that asked to join.
+	Joining bool `json:"joining,omitempty"`
+
+	// Joined is false for one of those who began the cluster.
+	Joined bool `json:"joined"`
+
+	// Members are those who began the cluster, or whom the member met when it
+	// joined. Later ones are in the log.
+	Members []seat `json:"members"`
+}
+
+// seat is a member as the identity file records it.
+type seat struct {
+	ID         httpapi.ID `json:"id"`
+	Name       string     `json:"name"`
+	Address    string     `json:"address"` // host:port for its peers
+	ClientURLs []string   `json:"client_urls,omitempty"`
+}
+
+const (
+	identityFormat = 1
+	identityFile   = "identity.json"
+)
+
+// members returns the seats as the log records members, all of them voters.
+func (id *identity) members() []quorate.Member {
+	var all []quorate.Member
+	for _, s := range id.Members {
+		all = append(all, quorate.Member{
+			ID:      quorate.NodeID(s.ID),
+			Role:    membership.Voter,
+			Address: s.Address,
+			Info:    httpapi.Info{Name: s.Name, ClientURLs: s.ClientURLs}.String(),
+		})
+	}
+	return all
+}
+
+// bootstrapIdentity is the identity of a member that begins a cluster. All who
+// begin it come to the same IDs without talking: they are hashes of what all are
+// told alike.
+func bootstrapIdentity(cfg *Config) *identity {
+	cluster := cfg.Bootstrap.Cluster
+	if len(cluster) == 0 {
+		cluster = []Seed{{Name: cfg.Name, PeerURL: cfg.Peer.Advertise[0]}}
+	}
+	words := []string{"quorate cluster", cfg.Bootstrap.Token}
+	id := &identity{Format: identityFormat, Name: cfg.Name}
+	for _, s := range cluster {
+		member := seat{ID: hash("quorate member", cfg.Bootstrap.Token, s.Name, s.PeerURL), Name: s.Name, Address: address(s.PeerURL)}
+		if s.Name == cfg.Name {
+			id.NodeID = member.ID
+		}
+		id.Members = append(id.Members, member)
+		words = append(words, s.Name+"="+s.PeerURL)
+	}
+	slices.Sort(words[2:])
+	id.ClusterID = hash(words...)
+	return id
+}
+
+// hash is a 64-bit number for words that contain no line break, never zero.
+func hash(words ...string) httpapi.ID {
+	sum := sha256.Sum256([]byte(strings.Join(words, "\n")))
+	return httpapi.ID(max(1, binary.BigEndian.Uint64(sum[:])))
+}
+
+// drawID draws the ID of a member that joins: it must differ from that of every
+// member that ever was.
+func drawID() httpapi.ID {
+	var b [8]byte
+	rand.Read(b[:]) // never fails: the program would have stopped
+	return httpapi.ID(max(1, binary.BigEndian.Uint64(b[:])))
+}
+
+// address is the host:port of a URL that Check has seen.
+func address(raw string) string { return strings.TrimPrefix(raw, "http://") }
+
+// readIdentity returns the directory's identity, nil if it has none yet.
+func readIdentity(dir string) (*identity, error) {
+	path := filepath.Join(dir, identityFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the data directory cannot be read: %w", err)
+	}
+	var id identity
+	if err := json.Unmarshal(data, &id); err != nil || id.NodeID == 0 || id.ClusterID == 0 {
+		return nil, fmt.Errorf("%s is damaged: remove this member from the cluster and let it join again with an empty --data-dir", path)
+	}
+	if id.Format != identityFormat {
+		return nil, fmt.Errorf("%s has the format %d, this version knows only %d: use the version that wrote it", path, id.Format, identityFormat)
+	}
+	return &id, nil
+}
+
+// write makes the identity durable, whole or not at all.
+func (id *identity) write(dir string) (err error) {
+	data, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, identityFile)
+	disk := vfs.OS{}
+	f, err := disk.Create(path + ".new")
+	if err != nil {
+		return fmt.Errorf("the data directory cannot be written: %w", err)
+	}
+	_, err = f.WriteAt(append(data, '\n'), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("the data directory cannot be written: %w", err)
+	}
+	if err := disk.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("the data directory cannot be written: %w", err)
+	}
+	return disk.SyncDir(dir)
+}
+
+// check refuses a configuration that describes another member than the one whose
+// directory this is.
+func (id *identity) check(cfg *Config) error {
+	if id.Name != cfg.Name {
+		return fmt.Errorf("the data directory %s belongs to the member %q, not to %q: choose another --data-dir, or set --name %s",
+			cfg.DataDir, id.Name, cfg.Name, id.Name)
+	}
+	if len(cfg.Bootstrap.Cluster) == 0 || cfg.Bootstrap.State == StateExisting {
+		return nil
+	}
+	want := bootstrapIdentity(cfg)
+	if id.ClusterID != want.ClusterID {
+		return fmt.Errorf("the data directory %s belongs to the cluster %v, and --initial-cluster with its token describes the cluster %v: choose another --data-dir, or leave out --initial-cluster",
+			cfg.DataDir, id.ClusterID, want.ClusterID)
+	}
+	if id.NodeID != want.NodeID {
+		return fmt.Errorf("the data directory %s belongs to the member %v, and --initial-cluster describes the member %v: choose another --data-dir, or leave out --initial-cluster",
+			cfg.DataDir, id.NodeID, want.NodeID)
+	}
+	return nil
+}

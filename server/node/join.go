@@ -1,0 +1,154 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/client"
+)
+
+// identify returns who this node is, and first finds it out if its data
+// directory is new: from the flags, or from the cluster that it is to join.
+func identify(ctx context.Context, cfg *Config, log *slog.Logger) (*identity, error) {
+	id, err := readIdentity(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	if id != nil {
+		if err := id.check(cfg); err != nil {
+			return nil, err
+		}
+	}
+	join := cfg.Bootstrap.Join
+	switch {
+	case id != nil && !id.Joining:
+		return id, nil
+	case id != nil && join == "":
+		return nil, errors.New("this member has not finished joining its cluster: start it with --join and the client URL of a member")
+	case id == nil && join == "" && cfg.Bootstrap.State == StateExisting:
+		return nil, errors.New("--initial-cluster-state existing needs --join with the client URL of a running member, which tells this one the rest")
+	case id == nil && join == "":
+		id = bootstrapIdentity(cfg)
+		return id, id.write(cfg.DataDir)
+	}
+	log.Info("joining a cluster", "asking", join)
+	return joinCluster(ctx, cfg, id)
+}
+
+// joinTime is how long the cluster may take to take a member in. Another
+// change of its membership may have to end first.
+const joinTime = time.Minute
+
+// joinCluster makes this node a learner of the running cluster. It may be
+// repeated: the ID is on the disk before the cluster hears of it, so that a node
+// that dies in between asks again as the same member.
+func joinCluster(ctx context.Context, cfg *Config, id *identity) (*identity, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTime)
+	defer cancel()
+	members, err := meet(ctx, cfg.Bootstrap.Join)
+	if err != nil {
+		return nil, err
+	}
+	if id == nil {
+		id = &identity{Format: identityFormat, ClusterID: members.ClusterID, Name: cfg.Name, Joining: true, Joined: true}
+		if id.NodeID, err = chooseID(cfg, members); err != nil {
+			return nil, err
+		}
+	}
+	if id.ClusterID != members.ClusterID {
+		return nil, fmt.Errorf("the data directory %s belongs to the cluster %v, and %s to the cluster %v: choose another --data-dir or another --join",
+			cfg.DataDir, id.ClusterID, cfg.Bootstrap.Join, members.ClusterID)
+	}
+	id.Members = nil
+	for _, m := range members.Members {
+		if m.ID != id.NodeID {
+			id.Members = append(id.Members, seat{ID: m.ID, Name: m.Name, Address: address(m.PeerURL), ClientURLs: m.ClientURLs})
+		}
+	}
+	if err := id.write(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	if err := enter(ctx, cfg, id, members); err != nil {
+		return nil, err
+	}
+	id.Joining = false
+	return id, id.write(cfg.DataDir)
+}
+
+// meet asks a member for the cluster.
+func meet(ctx context.Context, url string) (*httpapi.Members, error) {
+	c, err := client.New(client.Config{Endpoints: []string{url}, FailFast: true})
+	if err != nil {
+		return nil, fmt.Errorf("--join: %w", err)
+	}
+	defer c.Close()
+	members, err := c.Members(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("--join %s: the cluster cannot be asked: %w", url, err)
+	}
+	if len(members.Members) == 0 || members.ClusterID == 0 {
+		return nil, fmt.Errorf("--join %s: this node does not know its cluster yet; ask another, or try again", url)
+	}
+	return members, nil
+}
+
+// chooseID returns the ID of a member that was added beforehand, or draws one.
+// Only a member that has never started is taken over: it announces client URLs
+// when it starts, and from then on its ID belongs to its data directory. A member
+// that lost its data must not come back under the ID that voted (M17).
+func chooseID(cfg *Config, members *httpapi.Members) (httpapi.ID, error) {
+	if cfg.Bootstrap.State == StateNew {
+		return drawID(), nil
+	}
+	for _, m := range members.Members {
+		if address(m.PeerURL) != address(cfg.Peer.Advertise[0]) {
+			continue
+		}
+		if m.Role != "learner" || len(m.ClientURLs) > 0 {
+			return 0, fmt.Errorf("the member %v at %s has been started before: start it on its own --data-dir, or, if that is lost, remove the member and add it again", m.ID, m.PeerURL)
+		}
+		return m.ID, nil
+	}
+	return 0, fmt.Errorf("--initial-cluster-state existing: no member was added for %s; add it with quorate member add, or leave the flag out", cfg.Peer.Advertise[0])
+}
+
+// enter adds this node to the cluster unless the cluster has it already. Any
+// member can be asked; the one that --join names may be down by now.
+func enter(ctx context.Context, cfg *Config, id *identity, members *httpapi.Members) error {
+	endpoints := []string{cfg.Bootstrap.Join}
+	for _, s := range id.Members {
+		endpoints = append(endpoints, s.ClientURLs...)
+	}
+	c, err := client.New(client.Config{Endpoints: endpoints})
+	if err != nil {
+		return fmt.Errorf("a member of the cluster announces a client URL that is none: %w", err)
+	}
+	defer c.Close()
+	for {
+		for _, m := range members.Members {
+			if m.ID == id.NodeID {
+				return nil
+			}
+		}
+		_, err := c.AddMember(ctx, httpapi.AddMember{
+			ID: id.NodeID, Name: cfg.Name, PeerURL: cfg.Peer.Advertise[0], ClientURLs: cfg.Client.Advertise,
+		})
+		if problem, ok := errors.AsType[*client.Error](err); ok && problem.Code == httpapi.MemberExists {
+			return nil // an attempt whose answer was lost; no other member has this ID
+		}
+		// When the outcome is unknown, only the list of members knows it.
+		if !errors.Is(err, client.ErrUnknownOutcome) {
+			if err != nil {
+				return fmt.Errorf("the cluster did not take this member in: %w", err)
+			}
+			return nil
+		}
+		if members, err = c.Members(ctx); err != nil {
+			return fmt.Errorf("the cluster cannot be asked whether it took this member in: %w", err)
+		}
+	}
+}
