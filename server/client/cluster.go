@@ -41,7 +41,17 @@ func (c *Client) Members(ctx context.Context) (*httpapi.Members, error) {
 // AddMember adds a member as a learner and returns it, with its ID.
 func (c *Client) AddMember(ctx context.Context, add httpapi.AddMember) (*httpapi.Member, error) {
 	var m httpapi.Member
-	if err := c.post(ctx, "/v1/members", add, &m); err != nil {
+	if err := c.call(ctx, http.MethodPost, "/v1/members", add, &m); err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// UpdateMember replaces what the cluster knows of a member: its name and its
+// URLs. The ID in the update is ignored.
+func (c *Client) UpdateMember(ctx context.Context, id httpapi.ID, update httpapi.AddMember) (*httpapi.Member, error) {
+	var m httpapi.Member
+	if err := c.call(ctx, http.MethodPut, "/v1/members/"+id.String(), update, &m); err != nil {
 		return nil, err
 	}
 	return &m, nil
@@ -64,19 +74,20 @@ func (c *Client) RemoveMember(ctx context.Context, id httpapi.ID) error {
 // to date, and returns who leads then.
 func (c *Client) TransferLeader(ctx context.Context, to httpapi.ID) (httpapi.ID, error) {
 	var t httpapi.Transferred
-	if err := c.post(ctx, "/v1/leader/transfer", httpapi.Transfer{To: to}, &t); err != nil {
+	if err := c.call(ctx, http.MethodPost, "/v1/leader/transfer", httpapi.Transfer{To: to}, &t); err != nil {
 		return 0, err
 	}
 	return t.Leader, nil
 }
 
-func (c *Client) post(ctx context.Context, path string, body, into any) error {
+// call sends JSON and reads JSON.
+func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
 	resp, err := c.do(ctx, request{
-		method: http.MethodPost,
+		method: method,
 		path:   path,
 		header: http.Header{"Content-Type": {"application/json"}},
 		body:   data,

@@ -138,7 +138,7 @@ func (c *Client) write(ctx context.Context, rq request) (w httpapi.Written, err 
 // End. Empty means no bound.
 type Range struct {
 	Prefix, Start, End []byte
-	Limit              int // at most so many; the server's own limit if zero
+	Limit              int // at most so many, as far as the server goes; its own limit if zero
 }
 
 // Listing is the answer to a Range: keys in byte order.
@@ -166,7 +166,7 @@ func (c *Client) List(ctx context.Context, r Range, options ...ReadOption) (*Lis
 		}
 	}
 	if r.Limit > 0 {
-		q.Set("limit", strconv.Itoa(r.Limit))
+		q.Set("limit", strconv.Itoa(min(r.Limit, httpapi.MaxListKeys)))
 	}
 	var wire httpapi.Listing
 	if err := c.get(ctx, "/v1/kv", q, &wire); err != nil {

@@ -144,6 +144,9 @@ func (c *Client) attempt(ctx context.Context, endpoint *url.URL, rq request) (*r
 	return &response{header: resp.Header, body: body}, nil
 }
 
+// longestWait is the longest that a server lets a request ask for.
+const longestWait = time.Minute
+
 // maxAnswer is the longest answer that is read, in bytes.
 const maxAnswer = 256 << 20
 
@@ -162,7 +165,8 @@ func (c *Client) budget(ctx context.Context, repeatable bool) time.Duration {
 
 func (c *Client) send(ctx context.Context, endpoint *url.URL, rq request, budget time.Duration) (*http.Response, error) {
 	// The server gives up a little earlier, so that its reason still arrives.
-	query := url.Values{"timeout": {max(budget*9/10, time.Millisecond).Round(time.Millisecond).String()}}
+	wait := min(max(budget*9/10, time.Millisecond), longestWait).Round(time.Millisecond)
+	query := url.Values{"timeout": {wait.String()}}
 	for name, values := range rq.query {
 		query[name] = values
 	}
