@@ -102,8 +102,6 @@ func (r row) complainsOfOurs(dir, target string) string {
 
 func (r row) complainsOfStandard(dir, p string) string {
 	switch {
-	case slices.Contains(r.may, "std:"+p):
-		return ""
 	case r.zone == above && !calm[p]:
 		says := advice(instead, p)
 		if says == "" {

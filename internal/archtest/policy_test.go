@@ -53,10 +53,9 @@ var policy = []row{
 	{"internal/archtest/...", free, []string{"internal/archtest"}, "it reads sources and imports none of them"},
 
 	{"server/kv/...", above, []string{".", "raft/...", "server/kv/..."}, "Apply must give the same answer on every node"},
-	{"server/kv/store/...", above, []string{
-		"vfs", "server/kv/...", "std:sync/atomic",
-		"github.com/cockroachdb/pebble/v2", "github.com/google/btree", "github.com/tidwall/btree",
-	}, "an adapter: Pebble below it may wait; readers find the newest state behind an atomic pointer"},
+	{"server/kv/store/...", below, []string{
+		"vfs", "server/kv/...", "github.com/cockroachdb/pebble/v2", "github.com/google/btree", "github.com/tidwall/btree",
+	}, "an adapter: it waits for Pebble and lets readers in from other goroutines; files go through Pebble's vfs"},
 	{"server/shard/...", above, []string{".", "raft/...", "server/kv/..."}, "moves of key ranges are data, decided the same everywhere"},
 	{"server/...", free, []string{"..."}, "the server puts everything together"},
 	{"bench/...", free, []string{"..."}, "what is measured is imported, or started as a process"},
