@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quorate-db/quorate/server/client"
+)
+
+// remote is what every command that calls a cluster can be told.
+type remote struct {
+	endpoints []string
+	output    string
+	timeout   time.Duration
+}
+
+// flags defines them on a command.
+func (r *remote) flags(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringSliceVar(&r.endpoints, "endpoints", nil,
+		"client URLs of one or more nodes, with commas (default $QUORATE_ENDPOINTS, else "+client.DefaultEndpoint+")")
+	fs.StringVarP(&r.output, "output", "o", "table", "table, for people, or json, for programs")
+	fs.DurationVar(&r.timeout, "timeout", client.DefaultTimeout, "how long to try")
+}
+
+// run calls do with a client, and a context that ends when the time is up.
+func (r *remote) run(cmd *cobra.Command, do func(ctx context.Context, c *client.Client) error) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	c, err := client.New(r.config(r.endpoints))
+	if err != nil {
+		return usageError{fmt.Errorf("--endpoints: %w", err)}
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), r.timeout)
+	defer cancel()
+	return do(ctx, c)
+}
+
+func (r *remote) check() error {
+	if r.output != "table" && r.output != "json" {
+		return usagef("--output %q: it is table or json", r.output)
+	}
+	if r.timeout <= 0 {
+		return usagef("--timeout %v: it must be positive", r.timeout)
+	}
+	if env := os.Getenv("QUORATE_ENDPOINTS"); len(r.endpoints) == 0 && env != "" {
+		r.endpoints = strings.Split(env, ",")
+	}
+	return nil
+}
+
+// config gives a call all the time that the user allowed.
+func (r *remote) config(endpoints []string) client.Config {
+	return client.Config{Endpoints: endpoints, Timeout: r.timeout, FailFast: true}
+}
+
+// show writes the value as JSON, or calls table for lines to be aligned.
+func (r *remote) show(out io.Writer, value any, table func(w io.Writer)) error {
+	if r.output == "json" {
+		enc := json.NewEncoder(out)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		return enc.Encode(value)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table(w)
+	return w.Flush()
+}
+
+// row writes cells of a table.
+func row(w io.Writer, cells ...any) {
+	for i, cell := range cells {
+		if i > 0 {
+			fmt.Fprint(w, "\t")
+		}
+		fmt.Fprint(w, cell)
+	}
+	fmt.Fprintln(w)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/client"
+)
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{usagef("wrong"), exitUsage},
+		{&client.Error{Code: httpapi.NotFound}, exitNotFound},
+		{&client.Error{Code: httpapi.MemberUnknown}, exitNotFound},
+		{&client.Error{Code: httpapi.PreconditionFailed}, exitPrecondition},
+		{&client.Error{Code: httpapi.NoLeader}, exitUnavailable},
+		{&client.Error{Code: httpapi.Busy}, exitUnavailable},
+		{fmt.Errorf("%w: nobody", client.ErrUnavailable), exitUnavailable},
+		{&client.Error{Code: httpapi.OutcomeUnknown}, exitUnknown},
+		{&client.Error{Code: httpapi.ValueTooLarge}, exitFailed},
+		{errors.New("anything"), exitFailed},
+		// Doubt comes first, whatever else is wrapped.
+		{fmt.Errorf("%w: %w", client.ErrUnavailable, client.ErrUnknownOutcome), exitUnknown},
+	} {
+		if got := exitCode(c.err); got != c.want {
+			t.Errorf("%v: exit code %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+func TestMessageIsOneLine(t *testing.T) {
+	got := message(nil, errors.New("client: two\n\tlines"), exitFailed)
+	if got != "two lines" {
+		t.Errorf("message is %q", got)
+	}
+}
+
+func TestLinesForPeople(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(&lines{w: &out, mu: new(sync.Mutex)})
+	log.Debug("not shown")
+	log.With("node", "a").WithGroup("raft").Warn("lost", "leader", 7, "why", "no answer", slog.Group("at", "term", 3))
+	line := out.String()
+	if _, rest, ok := strings.Cut(line, " "); !ok || rest != "WARN: lost node=a raft.leader=7 raft.why=\"no answer\" raft.at.term=3\n" {
+		t.Errorf("wrote %q", line)
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	for value, want := range map[string]string{
+		"plain":      "plain",
+		"键 a b":      "键 a b",
+		"two\nlines": `"two\nlines"`,
+		"tab\t":      `"tab\t"`,
+		"\x1b[31m":   `"\x1b[31m"`,
+		"\xff":       `"\xff"`,
+	} {
+		if got := printable([]byte(value)); got != want {
+			t.Errorf("%q is shown as %s, want %s", value, got, want)
+		}
+	}
+}
