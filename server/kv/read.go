@@ -115,8 +115,8 @@ func scan(r Reader, start, end []byte, revision int64, visit func([]byte, versio
 	} else {
 		err = walk(it, start, end, revision, visit)
 	}
-	if closed := it.Close(); err == nil {
-		err = closed
+	if closed := it.Close(); closed != nil {
+		err = closed // the cause of what seemed damaged
 	}
 	return err
 }

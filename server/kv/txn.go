@@ -115,8 +115,8 @@ func (s *step) latest(key []byte) (version, error) {
 	it := s.batch.Iterate()
 	v, err := newest(it, versionsOf(key), math.MaxInt64)
 	v.value = nil
-	if closed := it.Close(); err == nil {
-		err = closed
+	if closed := it.Close(); closed != nil {
+		err = closed // the cause of what seemed damaged
 	}
 	return v, err
 }

@@ -1,0 +1,246 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/quorate-db/quorate/server/kv"
+)
+
+// ErrClosed is what a reader gets from a store that has been closed.
+var ErrClosed = errors.New("store: the store is closed")
+
+// Options are how a Disk works. The zero value suits three members on a laptop.
+type Options struct {
+	FS            vfs.FS       // the operating system's if nil
+	CacheBytes    int64        // cache of blocks read; 8 MiB if zero
+	MemTableBytes uint64       // written and not yet flushed, at most twice; 8 MiB if zero
+	Logger        *slog.Logger // Pebble's messages at debug; discarded if nil
+}
+
+// Disk is a store that keeps its content in a directory; see the package comment.
+type Disk struct {
+	home home
+	opts Options
+
+	mu      sync.Mutex
+	now     *generation
+	closed  bool
+	readers sync.WaitGroup
+}
+
+var _ kv.Store = (*Disk)(nil)
+
+// generation is one Pebble directory. It is closed and removed when it has been
+// replaced and its last reader is gone.
+type generation struct {
+	number  int
+	db      *pebble.DB
+	failure *failure
+	uses    int  // readers, and one for being current; guarded by Disk.mu
+	retired bool // guarded by Disk.mu
+}
+
+// Open opens the store in a directory, and makes it if it does not exist. It
+// refuses a directory that another version has written.
+func Open(dir string, opts Options) (*Disk, error) {
+	if opts.FS == nil {
+		opts.FS = vfs.Default
+	}
+	if opts.CacheBytes == 0 {
+		opts.CacheBytes = 8 << 20
+	}
+	if opts.MemTableBytes == 0 {
+		opts.MemTableBytes = 8 << 20
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	d := &Disk{home: home{opts.FS, dir}, opts: opts}
+	current, err := d.home.prepare()
+	if err != nil {
+		return nil, fmt.Errorf("store: opening: %w", err)
+	}
+	// Only the first may be missing, after a crash in the middle of making it: the
+	// others were whole before CURRENT named them.
+	if d.now, err = d.open(current, current > 1); err != nil {
+		return nil, fmt.Errorf("store: opening: %w", err)
+	}
+	return d, nil
+}
+
+func (d *Disk) open(number int, mustExist bool) (*generation, error) {
+	path := d.home.path(generationName(number))
+	failure := newFailure()
+	db, err := pebble.Open(path, &pebble.Options{
+		FS:                 d.opts.FS,
+		CacheSize:          d.opts.CacheBytes,
+		MemTableSize:       d.opts.MemTableBytes,
+		DisableWAL:         true,
+		ErrorIfNotExists:   mustExist,
+		FormatMajorVersion: pebble.FormatTableFormatV6,
+		Logger:             quiet{d.opts.Logger},
+		EventListener:      &pebble.EventListener{BackgroundError: failure.set},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &generation{number: number, db: db, failure: failure, uses: 1}, nil
+}
+
+// acquire is the current generation, held until release; nil once closed.
+func (d *Disk) acquire() *generation {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.readers.Add(1)
+	d.now.uses++
+	return d.now
+}
+
+func (d *Disk) release(g *generation) error {
+	defer d.readers.Done()
+	return d.drop(g)
+}
+
+// drop gives up one use of a generation. The last one closes it.
+func (d *Disk) drop(g *generation) error {
+	d.mu.Lock()
+	g.uses--
+	last, retired := g.uses == 0, g.retired
+	d.mu.Unlock()
+	if !last {
+		return nil
+	}
+	err := g.db.Close()
+	if retired {
+		// What is left after a crash, or an error, is removed by the next Open.
+		err = errors.Join(err, d.opts.FS.RemoveAll(d.home.path(generationName(g.number))))
+	}
+	return err
+}
+
+// View is the content as of the last commit. It holds files open until closed.
+func (d *Disk) View() kv.View {
+	g := d.acquire()
+	if g == nil {
+		return closedView{}
+	}
+	return &diskView{disk: d, from: g, snap: g.db.NewSnapshot()}
+}
+
+// Batch begins a change.
+func (d *Disk) Batch() kv.Batch {
+	return &diskBatch{batch: d.now.db.NewIndexedBatch(), failure: d.now.failure}
+}
+
+// Sync flushes what was committed. If that fails, the store accepts nothing more:
+// what the disk holds is then only known to who opens it again.
+func (d *Disk) Sync() error { return d.now.flush() }
+
+func (g *generation) flush() error {
+	if err := g.failure.err(); err != nil {
+		return err
+	}
+	done, err := g.db.AsyncFlush()
+	if err != nil {
+		return fmt.Errorf("store: flushing: %w", err)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-g.failure.failed:
+		return g.failure.err()
+	}
+}
+
+// Replace builds the new content beside the old and then switches to it. Readers
+// of the old keep it until they close their views.
+func (d *Disk) Replace(fill func(set func(key, value []byte) error) error) error {
+	if err := d.now.failure.err(); err != nil {
+		return err
+	}
+	next, err := d.build(d.now.number+1, fill)
+	if err != nil {
+		return fmt.Errorf("store: building the new content: %w", err)
+	}
+	if err := d.home.writeCurrent(next.number); err != nil {
+		// Which of the two a restart will find is no longer known, so neither may
+		// be written to.
+		d.now.failure.set(fmt.Errorf("switching %s: %w", currentFile, err))
+		return errors.Join(d.now.failure.err(), next.db.Close())
+	}
+	d.mu.Lock()
+	old := d.now
+	d.now, old.retired = next, true
+	d.mu.Unlock()
+	if err := d.drop(old); err != nil {
+		d.opts.Logger.Warn("removing the replaced content", "err", err)
+	}
+	return nil
+}
+
+// build fills a new generation and makes it durable, or removes it again.
+func (d *Disk) build(number int, fill func(set func(key, value []byte) error) error) (*generation, error) {
+	path := d.home.path(generationName(number))
+	if err := d.opts.FS.RemoveAll(path); err != nil {
+		return nil, err
+	}
+	g, err := d.open(number, false)
+	if err != nil {
+		return nil, err
+	}
+	if err = g.fill(fill); err == nil {
+		err = g.flush()
+	}
+	if err == nil {
+		err = d.home.sync(d.home.dir) // the name of the new directory
+	}
+	if err != nil {
+		return nil, errors.Join(err, g.db.Close(), d.opts.FS.RemoveAll(path))
+	}
+	return g, nil
+}
+
+// fill writes pairs in batches, so that memory does not grow with the content.
+func (g *generation) fill(fill func(set func(key, value []byte) error) error) error {
+	batch := g.db.NewBatch()
+	defer func() { batch.Close() }()
+	err := fill(func(key, value []byte) error {
+		if err := batch.Set(key, value, nil); err != nil || batch.Len() < 1<<20 {
+			return err
+		}
+		if err := g.failure.err(); err != nil {
+			return err
+		}
+		err := batch.Commit(pebble.NoSync)
+		batch.Close()
+		batch = g.db.NewBatch()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return batch.Commit(pebble.NoSync)
+}
+
+// Close waits for the readers, flushes and closes the store. It takes its time if
+// a view is still being written to somewhere: close views first.
+func (d *Disk) Close() error {
+	d.mu.Lock()
+	again := d.closed
+	d.closed = true
+	d.mu.Unlock()
+	if again {
+		return ErrClosed
+	}
+	d.readers.Wait()
+	return errors.Join(d.now.flush(), d.drop(d.now))
+}

@@ -1,0 +1,23 @@
+// Package store keeps the pairs of a kv.Machine: [Disk] in Pebble, [Memory] in an
+// ordered map, for simulation and tests. What the pairs mean is the machine's
+// business; that readers see whole batches, and that a crash leaves whole batches,
+// is the business of this package.
+//
+// # The directory of a Disk
+//
+//	CURRENT      one line: "quorate kv store 1 db-000002": the format version, and
+//	             the directory below that holds the content
+//	db-000002/   Pebble's files
+//
+// Replace builds the next db-... beside the present one, makes it durable, and
+// then switches CURRENT by renaming a new one over it. A crash leaves CURRENT
+// naming one or the other, both whole; Open removes the one that is not named.
+//
+// # Durability
+//
+// Pebble's own log is off. The machine's commands are in the Raft log already, and
+// each batch carries the index that it leads up to: after a crash Pebble holds the
+// batches up to some flush, never a part of one, and the Raft log has the rest.
+// Sync flushes, and only then may the Raft log be compacted. A second log would
+// write every value once more and guard nothing.
+package store

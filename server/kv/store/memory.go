@@ -1,0 +1,106 @@
+package store
+
+import (
+	"bytes"
+	"sync/atomic"
+
+	"github.com/tidwall/btree"
+
+	"github.com/quorate-db/quorate/server/kv"
+)
+
+type pair struct{ key, value []byte }
+
+// tree is an ordered map whose copy costs nothing: the two share their nodes
+// until one of them changes.
+type tree = btree.BTreeG[pair]
+
+func newTree() *tree {
+	less := func(a, b pair) bool { return bytes.Compare(a.key, b.key) < 0 }
+	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
+}
+
+// Memory is a store that forgets everything with its process.
+type Memory struct {
+	// Copying a tree marks it, so the one that batches are copied from is not the
+	// one that readers hold.
+	base      *tree
+	published atomic.Pointer[tree]
+}
+
+var _ kv.Store = (*Memory)(nil)
+
+// NewMemory is an empty store.
+func NewMemory() *Memory {
+	m := &Memory{}
+	m.publish(newTree())
+	return m
+}
+
+func (m *Memory) publish(t *tree) {
+	m.base = t
+	m.published.Store(t.Copy())
+}
+
+// View is the content as of the last commit.
+func (m *Memory) View() kv.View { return memoryView{m.published.Load()} }
+
+// Batch begins a change.
+func (m *Memory) Batch() kv.Batch { return memoryBatch{memoryView{m.base.Copy()}, m} }
+
+// Replace replaces the content.
+func (m *Memory) Replace(fill func(set func(key, value []byte) error) error) error {
+	b := memoryBatch{memoryView{newTree()}, m}
+	err := fill(func(key, value []byte) error {
+		b.Set(key, value)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return b.Commit()
+}
+
+// Sync has nothing to do.
+func (m *Memory) Sync() error { return nil }
+
+type memoryView struct{ tree *tree }
+
+func (v memoryView) Get(key []byte) ([]byte, error) {
+	p, ok := v.tree.Get(pair{key: key})
+	if !ok {
+		return nil, nil
+	}
+	return append([]byte{}, p.value...), nil
+}
+
+func (v memoryView) Iterate() kv.Iterator { return &memoryIterator{v.tree.Iter()} }
+
+func (v memoryView) Close() error { return nil }
+
+type memoryIterator struct{ btree.IterG[pair] }
+
+func (it *memoryIterator) Seek(key []byte) bool { return it.IterG.Seek(pair{key: key}) }
+
+func (it *memoryIterator) Pair() (key, value []byte) {
+	p := it.Item()
+	return p.key, p.value
+}
+
+func (it *memoryIterator) Close() error { return nil }
+
+type memoryBatch struct {
+	memoryView
+	store *Memory
+}
+
+func (b memoryBatch) Set(key, value []byte) {
+	b.tree.Set(pair{bytes.Clone(key), append([]byte{}, value...)})
+}
+
+func (b memoryBatch) Delete(key []byte) { b.tree.Delete(pair{key: key}) }
+
+func (b memoryBatch) Commit() error {
+	b.store.publish(b.tree)
+	return nil
+}
