@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+)
+
+// Batch is what a driver must do for all groups, in the order of the fields. It
+// may start on the next batch while this one is being written, so long as
+// batches reach the disk in the order in which they were drained.
+type Batch struct {
+	Send   []codec.Envelope // may leave at once
+	Apply  []Apply          // hand to the state machines: durable here and committed
+	Reads  []Read           // may be served once their index is applied
+	Writes []codec.Record   // make durable, together
+
+	// Once Writes are durable, and those of all batches before:
+	After   []codec.Envelope // send
+	Written []Written        // report with Persisted
+	Install []Install        // load into the state machines
+
+	Members []Members // of groups in which they have changed
+	Fenced  []Fenced  // groups that were shut off
+}
+
+// Apply is committed entries of a group, each entry once and in order.
+type Apply struct {
+	Group   raft.GroupID
+	Entries []raft.Entry
+}
+
+// Read is an answer to Raft.Read.
+type Read struct {
+	Group raft.GroupID
+	raft.Read
+}
+
+// Written is a write to be reported with Raft.Persisted.
+type Written struct {
+	Group raft.GroupID
+	ID    uint64
+}
+
+// Install is a snapshot that takes the place of a group's state.
+type Install struct {
+	Group    raft.GroupID
+	Snapshot raft.Snapshot
+}
+
+// Members is the membership that is in force in a group from now on.
+type Members struct {
+	Group  raft.GroupID
+	Config membership.Config
+}
+
+// Fenced is a group that was shut off, and the invariant that was broken.
+type Fenced struct {
+	Group raft.GroupID
+	Err   error
+}
+
+// Promises reports whether the batch has anything that involves the disk.
+func (b *Batch) Promises() bool { return len(b.Writes)+len(b.After)+len(b.Install) > 0 }
+
+// reset empties the batch and keeps its memory.
+func (b *Batch) reset() {
+	*b = Batch{
+		Send: clear0(b.Send), Apply: clear0(b.Apply), Reads: clear0(b.Reads), Writes: clear0(b.Writes),
+		After: clear0(b.After), Written: clear0(b.Written), Install: clear0(b.Install),
+		Members: clear0(b.Members), Fenced: clear0(b.Fenced),
+	}
+}
+
+// clear0 drops what the elements refer to, so that a reused batch keeps nothing
+// alive.
+func clear0[T any](s []T) []T {
+	clear(s)
+	return s[:0]
+}
+
+// Drain puts into the batch what all inputs since the last call have made
+// necessary, and nothing else.
+func (e *Engine) Drain(b *Batch) {
+	b.reset()
+	for _, g := range e.active {
+		g.active = false
+		var fx raft.Effects
+		var entries []raft.Entry
+		if g.fenced == nil {
+			_ = g.run(func(core *raft.Raft) error { // what it returns is kept in g.fenced
+				fx = core.Take()
+				if fx.Install != nil {
+					g.taken = fx.Install.ID.Index
+				}
+				entries = core.Entries(g.taken, fx.Commit, maxApply)
+				return nil
+			})
+		}
+		if g.fenced != nil {
+			b.Fenced = append(b.Fenced, Fenced{g.id, g.fenced})
+		} else {
+			g.collect(fx, entries, b)
+		}
+	}
+	e.active = clear0(e.active)
+}
+
+// collect adds one group's effects to the batch.
+func (g *group) collect(fx raft.Effects, entries []raft.Entry, b *Batch) {
+	b.Send = envelopes(b.Send, g.id, fx.Send)
+	b.After = envelopes(b.After, g.id, fx.SendAfter)
+	if !fx.Write.Empty() {
+		b.Writes = append(b.Writes, codec.Record{Group: g.id, Write: fx.Write})
+		b.Written = append(b.Written, Written{g.id, fx.WriteID})
+	}
+	if fx.Install != nil {
+		b.Install = append(b.Install, Install{g.id, *fx.Install})
+	}
+	if len(entries) > 0 {
+		b.Apply = append(b.Apply, Apply{g.id, entries})
+		g.taken = entries[len(entries)-1].Index
+	}
+	for _, read := range fx.Reads {
+		b.Reads = append(b.Reads, Read{g.id, read})
+	}
+	if config, at := g.core.Members(); at != g.config {
+		g.config = at
+		b.Members = append(b.Members, Members{g.id, config})
+	}
+}
+
+// maxApply is unbounded: entries are handed out as slices of the log, so that
+// many cost no more than few.
+const maxApply = ^uint64(0)
+
+func envelopes(dst []codec.Envelope, id raft.GroupID, messages []raft.Message) []codec.Envelope {
+	dst = slices.Grow(dst, len(messages))
+	for i := range messages {
+		dst = append(dst, codec.Envelope{Group: id, Message: messages[i]})
+	}
+	return dst
+}

@@ -1,0 +1,120 @@
+// Package engine is the groups of one node as one synchronous heart: inputs of
+// any number of groups go in, and Drain gives everything they have made necessary
+// as one batch, so that one write, one sync and one frame per peer serve all.
+//
+// It decides which groups have something to do and shuts off a group whose
+// invariants are broken (the others go on). It leaves to its driver everything
+// that waits: the log, connections, state machines. The host is one driver, the
+// simulator another.
+//
+// Left out for now: idle groups that cost nothing.
+package engine
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/raft"
+)
+
+// Engine holds the groups. It is not safe for concurrent use.
+type Engine struct {
+	groups []*group // by rising ID
+	active []*group // with inputs since the last Drain, in the order of the first
+}
+
+type group struct {
+	id     raft.GroupID
+	core   *raft.Raft
+	active bool
+	taken  raft.Index // committed entries up to here have been handed out
+	config raft.Index // of the membership last handed out
+	fenced error
+}
+
+// Add takes in a group whose state machine has applied everything up to the
+// given index.
+func (e *Engine) Add(id raft.GroupID, core *raft.Raft, applied raft.Index) error {
+	at, found := e.search(id)
+	if found {
+		return fmt.Errorf("engine: group %d is here already", id)
+	}
+	g := &group{id: id, core: core, taken: applied}
+	e.groups = slices.Insert(e.groups, at, g)
+	e.touch(g)
+	return nil
+}
+
+// Remove lets go of a group.
+func (e *Engine) Remove(id raft.GroupID) {
+	if at, found := e.search(id); found {
+		g := e.groups[at]
+		e.groups = slices.Delete(e.groups, at, at+1)
+		e.active = slices.DeleteFunc(e.active, func(other *group) bool { return other == g })
+	}
+}
+
+// Tick lets one unit of time pass for all groups.
+func (e *Engine) Tick() {
+	for _, g := range e.groups {
+		_ = e.input(g, func(core *raft.Raft) error { core.Tick(); return nil })
+	}
+}
+
+// Step gives a group a message. An error says that no well-behaved node can have
+// sent it, or that the group is not here or shut off.
+func (e *Engine) Step(in *codec.Envelope) error {
+	return e.Do(in.Group, func(core *raft.Raft) error { return core.Step(in.Message) })
+}
+
+// Do gives a group any other input: a call of one of the core's methods.
+func (e *Engine) Do(id raft.GroupID, input func(*raft.Raft) error) error {
+	at, found := e.search(id)
+	if !found {
+		return fmt.Errorf("engine: there is no group %d on this node", id)
+	}
+	return e.input(e.groups[at], input)
+}
+
+// Each gives an input to every group.
+func (e *Engine) Each(input func(raft.GroupID, *raft.Raft)) {
+	for _, g := range e.groups {
+		_ = e.input(g, func(core *raft.Raft) error { input(g.id, core); return nil })
+	}
+}
+
+func (e *Engine) input(g *group, input func(*raft.Raft) error) error {
+	if g.fenced != nil {
+		return g.fenced
+	}
+	e.touch(g)
+	return g.run(input)
+}
+
+// run runs one step of the core. A broken invariant shuts the group off: it takes
+// no more inputs and, above all, gives no more effects.
+func (g *group) run(step func(*raft.Raft) error) (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case raft.Violation:
+			g.fenced, err = p, p
+		default:
+			panic(p)
+		}
+	}()
+	return step(g.core)
+}
+
+func (e *Engine) touch(g *group) {
+	if !g.active {
+		g.active = true
+		e.active = append(e.active, g)
+	}
+}
+
+func (e *Engine) search(id raft.GroupID) (int, bool) {
+	return slices.BinarySearchFunc(e.groups, id, func(g *group, id raft.GroupID) int { return cmp.Compare(g.id, id) })
+}
