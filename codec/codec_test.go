@@ -185,3 +185,9 @@ func TestKindWithoutRoomPanics(t *testing.T) {
 	}()
 	AppendRecord(nil, &Record{Write: raft.Write{Append: raft.Span{Entries: []raft.Entry{{Kind: flagConfig}}}}})
 }
+
+func TestMinMessage(t *testing.T) {
+	if n := len(AppendMessage(nil, &Envelope{})); n != MinMessage {
+		t.Fatalf("the empty message has %d bytes, MinMessage says %d", n, MinMessage)
+	}
+}

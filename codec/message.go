@@ -6,6 +6,10 @@ import (
 	"github.com/quorate-db/quorate/raft"
 )
 
+// MinMessage is the length of the shortest encoding of a message, in bytes: who
+// reads many may know from it how many there can be.
+const MinMessage = 3 + 1 + 2*8 + 1 + 2 + 3 + 2 + 1 + 1
+
 const (
 	flagGranted = 1 << iota
 	flagTransfer

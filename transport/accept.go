@@ -1,0 +1,294 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+)
+
+// accept takes connections until the listener is closed. An error of Accept
+// itself (too many open files, say) passes; it must not spin meanwhile.
+func (t *Transport) accept() {
+	for {
+		conn, err := t.listener.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			t.log.warn("cannot accept a connection from a peer; trying again", "error", err.Error())
+			if !t.sleep(firstDelay) {
+				return
+			}
+		case t.counters.accepted.Add(1) > int64(t.cfg.Limits.Connections):
+			t.counters.accepted.Add(-1)
+			t.counters.refused.Add(1)
+			conn.Close()
+			t.log.warn("too many connections from peers; closed a new one",
+				"remote", conn.RemoteAddr().String(), "limit", t.cfg.Limits.Connections)
+		case t.track(conn):
+			t.tasks.Go(func() {
+				defer t.counters.accepted.Add(-1)
+				defer t.release(conn)
+				t.blame(conn, t.admit(conn))
+			})
+		}
+	}
+}
+
+func (t *Transport) sleep(d time.Duration) bool {
+	timer := t.cfg.Env.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return true
+	case <-t.ctx.Done():
+		return false
+	}
+}
+
+// admit takes a connection through its handshake, for which the whole of it has
+// one deadline, and then serves it to its end.
+func (t *Transport) admit(conn net.Conn) error {
+	if err := conn.SetDeadline(t.cfg.Env.Now().Add(t.cfg.Limits.Timeout)); err != nil {
+		return err
+	}
+	h, err := readHello(conn)
+	var no *refusal
+	if err != nil && !errors.As(err, &no) {
+		t.counters.refused.Add(1)
+		return noHandshake(err)
+	}
+	var l *link
+	if no == nil {
+		l, no = t.invite(&h)
+	}
+	if no != nil {
+		t.counters.refused.Add(1)
+		t.log.warn("refused a connection", "remote", conn.RemoteAddr().String(), "peer", name(h.from), "reason", no.text)
+		return answerHello(conn, no, t.hlc.Now())
+	}
+	defer t.farewell(l, h.purpose)
+	if err := answerHello(conn, nil, t.hlc.Now()); err != nil {
+		return err
+	}
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	if h.purpose == forStream {
+		return t.serveStream(conn, h.from)
+	}
+	return l.receive(conn, h.incarnation)
+}
+
+// noHandshake makes a stranger's silence, and a hello that breaks off, the
+// stranger's fault: a log line is how an operator learns what knocks there.
+func noHandshake(err error) error {
+	if errors.Is(err, errViolation) || errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return violation("no handshake: %v", err)
+}
+
+// invite decides on a hello. A link that it returns is held until farewell.
+func (t *Transport) invite(h *hello) (*link, *refusal) {
+	switch {
+	case h.cluster != t.cfg.Cluster:
+		return nil, &refusal{refusedCluster, fmt.Sprintf("this node belongs to cluster %x, not %x", t.cfg.Cluster, h.cluster)}
+	case h.to != t.cfg.Node:
+		return nil, &refusal{refusedReceiver, fmt.Sprintf("this is node %x, not %x; its address belongs to another node now", t.cfg.Node, h.to)}
+	case h.from == 0 || h.from == t.cfg.Node:
+		return nil, &refusal{refusedHello, fmt.Sprintf("a peer cannot be node %x", h.from)}
+	case h.address == "" || len(h.address) > membership.MaxAddress:
+		return nil, &refusal{refusedHello, "the address to call back is missing"}
+	case h.purpose != forMessages && h.purpose != forStream:
+		return nil, &refusal{refusedHello, fmt.Sprintf("a connection for the unknown purpose %d", h.purpose)}
+	}
+	if h.purpose == forStream && t.counters.streams.Add(1) > int64(t.cfg.Limits.Streams) {
+		t.counters.streams.Add(-1)
+		return nil, &refusal{refusedBusy, fmt.Sprintf("%d streams are coming in already; try again later", t.cfg.Limits.Streams)}
+	}
+	l := t.meet(h)
+	if l == nil {
+		if h.purpose == forStream {
+			t.counters.streams.Add(-1)
+		}
+		return nil, &refusal{refusedBusy, fmt.Sprintf("%d peers are known already", t.cfg.Limits.Peers)}
+	}
+	return l, nil
+}
+
+// meet returns the link to a peer that called. Its own word about its address
+// lets us answer somebody whom the log has not told us about yet.
+func (t *Transport) meet(h *hello) *link {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.links[h.from]
+	if l == nil {
+		if t.closed || len(t.links) >= t.cfg.Limits.Peers {
+			return nil
+		}
+		l = t.addLink(h.from, h.address, false)
+	} else {
+		l.setAddress(h.address, false)
+	}
+	l.visits++
+	return l
+}
+
+func (t *Transport) farewell(l *link, why purpose) {
+	if why == forStream {
+		t.counters.streams.Add(-1)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l.visits--
+}
+
+// inbound is the connection on which a peer talks to us, one at a time.
+type inbound struct {
+	conn        net.Conn
+	done        chan struct{} // closed when it is no longer served
+	incarnation uint64
+	number      uint64 // of the last frame
+}
+
+// enter makes conn the peer's connection. An older one is done with first: the
+// peer has given it up, and order holds across both.
+func (l *link) enter(conn net.Conn, incarnation uint64) (leave func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.in.conn != nil {
+		old := l.in
+		l.mu.Unlock()
+		old.conn.Close()
+		<-old.done
+		l.mu.Lock()
+	}
+	done := make(chan struct{})
+	l.in.conn, l.in.done = conn, done
+	if l.in.incarnation != incarnation {
+		l.in.incarnation, l.in.number = incarnation, 0
+	}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.in.conn = nil
+		close(done)
+	}
+}
+
+// receive serves the peer's connection until it breaks.
+func (l *link) receive(conn net.Conn, incarnation uint64) error {
+	defer l.enter(conn, incarnation)()
+	limits := &l.t.cfg.Limits
+	wire := &patient{Conn: conn, clock: l.t.cfg.Env, read: limits.silence(), write: limits.Timeout}
+	answers := newQueue(l.t.hlc, limits)
+	leave := context.AfterFunc(l.gone, func() { conn.Close() })
+	defer leave()
+	stop, written := make(chan struct{}), make(chan struct{})
+	l.t.tasks.Go(func() {
+		defer close(written)
+		w := writer{conn: wire, queue: answers, sent: &l.stats.sent}
+		w.run(stop) // if it fails the connection is broken, which the reader notices
+		conn.Close()
+	})
+	err := l.readMessages(wire, answers)
+	close(stop)
+	conn.Close()
+	<-written
+	answers.close()
+	return err
+}
+
+func (l *link) readMessages(conn net.Conn, answers *queue) error {
+	frames := frameReader{r: bufio.NewReaderSize(conn, 64<<10), limit: l.t.cfg.Limits.MaxFrame}
+	calls := callServer{link: l, conn: conn, answers: answers, open: new(atomic.Int64)}
+	for {
+		f, err := frames.next()
+		if err != nil {
+			return err
+		}
+		l.stats.received.Add(uint64(headerSize + len(f.payload)))
+		l.t.observe(l.id, f.clock)
+		if l.repeated(f.number) {
+			continue
+		}
+		switch f.kind {
+		case frameMessages:
+			err = l.onMessages(f.payload)
+		case frameCall:
+			err = calls.onCall(f.payload)
+		case framePing:
+			_, err = answers.put(framePong, 0, f.payload)
+		default:
+			err = violation("frame type %d on a connection for messages", f.kind)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// repeated takes note of a frame's number. What we have seen is not taken twice.
+func (l *link) repeated(number uint64) bool {
+	last := l.in.number // only the one goroutine between enter and leave writes it
+	if number <= last {
+		l.stats.repeats.Add(1)
+		return true
+	}
+	if last > 0 {
+		l.stats.missed.Add(number - last - 1)
+	}
+	l.in.number = number
+	return false
+}
+
+func (l *link) onMessages(payload []byte) error {
+	messages, err := l.t.decodeMessages(l.id, payload)
+	if err != nil {
+		return err
+	}
+	if len(messages) > 0 {
+		l.t.cfg.Handler.Receive(l.id, messages)
+	}
+	return nil
+}
+
+// decodeMessages returns a frame's messages. They are counted first, so that
+// memory is taken once and for no more than there are.
+func (t *Transport) decodeMessages(from raft.NodeID, payload []byte) ([]codec.Envelope, error) {
+	count := 0
+	for rest := payload; len(rest) > 0; count++ {
+		if len(rest) < 4 {
+			return nil, violation("a frame of messages that ends within one")
+		}
+		size := binary.LittleEndian.Uint32(rest)
+		if size < codec.MinMessage || uint64(size) > uint64(len(rest)-4) {
+			return nil, violation("a message of %d bytes in a frame with %d left", size, len(rest)-4)
+		}
+		rest = rest[4+size:]
+	}
+	messages := make([]codec.Envelope, count)
+	for i := range messages {
+		size := 4 + binary.LittleEndian.Uint32(payload)
+		e, err := codec.DecodeMessage(payload[4:size])
+		if err != nil {
+			return nil, violation("%w", err)
+		}
+		if e.Message.From != from || e.Message.To != t.cfg.Node {
+			return nil, violation("a message from node %x to %x on a connection from %x to %x",
+				e.Message.From, e.Message.To, from, t.cfg.Node)
+		}
+		messages[i], payload = e, payload[size:]
+	}
+	return messages, nil
+}

@@ -1,0 +1,117 @@
+package transport
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/quorate-db/quorate/env"
+)
+
+type frameType uint8
+
+const (
+	frameHello frameType = iota + 1
+	frameWelcome
+	frameRefusal
+	frameMessages
+	frameCall
+	frameAnswer
+	framePing
+	framePong
+	frameOpen
+	frameChunk
+	frameEnd
+	frameVerdict
+)
+
+const (
+	headerSize = 4 + 4 + 1 + 8 + 8
+
+	// hardMaxFrame bounds what may be configured, and so what a node of any
+	// configuration takes in, in bytes of payload.
+	hardMaxFrame = 64 << 20
+)
+
+// frame is one unit of what travels; its payload is its own memory.
+type frame struct {
+	kind    frameType
+	number  uint64
+	clock   env.Timestamp
+	payload []byte
+}
+
+// errViolation is what a well-behaved node cannot have sent, in contrast to a
+// connection that merely broke.
+var errViolation = errors.New("transport: protocol violation")
+
+func violation(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{errViolation}, args...)...)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// appendFrame appends a frame whose payload consists of the given parts.
+func appendFrame(dst []byte, kind frameType, number uint64, clock env.Timestamp, parts ...[]byte) []byte {
+	start, size := len(dst), 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(size))
+	dst = append(dst, 0, 0, 0, 0, byte(kind))
+	dst = binary.LittleEndian.AppendUint64(dst, number)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(clock))
+	for _, p := range parts {
+		dst = append(dst, p...)
+	}
+	header, payload := dst[start:start+headerSize], dst[start+headerSize:]
+	binary.LittleEndian.PutUint32(header[4:], checksum(header, payload))
+	return dst
+}
+
+func checksum(header, payload []byte) uint32 {
+	crc := crc32.Update(0, castagnoli, header[:4])
+	crc = crc32.Update(crc, castagnoli, header[8:])
+	return crc32.Update(crc, castagnoli, payload)
+}
+
+// frameReader takes frames from a connection.
+type frameReader struct {
+	r      io.Reader
+	limit  int // of a payload, in bytes
+	header [headerSize]byte
+}
+
+// next returns the next frame. The length is checked before memory is taken for
+// it. An end between two frames is io.EOF, one inside io.ErrUnexpectedEOF.
+func (f *frameReader) next() (frame, error) {
+	if _, err := io.ReadFull(f.r, f.header[:]); err != nil {
+		return frame{}, err
+	}
+	size := binary.LittleEndian.Uint32(f.header[:])
+	kind := frameType(f.header[8])
+	if kind < frameHello || kind > frameVerdict {
+		return frame{}, violation("unknown frame type %d", kind)
+	}
+	if uint64(size) > uint64(f.limit) {
+		return frame{}, violation("a frame of %d bytes where at most %d are allowed", size, f.limit)
+	}
+	payload := make([]byte, size)
+	if _, err := io.ReadFull(f.r, payload); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return frame{}, err
+	}
+	if binary.LittleEndian.Uint32(f.header[4:]) != checksum(f.header[:], payload) {
+		return frame{}, violation("a frame whose checksum does not match")
+	}
+	return frame{
+		kind:    kind,
+		number:  binary.LittleEndian.Uint64(f.header[9:]),
+		clock:   env.Timestamp(binary.LittleEndian.Uint64(f.header[17:])),
+		payload: payload,
+	}, nil
+}

@@ -1,0 +1,269 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/quorate-db/quorate/raft"
+)
+
+// link is a peer as we see it: our connection to it, what waits for it, and the
+// connection on which it talks to us.
+//
+// A peer that was named by SetPeer is dialled for ever. One that merely called us
+// is dialled too, so that it can be answered, but forgotten when it is gone.
+type link struct {
+	t     *Transport
+	id    raft.NodeID
+	queue *queue
+	draft draft         // belongs to Send
+	kick  chan struct{} // holds a token if dialling now makes sense
+	gone  context.Context
+	leave context.CancelFunc
+	stats linkStats
+
+	mu      sync.Mutex
+	address string
+	fixed   bool     // the address is from SetPeer
+	conn    net.Conn // ours to it; nil while there is none
+	calls   pending
+	in      inbound
+
+	visits int // incoming connections of it, guarded by t.mu: it is not forgotten meanwhile
+}
+
+type linkStats struct {
+	state           atomic.Int32
+	sent, received  atomic.Uint64 // bytes
+	missed, repeats atomic.Uint64 // frames
+	rtt             atomic.Int64  // nanoseconds
+	lastError       atomic.Pointer[string]
+}
+
+func newLink(t *Transport, id raft.NodeID) *link {
+	l := &link{t: t, id: id, queue: newQueue(t.hlc, &t.cfg.Limits), kick: make(chan struct{}, 1)}
+	l.calls.waiting = map[uint64]*call{}
+	l.gone, l.leave = context.WithCancel(t.ctx)
+	return l
+}
+
+// setAddress is called with t.mu held. What SetPeer said outweighs what the peer
+// says about itself.
+func (l *link) setAddress(address string, fixed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if fixed || !l.fixed {
+		if l.address != address && l.conn != nil {
+			l.conn.Close() // and dial again, at the new address
+		}
+		l.address, l.fixed = address, l.fixed || fixed
+	}
+	l.wake()
+}
+
+func (l *link) wake() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (l *link) dialAddress() (address string, fixed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.address, l.fixed
+}
+
+// run keeps a connection to the peer until the link is left or forgotten.
+func (l *link) run() {
+	defer func() {
+		l.queue.close()
+		l.failCalls(true)
+		l.leave()
+	}()
+	pause := backoff{random: l.t.cfg.Env}
+	for l.gone.Err() == nil {
+		l.stats.state.Store(int32(Dialing))
+		l.queue.reopen()
+		address, _ := l.dialAddress()
+		conn, err := l.t.dial(l.gone, l.id, address, forMessages)
+		if err == nil {
+			start := l.t.cfg.Env.Now()
+			err = l.serve(conn)
+			l.failCalls(false)
+			pause.held(l.t.cfg.Env.Now().Sub(start))
+		} else {
+			l.queue.close()
+			l.failCalls(true)
+			pause.failed()
+		}
+		if l.gone.Err() != nil || !l.lost(address, err) {
+			return
+		}
+		l.wait(pause.next())
+	}
+}
+
+// lost reports whether to go on after the connection broke or was not made.
+func (l *link) lost(address string, err error) bool {
+	was := State(l.stats.state.Swap(int32(Waiting)))
+	text := err.Error()
+	if last := l.stats.lastError.Swap(&text); was == Connected || last == nil || *last != text {
+		l.t.log.warn("no connection to a peer; trying again", "peer", name(l.id), "address", address, "error", text)
+	}
+	refused := was == Dialing && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET))
+	l.t.cfg.Handler.Unreachable(l.id, refused)
+	return was == Connected || !l.t.forget(l)
+}
+
+// forget drops a link that nobody asked for and whose peer has gone.
+func (t *Transport) forget(l *link) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, fixed := l.dialAddress()
+	if fixed || l.visits > 0 || t.links[l.id] != l {
+		return false
+	}
+	delete(t.links, l.id)
+	return true
+}
+
+// wait ends early when the peer shows a sign of life or gets another address.
+func (l *link) wait(d time.Duration) {
+	if d == 0 {
+		return
+	}
+	timer := l.t.cfg.Env.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+	case <-l.kick:
+	case <-l.gone.Done():
+	}
+}
+
+// dial makes a connection for the purpose and introduces us. It is tracked.
+func (t *Transport) dial(ctx context.Context, to raft.NodeID, address string, why purpose) (net.Conn, error) {
+	limits := &t.cfg.Limits
+	ctx, cancel := context.WithTimeout(ctx, limits.Timeout)
+	defer cancel()
+	dialer := net.Dialer{KeepAliveConfig: keepAlive(limits)}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if !t.track(conn) {
+		return nil, net.ErrClosed
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	err = introduce(conn, hello{
+		cluster: t.cfg.Cluster, from: t.cfg.Node, to: to,
+		incarnation: t.incarnation, purpose: why, address: t.cfg.Advertise,
+	}, t.hlc.Now())
+	if !stop() {
+		err = context.Cause(ctx) // it is what closed the connection
+	}
+	if err != nil {
+		t.release(conn)
+		return nil, fmt.Errorf("no handshake with %s: %w", address, err)
+	}
+	return conn, nil
+}
+
+// serve uses our connection until it breaks and returns why.
+func (l *link) serve(conn net.Conn) error {
+	limits := &l.t.cfg.Limits
+	wire := &patient{Conn: conn, clock: l.t.cfg.Env, write: limits.Timeout}
+	stop := context.AfterFunc(l.gone, func() { conn.Close() })
+	defer stop()
+	l.setConn(conn)
+	defer l.setConn(nil)
+	l.stats.state.Store(int32(Connected))
+	l.t.cfg.Logger.Info("connected to a peer", "peer", name(l.id), "address", conn.RemoteAddr().String())
+
+	beat := &pulse{clock: l.t.cfg.Env, every: limits.pingEvery(), timeout: limits.Timeout, rtt: &l.stats.rtt}
+	read := make(chan struct{})
+	var readErr error
+	l.t.tasks.Go(func() {
+		defer close(read)
+		readErr = l.readAnswers(wire, beat)
+	})
+	w := writer{conn: wire, queue: l.queue, sent: &l.stats.sent, pulse: beat}
+	err := w.run(read)
+	l.t.release(conn)
+	<-read
+	if err == nil {
+		err = readErr
+	}
+	l.t.blame(conn, err)
+	return err
+}
+
+func (l *link) setConn(conn net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn = conn
+}
+
+// readAnswers takes what comes back on our connection until it breaks.
+func (l *link) readAnswers(conn net.Conn, beat *pulse) error {
+	frames := frameReader{r: bufio.NewReaderSize(conn, 64<<10), limit: l.t.cfg.Limits.MaxFrame}
+	for {
+		f, err := frames.next()
+		if err != nil {
+			return err
+		}
+		l.stats.received.Add(uint64(headerSize + len(f.payload)))
+		l.t.observe(l.id, f.clock)
+		switch f.kind {
+		case framePong:
+			err = beat.pong(f.payload)
+		case frameAnswer:
+			err = l.onAnswer(f.payload)
+		default:
+			err = violation("frame type %d on a connection that only answers", f.kind)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// backoff spreads attempts: 20 ms at first, doubled up to a second, half of it by
+// chance, so that the peers of a node that restarts do not all call at once.
+type backoff struct {
+	random interface{ Uint64() uint64 }
+	delay  time.Duration
+}
+
+const (
+	firstDelay = 20 * time.Millisecond
+	lastDelay  = time.Second
+)
+
+// held takes note of how long a connection lasted. One that stood for a while is
+// dialled again at once, so that we soon know whether its process is gone.
+func (b *backoff) held(d time.Duration) {
+	if d >= lastDelay {
+		b.delay = 0
+		return
+	}
+	b.failed()
+}
+
+func (b *backoff) failed() { b.delay = min(max(2*b.delay, firstDelay), lastDelay) }
+
+func (b *backoff) next() time.Duration {
+	if b.delay == 0 {
+		return 0
+	}
+	half := b.delay / 2
+	return half + time.Duration(b.random.Uint64()%uint64(half+1))
+}

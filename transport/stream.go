@@ -1,0 +1,269 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/quorate-db/quorate/raft"
+)
+
+// ErrStreamRefused is what the sender of a stream gets if the receiver's handler
+// returned an error, with that error's text.
+var ErrStreamRefused = errors.New("transport: the receiver refused the stream")
+
+const (
+	chunkSize  = 64 << 10
+	maxVerdict = 4 << 10 // payload of a verdict, in bytes
+
+	verdictAccepted = 0
+	verdictRefused  = 1
+)
+
+// Stream is bulk data on their way to a peer, on a connection of their own. It is
+// used by one goroutine. It must be ended by CloseAndWait or Close.
+type Stream struct {
+	t      *Transport
+	ctx    context.Context
+	conn   net.Conn
+	wire   *patient
+	stop   func() bool
+	number uint64
+	buf    []byte // of the next chunk
+	frame  []byte // memory of the frame that is written
+
+	judged  chan struct{} // closed when the receiver has spoken or is gone
+	verdict error         // read after judged
+	spoken  bool          // it was the receiver's word
+}
+
+// OpenStream connects to the peer for one stream. The header tells the peer's
+// handler what it is about. When ctx ends, the stream breaks.
+func (t *Transport) OpenStream(ctx context.Context, to raft.NodeID, header []byte) (*Stream, error) {
+	l := t.link(to)
+	if l == nil {
+		return nil, fmt.Errorf("transport: no address of node %s is known", name(to))
+	}
+	if len(header) > chunkSize {
+		return nil, fmt.Errorf("transport: a stream's header has %d bytes, at most %d are allowed", len(header), chunkSize)
+	}
+	if !t.begin() {
+		return nil, net.ErrClosed
+	}
+	address, _ := l.dialAddress()
+	conn, err := t.dial(ctx, to, address, forStream)
+	if err != nil {
+		t.tasks.Done()
+		return nil, err
+	}
+	limits := &t.cfg.Limits
+	s := &Stream{
+		t: t, ctx: ctx, conn: conn,
+		wire:   &patient{Conn: conn, clock: t.cfg.Env, write: limits.streamPatience()},
+		stop:   context.AfterFunc(ctx, func() { conn.Close() }),
+		buf:    make([]byte, 0, chunkSize),
+		judged: make(chan struct{}),
+	}
+	go s.awaitVerdict()
+	if err := s.send(frameOpen, header); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// begin announces one more goroutine, unless Close waits for the last.
+func (t *Transport) begin() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.tasks.Add(1)
+	}
+	return !t.closed
+}
+
+// awaitVerdict reads all along, so that a receiver that gives up early need not
+// be sent the rest.
+func (s *Stream) awaitVerdict() {
+	defer s.t.tasks.Done()
+	defer close(s.judged)
+	f, err := (&frameReader{r: s.conn, limit: maxVerdict}).next()
+	switch {
+	case err != nil:
+		s.verdict = fmt.Errorf("transport: the stream broke: %w", err)
+	case f.kind != frameVerdict || len(f.payload) == 0:
+		s.verdict = violation("frame type %d instead of a verdict", f.kind)
+	case f.payload[0] == verdictAccepted:
+		s.spoken = true
+	default:
+		s.spoken = true
+		s.verdict = fmt.Errorf("%w: %s", ErrStreamRefused, f.payload[1:])
+	}
+	s.t.blame(s.conn, s.verdict)
+}
+
+// Write sends p, or keeps it for the next chunk. If the receiver has refused the
+// stream already, the error says so; if it has enough, p is thrown away.
+func (s *Stream) Write(p []byte) (int, error) {
+	written := 0
+	for written < len(p) {
+		n := min(len(p)-written, chunkSize-len(s.buf))
+		s.buf = append(s.buf, p[written:written+n]...)
+		if len(s.buf) == chunkSize {
+			if err := s.flush(); err != nil {
+				return written, err
+			}
+		}
+		written += n
+	}
+	return written, nil
+}
+
+func (s *Stream) flush() error {
+	if len(s.buf) == 0 {
+		return nil
+	}
+	err := s.send(frameChunk, s.buf)
+	s.buf = s.buf[:0]
+	return err
+}
+
+func (s *Stream) send(kind frameType, payload []byte) error {
+	select {
+	case <-s.judged:
+		return s.broken(s.verdict)
+	default:
+	}
+	s.number++
+	s.frame = appendFrame(s.frame[:0], kind, s.number, s.t.hlc.Now(), payload)
+	if _, err := s.wire.Write(s.frame); err != nil {
+		return s.failed(err)
+	}
+	return nil
+}
+
+// failed explains a write that failed: the receiver's verdict, which may wait to
+// be read although the connection is gone, is worth more than the operating
+// system's words. Only where nothing is known yet must reading be cut short.
+func (s *Stream) failed(err error) error {
+	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+		s.conn.Close()
+	}
+	<-s.judged
+	if s.spoken {
+		return s.verdict
+	}
+	return s.broken(fmt.Errorf("transport: the stream broke: %w", err))
+}
+
+func (s *Stream) broken(err error) error {
+	if cause := s.ctx.Err(); cause != nil && !s.spoken {
+		return fmt.Errorf("transport: the stream was given up: %w", cause)
+	}
+	return err
+}
+
+// CloseAndWait ends the stream and returns what became of it: nil once the
+// receiver's handler has returned nil, an error that wraps ErrStreamRefused if it
+// returned another, any other error if nothing is known.
+func (s *Stream) CloseAndWait() error {
+	defer s.Close()
+	if err := s.flush(); err != nil {
+		return err
+	}
+	if err := s.send(frameEnd, nil); err != nil {
+		return err
+	}
+	<-s.judged
+	return s.broken(s.verdict)
+}
+
+// Close breaks the stream off unless it has ended. It may be called again.
+func (s *Stream) Close() {
+	s.stop()
+	s.t.release(s.conn)
+	<-s.judged
+}
+
+// serveStream hands an incoming stream to the handler and returns its verdict.
+func (t *Transport) serveStream(conn net.Conn, from raft.NodeID) error {
+	limits := &t.cfg.Limits
+	wire := &patient{Conn: conn, clock: t.cfg.Env, read: limits.streamPatience(), write: limits.Timeout}
+	frames := frameReader{r: wire, limit: chunkSize}
+	f, err := frames.next()
+	if err != nil {
+		return err
+	}
+	if f.kind != frameOpen {
+		return violation("frame type %d at the start of a stream", f.kind)
+	}
+	body := &streamBody{frames: frames, last: f.number}
+	verdict := t.cfg.Handler.Stream(from, f.payload, body)
+	if errors.Is(body.err, errViolation) {
+		return body.err
+	}
+	status, text := []byte{verdictAccepted}, ""
+	if verdict != nil {
+		status[0], text = verdictRefused, verdict.Error()
+	}
+	text = text[:min(len(text), maxVerdict-1)]
+	if _, err := wire.Write(appendFrame(nil, frameVerdict, 1, t.hlc.Now(), status, []byte(text))); err != nil {
+		return err
+	}
+	return t.linger(conn)
+}
+
+// linger reads what is still under way before the connection is closed: closing
+// on unread data would reset it, and the sender might never see the verdict.
+func (t *Transport) linger(conn net.Conn) error {
+	if err := conn.SetReadDeadline(t.cfg.Env.Now().Add(t.cfg.Limits.Timeout)); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, conn)
+	return err
+}
+
+// streamBody is the reader of an incoming stream.
+type streamBody struct {
+	frames frameReader
+	last   uint64 // number of the newest frame
+	rest   []byte // of the newest chunk
+	err    error  // final
+}
+
+func (b *streamBody) Read(p []byte) (int, error) {
+	for len(b.rest) == 0 {
+		if b.err != nil {
+			return 0, b.err
+		}
+		b.rest, b.err = b.chunk()
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+// chunk returns the next piece, or io.EOF if the sender said that it is done. A
+// connection that merely ended must not look like that.
+func (b *streamBody) chunk() ([]byte, error) {
+	f, err := b.frames.next()
+	switch {
+	case err == io.EOF:
+		return nil, io.ErrUnexpectedEOF
+	case err != nil:
+		return nil, err
+	case f.number != b.last+1:
+		return nil, violation("frame %d of a stream after frame %d", f.number, b.last)
+	}
+	b.last = f.number
+	switch f.kind {
+	case frameChunk:
+		return f.payload, nil
+	case frameEnd:
+		return nil, io.EOF
+	default:
+		return nil, violation("frame type %d within a stream", f.kind)
+	}
+}
