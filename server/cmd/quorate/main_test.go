@@ -19,6 +19,7 @@ func TestScripts(t *testing.T) {
 			"exits":   exits,
 			"oneline": oneLine,
 			"occupy":  occupy,
+			"single":  single,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("QUORATE_ENDPOINTS", "")
