@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -19,6 +18,7 @@ type child struct {
 	seat
 	dataDir     string
 	logPath     string
+	logStart    int64 // where this process began to write, in bytes; before that is another run
 	commandPath string
 	cmd         *exec.Cmd
 	alive       io.Closer     // the node stops when this closes, also by our death
@@ -52,6 +52,9 @@ func (d *demo) start(s seat, p *plan) (*child, error) {
 		return nil, fmt.Errorf("no log file for %s: %w", s.Name, err)
 	}
 	defer log.Close() // the child has its own handle
+	if c.logStart, err = log.Seek(0, io.SeekEnd); err != nil {
+		return nil, err
+	}
 	c.cmd = exec.Command(d.exe, append(args, "--stop-on-eof")...)
 	c.cmd.Env = foreignEnvironment()
 	c.cmd.Stdout, c.cmd.Stderr = log, log
@@ -90,14 +93,15 @@ func (d *demo) stop() {
 		return
 	}
 	fmt.Fprintf(d.out, "\nstopping %d nodes ...\n", len(d.children))
-	patience := time.After(stopTime)
+	patience, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
 	for _, c := range d.children {
 		_ = c.alive.Close() // fails only if the node has ended, which is what we want
 	}
 	for _, c := range d.children {
 		select {
 		case <-c.ended:
-		case <-patience:
+		case <-patience.Done():
 			fmt.Fprintf(d.out, "%s takes too long and is killed\n", c.Name)
 			_ = c.cmd.Process.Kill()
 			<-c.ended
@@ -106,23 +110,32 @@ func (d *demo) stop() {
 	fmt.Fprintln(d.out, "stopped")
 }
 
-// tail is how much of a log is searched for its last line, in bytes.
-const tail = 16 << 10
-
-// lastWords says why a process ended: its last line if it failed by itself, else
-// the signal.
+// lastWords says in one line why the process ended: what a failed one said last,
+// or that somebody stopped it.
 func (c *child) lastWords() string {
-	if c.cmd.ProcessState.ExitCode() < 0 {
-		return c.cmd.ProcessState.String()
+	state := c.cmd.ProcessState
+	if state.Success() {
+		return "it was asked to stop"
 	}
 	data, err := os.ReadFile(c.logPath)
-	if err != nil {
-		return err.Error()
+	if state.ExitCode() < 0 || err != nil {
+		return state.String() // by a signal: it could not say anything
 	}
-	lines := bytes.Split(bytes.TrimSpace(data[max(0, len(data)-tail):]), []byte("\n"))
-	last := strings.TrimPrefix(string(lines[len(lines)-1]), "quorate: ")
-	if last == "" {
-		return c.cmd.ProcessState.String()
+	return reason(data[min(int64(len(data)), c.logStart):], state.String())
+}
+
+// reason finds the line of a log that says why the process ended, which is the
+// last one. A crash of Go's own says it before the stacks.
+func reason(log []byte, otherwise string) string {
+	last := otherwise
+	for line := range strings.Lines(string(log)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return line
+		}
+		if line != "" {
+			last = strings.TrimPrefix(line, "quorate: ")
+		}
 	}
 	return last
 }
