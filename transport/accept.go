@@ -167,10 +167,10 @@ func (l *link) enter(conn net.Conn, incarnation uint64) (leave func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.in.conn != nil {
-		old := l.in
+		old, done := l.in.conn, l.in.done
 		l.mu.Unlock()
-		old.conn.Close()
-		<-old.done
+		old.Close()
+		<-done
 		l.mu.Lock()
 	}
 	done := make(chan struct{})

@@ -18,7 +18,7 @@ type Config struct {
 	Cluster   uint64      // nodes of different clusters refuse each other
 	Node      raft.NodeID // never zero
 	Listen    string      // host:port; port 0 for any
-	Advertise string      // host:port that peers dial; the listener's own address if empty
+	Advertise string      // host:port that peers dial; the listener's own if empty, unless that is all addresses
 	Handler   Handler
 	Limits    Limits
 	Env       env.Env      // the real world if nil
@@ -27,7 +27,7 @@ type Config struct {
 
 // Handler receives what comes from peers. Receive and Call are called by the
 // goroutine that reads the connection: while they take their time, that peer's
-// messages, and no others, wait.
+// messages, and no others, wait; after Limits.Timeout the peer takes us for dead.
 type Handler interface {
 	// Receive is given the messages of one frame, in order. They are the
 	// handler's to keep; the data of their entries share the frame's memory.

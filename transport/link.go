@@ -81,7 +81,9 @@ func (l *link) dialAddress() (address string, fixed bool) {
 	return l.address, l.fixed
 }
 
-// run keeps a connection to the peer until the link is left or forgotten.
+// run keeps a connection to the peer until the link is left or forgotten. What is
+// sent while the first attempt is under way waits for it; once one has failed,
+// nothing waits until there is a connection again: it would only grow old.
 func (l *link) run() {
 	defer func() {
 		l.queue.close()
@@ -91,12 +93,12 @@ func (l *link) run() {
 	pause := backoff{random: l.t.cfg.Env}
 	for l.gone.Err() == nil {
 		l.stats.state.Store(int32(Dialing))
-		l.queue.reopen()
 		address, _ := l.dialAddress()
 		conn, err := l.t.dial(l.gone, l.id, address, forMessages)
 		if err == nil {
+			l.queue.reopen()
 			start := l.t.cfg.Env.Now()
-			err = l.serve(conn)
+			err = l.serve(conn, address)
 			l.failCalls(false)
 			pause.held(l.t.cfg.Env.Now().Sub(start))
 		} else {
@@ -118,7 +120,7 @@ func (l *link) lost(address string, err error) bool {
 	if last := l.stats.lastError.Swap(&text); was == Connected || last == nil || *last != text {
 		l.t.log.warn("no connection to a peer; trying again", "peer", name(l.id), "address", address, "error", text)
 	}
-	refused := was == Dialing && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET))
+	refused := errors.Is(err, syscall.ECONNREFUSED)
 	l.t.cfg.Handler.Unreachable(l.id, refused)
 	return was == Connected || !l.t.forget(l)
 }
@@ -152,9 +154,7 @@ func (l *link) wait(d time.Duration) {
 // dial makes a connection for the purpose and introduces us. It is tracked.
 func (t *Transport) dial(ctx context.Context, to raft.NodeID, address string, why purpose) (net.Conn, error) {
 	limits := &t.cfg.Limits
-	ctx, cancel := context.WithTimeout(ctx, limits.Timeout)
-	defer cancel()
-	dialer := net.Dialer{KeepAliveConfig: keepAlive(limits)}
+	dialer := net.Dialer{Timeout: limits.Timeout, KeepAliveConfig: keepAlive(limits)}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
@@ -162,29 +162,39 @@ func (t *Transport) dial(ctx context.Context, to raft.NodeID, address string, wh
 	if !t.track(conn) {
 		return nil, net.ErrClosed
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	err = introduce(conn, hello{
-		cluster: t.cfg.Cluster, from: t.cfg.Node, to: to,
-		incarnation: t.incarnation, purpose: why, address: t.cfg.Advertise,
-	}, t.hlc.Now())
-	if !stop() {
-		err = context.Cause(ctx) // it is what closed the connection
-	}
-	if err != nil {
+	if err := t.introduceTo(ctx, conn, to, why); err != nil {
 		t.release(conn)
 		return nil, fmt.Errorf("no handshake with %s: %w", address, err)
 	}
 	return conn, nil
 }
 
+func (t *Transport) introduceTo(ctx context.Context, conn net.Conn, to raft.NodeID, why purpose) error {
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	if err := conn.SetDeadline(t.cfg.Env.Now().Add(t.cfg.Limits.Timeout)); err != nil {
+		return err
+	}
+	err := introduce(conn, hello{
+		cluster: t.cfg.Cluster, from: t.cfg.Node, to: to,
+		incarnation: t.incarnation, purpose: why, address: t.cfg.Advertise,
+	}, t.hlc.Now())
+	switch {
+	case !stop():
+		return context.Cause(ctx) // it is what closed the connection
+	case err != nil:
+		return err
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
 // serve uses our connection until it breaks and returns why.
-func (l *link) serve(conn net.Conn) error {
+func (l *link) serve(conn net.Conn, address string) error {
 	limits := &l.t.cfg.Limits
 	wire := &patient{Conn: conn, clock: l.t.cfg.Env, write: limits.Timeout}
 	stop := context.AfterFunc(l.gone, func() { conn.Close() })
 	defer stop()
-	l.setConn(conn)
-	defer l.setConn(nil)
+	l.setConn(conn, address)
+	defer l.setConn(nil, address)
 	l.stats.state.Store(int32(Connected))
 	l.t.cfg.Logger.Info("connected to a peer", "peer", name(l.id), "address", conn.RemoteAddr().String())
 
@@ -206,10 +216,15 @@ func (l *link) serve(conn net.Conn) error {
 	return err
 }
 
-func (l *link) setConn(conn net.Conn) {
+// setConn lets setAddress close the connection. If the peer was given another
+// address while this one was dialled, it is closed at once.
+func (l *link) setConn(conn net.Conn, address string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conn = conn
+	if conn != nil && l.address != address {
+		conn.Close()
+	}
 }
 
 // readAnswers takes what comes back on our connection until it breaks.

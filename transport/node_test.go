@@ -75,14 +75,17 @@ func (b *book) count() (n int) {
 	return n
 }
 
-func (n *node) Receive(_ raft.NodeID, messages []codec.Envelope) {
+// ears are the node as its transport's handler.
+type ears struct{ *node }
+
+func (n ears) Receive(_ raft.NodeID, messages []codec.Envelope) {
 	n.note(func(b *book) {
 		b.frames++
 		b.received = append(b.received, messages...)
 	})
 }
 
-func (n *node) Unreachable(_ raft.NodeID, refused bool) {
+func (n ears) Unreachable(_ raft.NodeID, refused bool) {
 	n.note(func(b *book) {
 		b.unreachable++
 		if refused {
@@ -91,11 +94,11 @@ func (n *node) Unreachable(_ raft.NodeID, refused bool) {
 	})
 }
 
-func (n *node) Call(from raft.NodeID, request []byte, answer func([]byte)) {
+func (n ears) Call(from raft.NodeID, request []byte, answer func([]byte)) {
 	n.onCall(from, request, answer)
 }
 
-func (n *node) Stream(from raft.NodeID, header []byte, body io.Reader) error {
+func (n ears) Stream(from raft.NodeID, header []byte, body io.Reader) error {
 	return n.onStream(from, header, body)
 }
 
@@ -128,7 +131,7 @@ func start(t *testing.T, id raft.NodeID, options ...func(*Config)) *node {
 	n := &node{id: id}
 	n.onCall = func(_ raft.NodeID, request []byte, answer func([]byte)) { answer(append([]byte("re: "), request...)) }
 	n.onStream = func(_ raft.NodeID, _ []byte, body io.Reader) error { _, err := io.Copy(io.Discard, body); return err }
-	cfg := Config{Cluster: cluster, Node: id, Listen: "127.0.0.1:0", Handler: n, Logger: slog.New(slog.NewTextHandler(&n.log, nil))}
+	cfg := Config{Cluster: cluster, Node: id, Listen: "127.0.0.1:0", Handler: ears{n}, Logger: slog.New(slog.NewTextHandler(&n.log, nil))}
 	for _, o := range options {
 		o(&cfg)
 	}

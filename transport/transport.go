@@ -65,6 +65,10 @@ func Listen(cfg Config) (*Transport, error) {
 	}
 	if cfg.Advertise == "" {
 		cfg.Advertise = listener.Addr().String()
+		if addr := listener.Addr().(*net.TCPAddr); addr.IP.IsUnspecified() {
+			listener.Close()
+			return nil, fmt.Errorf("transport: listening at %s, an address to advertise must be given: peers cannot dial all of them", addr)
+		}
 	}
 	t := &Transport{
 		cfg:         cfg,

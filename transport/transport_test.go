@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -339,11 +340,23 @@ func TestCloseEndsEverything(t *testing.T) {
 			t.Errorf("%d connections are left", len(n.conns))
 		}
 	}
+	until(t, "no goroutine is left", func() bool { return running("quorate/transport.(*") == 0 })
 	a.Send([]codec.Envelope{beat(a, b, 1)})
 	a.SetPeer(7, "127.0.0.1:1")
 	if b.count() != 0 || a.peer(7).ID != 0 {
 		t.Error("a closed transport works on")
 	}
+}
+
+// running is how many goroutines have a part of their stack in such a function.
+func running(function string) (n int) {
+	buf := make([]byte, 1<<20)
+	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(stack, function) {
+			n++
+		}
+	}
+	return n
 }
 
 func TestListenRefusesBadConfigurations(t *testing.T) {
@@ -352,11 +365,12 @@ func TestListenRefusesBadConfigurations(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{Config{Handler: a}, "node ID is zero"},
+		{Config{Handler: ears{a}}, "node ID is zero"},
 		{Config{Node: 1}, "handler"},
-		{Config{Node: 1, Handler: a, Limits: Limits{MaxFrame: 1 << 30}}, "more than the protocol's"},
-		{Config{Node: 1, Handler: a, Advertise: strings.Repeat("x", 2000)}, "advertised address"},
-		{Config{Node: 1, Handler: a, Listen: a.Addr().String()}, "cannot listen to peers"},
+		{Config{Node: 1, Handler: ears{a}, Limits: Limits{MaxFrame: 1 << 30}}, "more than the protocol's"},
+		{Config{Node: 1, Handler: ears{a}, Advertise: strings.Repeat("x", 2000)}, "advertised address"},
+		{Config{Node: 1, Handler: ears{a}, Listen: ":0"}, "address to advertise"},
+		{Config{Node: 1, Handler: ears{a}, Listen: a.Addr().String()}, "cannot listen to peers"},
 	} {
 		if _, err := Listen(c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want an error about %q", err, c.want)

@@ -1,0 +1,107 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/quorate-db/quorate/raft"
+)
+
+func TestFramesSurvive(t *testing.T) {
+	b := appendFrame(nil, frameMessages, 7, 9, []byte("ab"), nil, []byte("c"))
+	b = appendFrame(b, framePing, 1<<63, 1<<62)
+	r := &frameReader{r: bytes.NewReader(b), limit: 3}
+	f, err := r.next()
+	if err != nil || f.kind != frameMessages || f.number != 7 || f.clock != 9 || string(f.payload) != "abc" {
+		t.Errorf("first: %+v, %v", f, err)
+	}
+	f, err = r.next()
+	if err != nil || f.kind != framePing || f.number != 1<<63 || f.clock != 1<<62 || len(f.payload) != 0 {
+		t.Errorf("second: %+v, %v", f, err)
+	}
+	if _, err := r.next(); err != io.EOF {
+		t.Errorf("at the end: %v", err)
+	}
+}
+
+// Every bit of a frame is guarded: none can change unnoticed, and no part of a
+// frame passes for the whole.
+func TestEveryBitOfAFrameIsGuarded(t *testing.T) {
+	good := appendFrame(nil, frameMessages, 7, 9, []byte("payload"))
+	for i := range len(good) * 8 {
+		b := bytes.Clone(good)
+		b[i/8] ^= 1 << (i % 8)
+		if f, err := (&frameReader{r: bytes.NewReader(b), limit: 1 << 20}).next(); err == nil {
+			t.Errorf("bit %d changed: %+v", i, f)
+		}
+	}
+	for n := range good {
+		_, err := (&frameReader{r: bytes.NewReader(good[:n]), limit: 1 << 20}).next()
+		if want := map[bool]error{true: io.EOF, false: io.ErrUnexpectedEOF}[n == 0]; err != want {
+			t.Errorf("%d of %d bytes: %v", n, len(good), err)
+		}
+	}
+}
+
+// The length is refused before anything is allocated for it.
+func TestOversizeTakesNoMemory(t *testing.T) {
+	b := appendFrame(nil, frameMessages, 1, 1, make([]byte, 1001))
+	r := &frameReader{r: bytes.NewReader(b), limit: 1000}
+	if _, err := r.next(); !errors.Is(err, errViolation) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzFrames(f *testing.F) {
+	f.Add(appendFrame(appendFrame(nil, frameMessages, 1, 2, []byte("abc")), framePing, 2, 3))
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n0123456789"))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		r := &frameReader{r: bytes.NewReader(src), limit: 1 << 16}
+		for at := 0; ; {
+			f, err := r.next()
+			if err != nil {
+				return
+			}
+			again := appendFrame(nil, f.kind, f.number, f.clock, f.payload)
+			if !bytes.Equal(again, src[at:at+len(again)]) {
+				t.Fatalf("%x is read as %x", src[at:], again)
+			}
+			at += len(again)
+		}
+	})
+}
+
+// FuzzMessages is what a peer with a right checksum can put into a frame.
+func FuzzMessages(f *testing.F) {
+	one, two := &node{id: 1}, &node{id: 2}
+	f.Add(append(message(beat(one, two, 1)), message(beat(one, two, 2))...))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		tr := &Transport{cfg: Config{Node: 2}}
+		messages, err := tr.decodeMessages(raft.NodeID(1), payload)
+		if err != nil {
+			if !errors.Is(err, errViolation) {
+				t.Fatalf("not a violation: %v", err)
+			}
+			return
+		}
+		var again []byte
+		for _, e := range messages {
+			again = append(again, message(e)...)
+		}
+		if !bytes.Equal(again, payload) {
+			t.Fatalf("%x is read as %x", payload, again)
+		}
+	})
+}
+
+func FuzzHello(f *testing.F) {
+	h := hello{cluster: 1, from: 2, to: 3, incarnation: 4, purpose: forStream, address: "a:1"}
+	f.Add(h.append(nil))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		if h, err := decodeHello(src); err == nil && !bytes.Equal(h.append(nil), src) {
+			t.Fatalf("%x is read as %+v", src, h)
+		}
+	})
+}
