@@ -49,8 +49,8 @@ func TestCompactFreesSpace(t *testing.T) {
 		for range keys * rounds / 64 {
 			m.do(t, then())
 		}
-		// Ten keys of about 35 bytes, the last tombstone and its change, and the rest.
-		if after := len(m.snapshot(t)); after > 10*35+80+40 {
+		// Ten keys of about 50 bytes, the last tombstone and its change, and the rest.
+		if after := len(m.snapshot(t)); after > 10*50+80+40 {
 			t.Errorf("%d bytes, before %d", after, before)
 		}
 		for k := keys / 2; k < keys; k++ {

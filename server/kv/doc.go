@@ -43,13 +43,14 @@
 // big endian, so that they sort; numbers in values are uvarints.
 //
 //	01                               where we are: applied, revision, compacted, swept, clock, sessions
-//	02 key' ^revision(8)             a version of a key, the newest first
+//	02 key                           a key that exists: its mod and create revision, and version
+//	03 key' ^revision(8)             a version of a key, the newest first
 //	    00 created version value...  a put
 //	    01                           a tombstone
-//	03 revision(8) n(4)              the n-th change of a revision: the key
-//	04 session(8)                    a session: when it was last used (seconds), its highest sequence
-//	05 session(8) sequence(8)        an answer that the session remembers
-//	06 seconds(8) session(8)         the sessions by last use; no value
+//	04 revision(8) n(4)              the n-th change of a revision: the key
+//	05 session(8)                    a session: when it was last used (seconds), its highest sequence
+//	06 session(8) sequence(8)        an answer that the session remembers
+//	07 seconds(8) session(8)         the sessions by last use; no value
 //
 // key' is the key with 00 written as 00 ff, ended by 00 01: it sorts as the key
 // does, and no key' begins another.

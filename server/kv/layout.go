@@ -11,6 +11,7 @@ import (
 // The tables of the store; see the package comment.
 const (
 	tableMeta byte = iota + 1
+	tableKeys
 	tableVersions
 	tableChanges
 	tableSessions
@@ -105,6 +106,27 @@ func unescape(b []byte) (key, rest []byte, ok bool) {
 			return nil, nil, false
 		}
 	}
+}
+
+// keyKey is the pair that says which version of a key is the newest.
+func keyKey(key []byte) []byte {
+	return append(append(make([]byte, 0, 1+len(key)), tableKeys), key...)
+}
+
+// encodeNumbers is a version without its value.
+func (v version) encodeNumbers() []byte {
+	b := binary.AppendUvarint(make([]byte, 0, 24), uint64(v.mod))
+	b = binary.AppendUvarint(b, uint64(v.create))
+	return binary.AppendUvarint(b, uint64(v.version))
+}
+
+func decodeNumbers(pair, b []byte) (version, error) {
+	d := decoder{data: b}
+	v := version{mod: d.int64(), create: d.int64(), version: d.int64()}
+	if d.end() != nil || !v.exists() {
+		return version{}, damaged(pair)
+	}
+	return v, nil
 }
 
 // versionsOf is the beginning that the versions of a key, and only they, share.

@@ -3,7 +3,6 @@ package kv
 import (
 	"bytes"
 	"cmp"
-	"math"
 )
 
 func (s *step) txn(t Txn, out *Result) error {
@@ -91,32 +90,55 @@ func (s *step) put(key, value []byte) (previous int64, err error) {
 }
 
 func (s *step) delete(start, end []byte) (deleted int64, err error) {
-	// The keys are gathered first: an iterator need not cope with changes under it.
-	var keys [][]byte
-	err = scan(s.batch, start, end, math.MaxInt64, func(key []byte, _ version) bool {
-		keys = append(keys, bytes.Clone(key))
-		return true
-	})
+	keys, err := s.existing(start, end)
 	for _, key := range keys {
 		s.change(key, version{})
 	}
 	return int64(len(keys)), err
 }
 
+// existing gathers the keys from start to end: an iterator need not cope with
+// changes under it.
+func (s *step) existing(start, end []byte) (keys [][]byte, err error) {
+	if len(end) == 0 {
+		v, err := s.latest(start)
+		if v.exists() {
+			keys = append(keys, start)
+		}
+		return keys, err
+	}
+	it := s.batch.Iterate()
+	for ok := it.Seek(keyKey(start)); ok; ok = it.Next() {
+		pair, _ := it.Pair()
+		if pair[0] != tableKeys || !inRange(pair[1:], start, end) {
+			break
+		}
+		keys = append(keys, bytes.Clone(pair[1:]))
+	}
+	return keys, it.Close()
+}
+
 // change writes a version of a key at the next revision.
 func (s *step) change(key []byte, v version) {
-	s.batch.Set(atRevision(versionsOf(key), s.revision+1), v.encode())
-	s.batch.Set(changeKey(s.revision+1, s.changes), key)
+	v.mod = s.revision + 1
+	if v.exists() {
+		s.batch.Set(keyKey(key), v.encodeNumbers())
+	} else {
+		s.batch.Delete(keyKey(key))
+	}
+	s.batch.Set(atRevision(versionsOf(key), v.mod), v.encode())
+	s.batch.Set(changeKey(v.mod, s.changes), key)
 	s.changes++
 }
 
-// latest is the newest version of a key, without its value.
+// latest is the newest version of a key, without its value. It is not looked for
+// among the versions: their history outgrows every cache, and each write would
+// wait for the disk.
 func (s *step) latest(key []byte) (version, error) {
-	it := s.batch.Iterate()
-	v, err := newest(it, versionsOf(key), math.MaxInt64)
-	v.value = nil
-	if closed := it.Close(); closed != nil {
-		err = closed // the cause of what seemed damaged
+	pair := keyKey(key)
+	b, err := s.batch.Get(pair)
+	if err != nil || b == nil {
+		return version{}, err
 	}
-	return v, err
+	return decodeNumbers(pair, b)
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/quorate-db/quorate/server/kv"
@@ -84,6 +85,7 @@ func (d *Disk) open(number int, mustExist bool) (*generation, error) {
 		DisableWAL:         true,
 		ErrorIfNotExists:   mustExist,
 		FormatMajorVersion: pebble.FormatTableFormatV6,
+		Levels:             filters(),
 		Logger:             quiet{d.opts.Logger},
 		EventListener:      &pebble.EventListener{BackgroundError: failure.set},
 	})
@@ -91,6 +93,15 @@ func (d *Disk) open(number int, mustExist bool) (*generation, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &generation{number: number, db: db, failure: failure, uses: 1}, nil
+}
+
+// filters tell for most tables of every level, without reading them, that they do
+// not hold a key.
+func filters() (levels [7]pebble.LevelOptions) {
+	for i := range levels {
+		levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return levels
 }
 
 // acquire is the current generation, held until release; nil once closed.
