@@ -34,7 +34,7 @@ func (s *Server) closeSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.propose(ctx, kv.Command{Session: kv.SessionID(id), Do: kv.CloseSession{}}); err != nil {
+	if _, err := s.propose(ctx, kv.Command{Do: kv.CloseSession{Session: kv.SessionID(id)}}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -1,0 +1,184 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/kv/store"
+)
+
+// oneNode is a group of one that commits at once: the real machine, and a log
+// that can be told to fail. What a group does over several nodes is shown by the
+// tests of package node and end to end.
+type oneNode struct {
+	machine *kv.Machine
+
+	mu     sync.Mutex
+	index  raft.Index
+	status quorate.Status
+	fail   error // what Propose, Read, Change and Transfer answer instead
+	block  bool  // Propose and Read wait for the end of their context
+}
+
+func (n *oneNode) Propose(ctx context.Context, command []byte) (any, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.trouble(ctx); err != nil {
+		return nil, err
+	}
+	n.index++
+	batch := []quorate.Command{{Index: n.index, Data: command}}
+	err := n.machine.Apply(batch)
+	return batch[0].Result, err
+}
+
+func (n *oneNode) Read(ctx context.Context) (raft.Index, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.index, n.trouble(ctx)
+}
+
+func (n *oneNode) trouble(ctx context.Context) error {
+	if n.block {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return n.fail
+}
+
+func (n *oneNode) Status() quorate.Status {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.status
+}
+
+func (n *oneNode) Change(_ context.Context, change membership.Change) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail != nil {
+		return n.fail
+	}
+	next, err := n.status.Config.Apply(change)
+	if err == nil {
+		n.status.Config = next
+	}
+	return err
+}
+
+func (n *oneNode) Transfer(_ context.Context, to quorate.NodeID) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail == nil && !n.status.Config.Voter(to) {
+		return raft.ErrNotVoter
+	}
+	n.status.Leader = to
+	return n.fail
+}
+
+func (n *oneNode) set(change func(*oneNode)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	change(n)
+}
+
+var testLimits = Limits{KeyBytes: 64, ValueBytes: 1000, Requests: 8, RequestTimeout: time.Minute}
+
+// serve returns a node that leads a cluster of one, and its server.
+func serve(t *testing.T, limits Limits) (*oneNode, *httptest.Server) {
+	t.Helper()
+	machine, err := kv.New(store.NewMemory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	self := quorate.Member{ID: 1, Role: membership.Voter, Address: "127.0.0.1:2380", Info: Info{Name: "a"}.String()}
+	n := &oneNode{machine: machine, status: quorate.Status{Status: raft.Status{
+		ID: 1, Role: raft.Leader, Leader: 1, Term: 3, Commit: 7, Config: membership.New(self),
+	}}}
+	web := httptest.NewServer(New(Options{
+		Name: "a", ClusterID: 0xc, Version: "v0", Log: n, Cluster: n, Machine: machine, Limits: limits,
+		Logger: slog.New(slog.DiscardHandler),
+		Ready:  func() error { return n.Status().Err },
+	}))
+	t.Cleanup(web.Close)
+	return n, web
+}
+
+// answered is an answer that was read to its end.
+type answered struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request. Headers are "Name: value".
+func do(t *testing.T, web *httptest.Server, method, path, body string, headers ...string) answered {
+	t.Helper()
+	req, err := http.NewRequest(method, web.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+	}
+	resp, err := web.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answered{resp.StatusCode, resp.Header, string(text)}
+}
+
+// want fails the test unless the status is the expected one.
+func (a answered) want(t *testing.T, status int) answered {
+	t.Helper()
+	if a.status != status {
+		t.Fatalf("status %d, want %d; body %s", a.status, status, a.body)
+	}
+	return a
+}
+
+// problem fails the test unless the answer is this kind of problem, told in one
+// sentence.
+func (a answered) problem(t *testing.T, code Code) Problem {
+	t.Helper()
+	var p Problem
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
+		t.Fatalf("status %d, not a problem: %s", a.status, a.body)
+	}
+	if p.Code != code || p.Status != a.status || a.status != KindOf(code).Status || a.header.Get("Content-Type") != ProblemType {
+		t.Fatalf("status %d and problem %+v, want %s", a.status, p, code)
+	}
+	if p.Detail == "" || strings.Contains(p.Detail, "\n") || p.Type != "urn:quorate:problem:"+string(code) {
+		t.Fatalf("problem %+v is not told in one line", p)
+	}
+	return p
+}
+
+func decode[T any](t *testing.T, a answered) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(a.body), &v); err != nil {
+		t.Fatalf("%v: %s", err, a.body)
+	}
+	return v
+}
+
+var errDisk = errors.New("the disk is on fire")

@@ -1,0 +1,186 @@
+package httpapi
+
+import (
+	"context"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/raft/progress"
+)
+
+// Without a leader requests end in time, status answers, and no write is called
+// not done that may have been.
+func TestNoAnswerFromTheCluster(t *testing.T) {
+	n, web := serve(t, testLimits)
+	n.set(func(n *oneNode) { n.block, n.status.Leader = true, 0 })
+	do(t, web, "PUT", "/v1/kv/k?timeout=5ms", "v").problem(t, OutcomeUnknown)
+	do(t, web, "GET", "/v1/kv/k?timeout=5ms", "").problem(t, Timeout)
+	do(t, web, "GET", "/v1/kv?timeout=5ms", "").problem(t, Timeout)
+	do(t, web, "POST", "/v1/members?timeout=5ms", `{"name":"d","peer_url":"http://h:1"}`).problem(t, NoLeader)
+	do(t, web, "POST", "/v1/leader/transfer?timeout=5ms", "").problem(t, NoLeader)
+	do(t, web, "GET", "/v1/kv/k?consistency=stale", "").problem(t, NotFound)
+	do(t, web, "GET", "/health?timeout=5ms", "").want(t, 503)
+	if got := decode[Status](t, do(t, web, "GET", "/v1/status", "").want(t, 200)); got.Leader != 0 || got.Term != 3 {
+		t.Errorf("status without a leader: %+v", got)
+	}
+	n.set(func(n *oneNode) { n.block, n.fail = false, quorate.ErrNoLeader })
+	do(t, web, "PUT", "/v1/kv/k", "v").problem(t, NoLeader)
+	do(t, web, "GET", "/v1/kv/k", "").problem(t, NoLeader)
+}
+
+func TestTooManyRequests(t *testing.T) {
+	limits := testLimits
+	limits.Requests = 1
+	n, _ := serve(t, limits)
+	arrived, release := make(chan struct{}), make(chan struct{})
+	slow := httptest.NewServer(New(Options{Log: n, Cluster: waiting{n, arrived, release}, Machine: n.machine, Limits: limits,
+		Ready: func() error { return nil }}))
+	defer slow.Close()
+	first := make(chan int)
+	go func() {
+		resp, err := slow.Client().Get(slow.URL + "/v1/members")
+		if err != nil {
+			first <- 0
+			return
+		}
+		resp.Body.Close()
+		first <- resp.StatusCode
+	}()
+	<-arrived
+	do(t, slow, "PUT", "/v1/kv/k", "v").problem(t, Busy)
+	do(t, slow, "GET", "/readyz", "").want(t, 200) // who asks for life is always answered
+	close(release)
+	if status := <-first; status != 200 {
+		t.Errorf("the request in progress was answered %d", status)
+	}
+	do(t, slow, "PUT", "/v1/kv/k", "v").want(t, 200)
+}
+
+// waiting is a cluster whose status is answered once it is released.
+type waiting struct {
+	*oneNode
+	arrived, release chan struct{}
+}
+
+func (w waiting) Status() quorate.Status {
+	select {
+	case w.arrived <- struct{}{}:
+	case <-w.release:
+	}
+	<-w.release
+	return w.oneNode.Status()
+}
+
+func TestMembers(t *testing.T) {
+	n, web := serve(t, testLimits)
+	added := decode[Member](t, do(t, web, "POST", "/v1/members", `{"name":"b","peer_url":"http://10.0.0.2:2380"}`).want(t, 201))
+	if added.ID == 0 || added.Role != "learner" {
+		t.Fatalf("added %+v", added)
+	}
+	path := "/v1/members/" + added.ID.String()
+	do(t, web, "POST", "/v1/members", `{"name":"b","peer_url":"http://10.0.0.3:2380"}`).problem(t, NameUsed)
+	do(t, web, "POST", "/v1/members", `{"name":"c","peer_url":"http://10.0.0.2:2380"}`).problem(t, AddressUsed)
+	do(t, web, "POST", "/v1/members", `{"id":"`+added.ID.String()+`","name":"b","peer_url":"http://10.0.0.2:2380"}`).problem(t, MemberExists)
+	do(t, web, "PUT", path, `{"name":"b","peer_url":"http://10.0.0.9:2380","client_urls":["http://10.0.0.9:2379"]}`).want(t, 200)
+	do(t, web, "POST", path+"/promote", "").want(t, 204)
+	do(t, web, "POST", path+"/promote", "").problem(t, NotLearner)
+
+	all := decode[Members](t, do(t, web, "GET", "/v1/members", "").want(t, 200))
+	if all.ClusterID != 0xc || len(all.Members) != 2 || !all.Members[0].Leader {
+		t.Fatalf("members %+v", all)
+	}
+	if b := all.Members[1]; b.Name != "b" || b.Role != "voter" || b.PeerURL != "http://10.0.0.9:2380" || len(b.ClientURLs) != 1 {
+		t.Errorf("member %+v", b)
+	}
+	n.set(func(n *oneNode) { n.fail = raft.ErrNotCaughtUp })
+	do(t, web, "POST", path+"/promote", "").problem(t, NotCaughtUp)
+	n.set(func(n *oneNode) { n.fail = nil })
+	do(t, web, "DELETE", path, "").want(t, 204)
+	do(t, web, "DELETE", path, "").problem(t, MemberUnknown)
+	do(t, web, "DELETE", "/v1/members/1", "").problem(t, LastVoter)
+	do(t, web, "POST", "/v1/leader/transfer", `{"to":"77"}`).problem(t, TransferFailed)
+}
+
+// A node that does not lead passes changes on, once.
+func TestChangesGoToTheLeader(t *testing.T) {
+	leader, front := serve(t, testLimits)
+	follower, web := serve(t, testLimits)
+	members := membership.New(
+		quorate.Member{ID: 1, Role: membership.Voter, Address: "h:1", Info: Info{Name: "a", ClientURLs: []string{"http://127.0.0.1:1", front.URL}}.String()},
+		quorate.Member{ID: 2, Role: membership.Voter, Address: "h:2", Info: Info{Name: "b", ClientURLs: []string{web.URL}}.String()},
+	)
+	leader.set(func(n *oneNode) { n.status.Config = members })
+	follower.set(func(n *oneNode) { n.status.Config, n.status.ID, n.status.Role = members, 2, raft.Follower })
+
+	added := decode[Member](t, do(t, web, "POST", "/v1/members", `{"name":"d","peer_url":"http://h:4"}`).want(t, 201))
+	if _, known := leader.Status().Config.Find(quorate.NodeID(added.ID)); !known {
+		t.Error("the leader did not get the change")
+	}
+	if _, known := follower.Status().Config.Find(quorate.NodeID(added.ID)); known {
+		t.Error("the follower made the change itself")
+	}
+	do(t, web, "DELETE", "/v1/members/99", "").problem(t, MemberUnknown)
+
+	// A leader that is to go hands over, and the next one removes it.
+	leader.set(func(n *oneNode) { n.status.ID, n.status.Leader = 1, 1 })
+	follower.set(func(n *oneNode) { n.status.Leader = 2 })
+	handing := httptest.NewServer(New(Options{Log: leader, Cluster: handOver{leader}, Machine: leader.machine, Limits: testLimits}))
+	defer handing.Close()
+	do(t, handing, "DELETE", "/v1/members/1", "").want(t, 204)
+	if _, known := follower.Status().Config.Find(1); known {
+		t.Error("the old leader was not removed by the new one")
+	}
+
+	// Two that take each other for the leader do not play catch.
+	leader.set(func(n *oneNode) { n.status.Leader = 2 })
+	follower.set(func(n *oneNode) { n.status.Leader, n.status.Config = 1, members })
+	do(t, web, "POST", "/v1/leader/transfer", "").problem(t, NoLeader)
+}
+
+// handOver hands leadership to node 2 when it may choose.
+type handOver struct{ *oneNode }
+
+func (h handOver) Transfer(_ context.Context, _ quorate.NodeID) error {
+	h.set(func(n *oneNode) { n.status.Leader = 2 })
+	return nil
+}
+
+func TestStatusAndMetrics(t *testing.T) {
+	n, web := serve(t, testLimits)
+	do(t, web, "PUT", "/v1/kv/k", "v").want(t, 200)
+	n.set(func(n *oneNode) {
+		n.status.Peers = []raft.PeerStatus{{ID: 5, State: progress.Replicate, Match: 6, Next: 9, InFlight: 2, Active: true}}
+	})
+	got := decode[Status](t, do(t, web, "GET", "/v1/status?hash=true", "").want(t, 200))
+	if got.Name != "a" || got.Role != "leader" || got.Log.Commit != 7 || len(got.Followers) != 1 || got.Followers[0].State != "replicate" {
+		t.Errorf("status %+v", got)
+	}
+	if got.Hash == nil || len(got.Hash.Hash) != 16 || got.Hash.Applied != 1 || got.Hash.Revision != 2 {
+		t.Errorf("hash %+v", got.Hash)
+	}
+	text := do(t, web, "GET", "/metrics", "").want(t, 200).body
+	for _, want := range []string{
+		`quorate_http_requests_total{method="PUT",route="/v1/kv/{key}",status="200"} 1`,
+		"quorate_raft_term 3", "quorate_raft_is_leader 1",
+		`quorate_raft_follower_match_index{follower="0000000000000005"} 6`,
+		`quorate_build_info{name="a",version="v0"} 1`, "go_goroutines",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is missing in the metrics", want)
+		}
+	}
+	do(t, web, "GET", "/version", "").want(t, 200)
+	for _, path := range []string{"/livez", "/readyz", "/health"} {
+		do(t, web, "GET", path, "").want(t, 200)
+	}
+	n.set(func(n *oneNode) { n.status.Err = errDisk })
+	for _, path := range []string{"/livez", "/readyz"} {
+		if got := decode[Health](t, do(t, web, "GET", path, "").want(t, 503)); got.Reason != errDisk.Error() {
+			t.Errorf("%s: %+v", path, got)
+		}
+	}
+}
