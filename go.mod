@@ -2,4 +2,9 @@ module github.com/quorate-db/quorate
 
 go 1.26
 
-require pgregory.net/rapid v1.3.0
+require (
+	github.com/cockroachdb/datadriven v1.0.3
+	pgregory.net/rapid v1.3.0
+)
+
+require github.com/pmezard/go-difflib v1.0.0 // indirect

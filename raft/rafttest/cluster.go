@@ -17,7 +17,10 @@ type Cluster struct {
 	Nodes  []*Node // Nodes[i] has the ID i+1
 	Wire   []raft.Message
 	Seed   uint64
-	Config raft.Config // of every node; ID, Seed and Applied are set for each
+	Config raft.Config       // of every node; ID, Seed and Applied are set for each
+	Trace  func(line string) // told in words what happens; nil: nobody listens
+
+	first raft.Snapshot // what every first member begins with
 }
 
 // Node is one member: its core while it is up, and what its disk holds.
@@ -34,6 +37,8 @@ type Node struct {
 	applied raft.Index // the state machine's, lost in a crash
 	images  map[raft.Index][]raft.Entry
 	starts  uint64
+	seen    raft.Status    // when it was last traced
+	written raft.HardState // by the last traced write
 }
 
 // queued is one Take on its way to the disk.
@@ -43,6 +48,7 @@ type queued struct {
 	after []raft.Message
 	apply []raft.Entry
 	load  *raft.Snapshot
+	text  string // the write in words, if somebody listens
 }
 
 // New returns a cluster of n voters, started, and nothing else done.
@@ -57,6 +63,7 @@ func New(n int, seed uint64, cfg raft.Config) *Cluster {
 		if err != nil {
 			panic(err)
 		}
+		c.first = saved.Base
 		c.AddNode(saved)
 	}
 	return c
@@ -87,6 +94,7 @@ func (c *Cluster) Start(id raft.NodeID) {
 		panic(err)
 	}
 	n.Core = core
+	n.seen, n.written = core.Status(), n.Disk.State
 	c.Drain(id)
 }
 
@@ -94,6 +102,11 @@ func (c *Cluster) Start(id raft.NodeID) {
 // machine's state after the log's base.
 func (c *Cluster) Crash(id raft.NodeID) {
 	n := c.Node(id)
+	for _, q := range n.queue {
+		if q.text != "" {
+			c.tell("%d loses %s", id, q.text)
+		}
+	}
 	n.Core, n.queue = nil, nil
 }
 
@@ -102,16 +115,19 @@ func (c *Cluster) Crash(id raft.NodeID) {
 func (c *Cluster) Drain(id raft.NodeID) {
 	n := c.Node(id)
 	for again := true; again && n.Core != nil; {
+		c.tellStep(n)
 		fx := n.Core.Take()
 		c.Wire = append(c.Wire, fx.Send...)
 		n.Reads = append(n.Reads, fx.Reads...)
 		if fx.Install != nil {
 			n.taken = fx.Install.ID.Index
 		}
-		q := queued{fx.Write, fx.WriteID, slices.Clone(fx.SendAfter), n.Core.Entries(n.taken, fx.Commit, ^uint64(0)), fx.Install}
+		q := queued{fx.Write, fx.WriteID, slices.Clone(fx.SendAfter), n.Core.Entries(n.taken, fx.Commit, ^uint64(0)), fx.Install, ""}
+		c.tellEffects(n, &fx, &q)
 		n.queue = append(n.queue, q)
 		n.taken = max(n.taken, fx.Commit)
-		for again = false; n.Synced && len(n.queue) > 0; {
+		// What comes with no write, and no write before it, has nothing to wait for.
+		for again = false; len(n.queue) > 0 && (n.Synced || n.queue[0].write.Empty()); {
 			again = c.Sync(id) || again
 		}
 	}
@@ -129,6 +145,7 @@ func (c *Cluster) Sync(id raft.NodeID) bool {
 	if err := n.Disk.Add(q.write); err != nil {
 		panic(fmt.Sprintf("node %d: the writes do not connect: %v", id, err))
 	}
+	c.tellSynced(n, &q)
 	c.Wire = append(c.Wire, q.after...)
 	if q.load != nil {
 		n.load(*q.load)

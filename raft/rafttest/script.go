@@ -1,0 +1,429 @@
+package rafttest
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+)
+
+// Script plays the commands of a script file to a cluster and answers with what
+// happened, a line for each event. Nothing moves but by a command; A and B are
+// nodes, and MESSAGE selects messages on the wire by any of A->B, a kind, and
+// nth=2 (the second of those) or all:
+//
+//	nodes N [seed= election= heartbeat= inflight= message= uncommitted=]
+//	join                            one more node, that waits to be invited
+//	disk A [term= vote= entries=2/2,3/3:x]   A starts anew from this disk
+//	tick A|all [N]                  time passes, and only that
+//	timeout A                       time passes for A until it campaigns
+//	run N                           N times: a tick for all, then settle
+//	campaign A, elect A             elect settles, without a transcript
+//	deliver|drop|dup MESSAGE, wire  the network by hand; wire lists what lies on it
+//	settle                          deliver everything until nothing is left
+//	cut A->B, cut A, heal           messages are lost one way; to and from A; no more
+//	propose A x y, read A, transfer A [B], change A add|promote|remove B [expect=]
+//	hold A, sync A, release A       writes wait; the oldest is durable; all are
+//	crash A, start A, compact A
+//	unreachable A B, snapshot A B sent|failed   what A's host reports of B
+//	step KIND from= to= term= ...   a message that nobody sent
+//	state|log|members [A]..., peers A
+//
+// A line that begins with "quietly" leaves no transcript.
+type Script struct {
+	c   *Cluster
+	cut map[[2]raft.NodeID]bool
+	out []string
+}
+
+// A mistake is the script's author's, as against what a node refuses.
+type mistake struct{ reason string }
+
+func fail(format string, args ...any) { panic(mistake{fmt.Sprintf(format, args...)}) }
+
+// Do plays one line and returns its transcript. An error means that the line
+// makes no sense; what a node refuses stands in the transcript.
+func (s *Script) Do(line string) (transcript string, err error) {
+	defer func() {
+		if m, ok := recover().(mistake); ok {
+			err = fmt.Errorf("%s: %s", line, m.reason)
+		}
+	}()
+	line, quiet := strings.CutPrefix(strings.TrimSpace(line), "quietly ")
+	a := parse(line)
+	do, ok := commands[a.next()]
+	if !ok {
+		fail("no such command")
+	}
+	if s.c == nil && !strings.HasPrefix(line, "nodes ") {
+		fail("the first command is nodes")
+	}
+	s.out = nil
+	do(s, a)
+	a.done()
+	if quiet {
+		return "", nil
+	}
+	return strings.Join(s.out, "\n"), nil
+}
+
+var commands = map[string]func(*Script, *args){
+	"nodes": (*Script).nodes, "join": (*Script).join, "disk": (*Script).disk,
+	"tick": (*Script).tick, "timeout": (*Script).timeout, "run": (*Script).run,
+	"campaign": (*Script).campaign, "elect": (*Script).elect,
+	"deliver": (*Script).deliver, "drop": (*Script).drop, "dup": (*Script).dup, "wire": (*Script).wire,
+	"settle": (*Script).settle, "cut": (*Script).cutOff, "heal": (*Script).heal, "step": (*Script).step,
+	"propose": (*Script).propose, "read": (*Script).read, "transfer": (*Script).transfer, "change": (*Script).change,
+	"hold": (*Script).hold, "sync": (*Script).sync, "release": (*Script).release,
+	"crash": (*Script).crash, "start": (*Script).start, "compact": (*Script).compact,
+	"unreachable": (*Script).unreachable, "snapshot": (*Script).snapshot,
+	"state": (*Script).state, "log": (*Script).log, "members": (*Script).members, "peers": (*Script).peers,
+}
+
+func (s *Script) say(format string, args ...any) { s.out = append(s.out, fmt.Sprintf(format, args...)) }
+
+// told says what a node refused, if it did.
+func (s *Script) told(id raft.NodeID, err error) {
+	if err != nil {
+		s.say("%d refuses: %v", id, err)
+	}
+}
+
+func (s *Script) nodes(a *args) {
+	cfg := raft.Config{
+		ElectionTicks: int(a.number("election", 0)), HeartbeatTicks: int(a.number("heartbeat", 0)),
+		MaxInFlight: int(a.number("inflight", 0)), MaxMessageBytes: a.number("message", 0),
+		MaxUncommittedBytes: a.number("uncommitted", 0),
+	}
+	s.c = New(int(a.count(1)), a.number("seed", 1), cfg)
+	s.c.Trace = func(line string) { s.out = append(s.out, line) }
+	s.cut = map[[2]raft.NodeID]bool{}
+}
+
+func (s *Script) join(*args) {
+	s.say("%s", showNode(s.c.AddNode(raft.Saved{})))
+}
+
+func (s *Script) disk(a *args) {
+	n := s.node(a)
+	s.c.Crash(n.ID)
+	state := raft.HardState{Term: raft.Term(a.number("term", 1)), Vote: raft.NodeID(a.number("vote", 0)), Commit: 1}
+	n.Disk = raft.Saved{State: state, Base: s.c.first, Entries: a.entries("entries")}
+	s.c.Start(n.ID)
+	s.say("%s", showNode(n))
+}
+
+func (s *Script) tick(a *args) {
+	nodes := s.c.Nodes
+	if !a.flag("all") {
+		nodes = []*Node{s.node(a)}
+	}
+	for range a.count(1) {
+		for _, n := range nodes {
+			s.c.Tick(n.ID)
+		}
+	}
+}
+
+func (s *Script) timeout(a *args) {
+	n, at := s.up(a), len(s.out)
+	role, wire := n.Core.Status().Role, len(s.c.Wire)
+	for ticks := 1; ticks <= 1000; ticks++ {
+		s.c.Tick(n.ID)
+		if n.Core.Status().Role != role || len(s.c.Wire) != wire {
+			s.out = slices.Insert(s.out, at, fmt.Sprintf("%d times out after %d ticks", n.ID, ticks))
+			return
+		}
+	}
+	s.say("%d does not campaign in 1000 ticks", n.ID)
+}
+
+func (s *Script) run(a *args) {
+	for range a.count(1) {
+		for _, n := range s.c.Nodes {
+			s.c.Tick(n.ID)
+		}
+		s.settle(a)
+	}
+}
+
+func (s *Script) campaign(a *args) {
+	n := s.up(a)
+	n.Core.Campaign()
+	s.c.Drain(n.ID)
+}
+
+func (s *Script) elect(a *args) {
+	n := s.up(a)
+	n.Core.Campaign()
+	s.c.Drain(n.ID)
+	s.settle(a)
+	s.out = []string{showNode(n)}
+}
+
+// settle loses what crosses a cut and delivers the rest.
+func (s *Script) settle(*args) {
+	for range 10_000 {
+		if len(s.c.Wire) == 0 {
+			return
+		}
+		s.hand(0)
+	}
+	fail("%d messages still on the wire after 10,000", len(s.c.Wire))
+}
+
+// hand delivers a message, unless it is lost.
+func (s *Script) hand(i int) {
+	m := s.c.Wire[i]
+	if s.cut[[2]raft.NodeID{m.From, m.To}] || int(m.To) > len(s.c.Nodes) || s.c.Node(m.To).Core == nil {
+		s.lose(i)
+		return
+	}
+	s.c.Wire = slices.Delete(s.c.Wire, i, i+1)
+	s.give(m)
+}
+
+// give hands a message to its receiver, which may have to stop.
+func (s *Script) give(m raft.Message) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case raft.Violation:
+			s.say("%d stops: %v", m.To, v)
+			s.c.Crash(m.To)
+		default:
+			panic(v)
+		}
+	}()
+	s.told(m.To, s.c.Hand(m))
+}
+
+func (s *Script) lose(i int) {
+	s.say("lost %s", Show(&s.c.Wire[i]))
+	s.c.Wire = slices.Delete(s.c.Wire, i, i+1)
+}
+
+func (s *Script) deliver(a *args) { s.each(a, s.hand) }
+func (s *Script) drop(a *args)    { s.each(a, s.lose) }
+
+func (s *Script) dup(a *args) {
+	nth := a.number("nth", 1)
+	s.c.Wire = append(s.c.Wire, s.c.Wire[s.find(a.rest(), nth)])
+}
+
+func (s *Script) wire(*args) {
+	for i := range s.c.Wire {
+		s.say("%s", Show(&s.c.Wire[i]))
+	}
+}
+
+// each does something that takes a message off the wire: to the selected one, or
+// to all of those that lie there now.
+func (s *Script) each(a *args, do func(i int)) {
+	nth, all := a.number("nth", 1), a.flag("all")
+	wanted, times := a.rest(), 1
+	if all {
+		times = 0
+		for i := range s.c.Wire {
+			if matches(&s.c.Wire[i], wanted) {
+				times++
+			}
+		}
+	}
+	for range times {
+		do(s.find(wanted, nth))
+	}
+}
+
+// find returns where the nth message lies that all of the words fit.
+func (s *Script) find(wanted []string, nth uint64) int {
+	for i := range s.c.Wire {
+		if matches(&s.c.Wire[i], wanted) {
+			if nth--; nth == 0 {
+				return i
+			}
+		}
+	}
+	fail("no such message on the wire")
+	return 0
+}
+
+func matches(m *raft.Message, wanted []string) bool {
+	link := fmt.Sprintf("%d->%d", m.From, m.To)
+	for _, w := range wanted {
+		if w != link && w != m.Kind.String() {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Script) cutOff(a *args) {
+	from, to, link := strings.Cut(a.next(), "->")
+	if link {
+		s.cut[[2]raft.NodeID{s.id(from), s.id(to)}] = true
+		return
+	}
+	for _, n := range s.c.Nodes {
+		s.cut[[2]raft.NodeID{s.id(from), n.ID}] = true
+		s.cut[[2]raft.NodeID{n.ID, s.id(from)}] = true
+	}
+}
+
+func (s *Script) heal(*args) { clear(s.cut) }
+
+func (s *Script) step(a *args) {
+	kinds := map[string]raft.Kind{}
+	for k := raft.PreVote; k <= raft.TimeoutNow; k++ {
+		kinds[k.String()] = k
+	}
+	m := raft.Message{
+		Kind: kinds[a.next()], From: raft.NodeID(a.number("from", 0)), To: raft.NodeID(a.number("to", 0)),
+		Term: raft.Term(a.number("term", 0)), Last: a.entryID("last"), Rejected: a.entryID("rejected"),
+		Span:    raft.Span{Prev: a.entryID("prev"), Entries: a.entries("entries")},
+		Granted: a.flag("granted"), Transfer: a.flag("transfer"),
+		Commit: raft.Index(a.number("commit", 0)), Round: a.number("round", 0),
+	}
+	if id := a.entryID("snapshot"); id != (raft.EntryID{}) {
+		m.Snapshot = &raft.Snapshot{ID: id, Config: s.c.first.Config}
+	}
+	s.id(fmt.Sprint(m.To))
+	s.give(m)
+}
+
+func (s *Script) propose(a *args) {
+	n := s.up(a)
+	for len(a.words) > 0 {
+		_, err := n.Core.Propose([]byte(a.next()))
+		s.told(n.ID, err)
+	}
+	s.c.Drain(n.ID)
+}
+
+func (s *Script) read(a *args) {
+	n := s.up(a)
+	_, err := n.Core.Read()
+	s.told(n.ID, err)
+	s.c.Drain(n.ID)
+}
+
+func (s *Script) transfer(a *args) {
+	n := s.up(a)
+	var to raft.NodeID
+	if len(a.words) > 0 {
+		to = s.id(a.next())
+	}
+	s.told(n.ID, n.Core.Transfer(to))
+	s.c.Drain(n.ID)
+}
+
+func (s *Script) change(a *args) {
+	n := s.up(a)
+	kind := slices.Index([]string{"", "add", "promote", "remove"}, a.next())
+	change := membership.Change{Kind: membership.ChangeKind(kind), Member: membership.Member{ID: s.id(a.next())}}
+	_, err := n.Core.Change(change, raft.Index(a.number("expect", 0)))
+	s.told(n.ID, err)
+	s.c.Drain(n.ID)
+}
+
+func (s *Script) hold(a *args) { s.node(a).Synced = false }
+
+// sync makes the oldest write durable.
+func (s *Script) sync(a *args) {
+	n := s.up(a)
+	s.c.Sync(n.ID)
+	s.c.Drain(n.ID)
+}
+
+func (s *Script) release(a *args) {
+	n := s.up(a)
+	for len(n.queue) > 0 {
+		s.c.Sync(n.ID)
+	}
+	n.Synced = true
+	s.c.Drain(n.ID)
+}
+
+func (s *Script) crash(a *args) { s.c.Crash(s.up(a).ID) }
+
+func (s *Script) start(a *args) {
+	n := s.node(a)
+	n.Synced = true
+	s.c.Start(n.ID)
+	s.say("%s", showNode(n))
+}
+
+func (s *Script) compact(a *args) {
+	n := s.up(a)
+	s.told(n.ID, s.c.Compact(n.ID))
+}
+
+func (s *Script) unreachable(a *args) {
+	n := s.up(a)
+	n.Core.Unreachable(s.id(a.next()))
+	s.c.Drain(n.ID)
+}
+
+func (s *Script) snapshot(a *args) {
+	n, to := s.up(a), s.id(a.next())
+	n.Core.SnapshotSent(to, a.flag("sent"))
+	a.flag("failed")
+	s.c.Drain(n.ID)
+}
+
+func (s *Script) state(a *args) { s.list(a, showNode) }
+func (s *Script) log(a *args)   { s.list(a, showLog) }
+
+func (s *Script) members(a *args) {
+	s.list(a, func(n *Node) string {
+		if n.Core == nil {
+			return fmt.Sprintf("%d down", n.ID)
+		}
+		config, at := n.Core.Members()
+		return fmt.Sprintf("%d %s since %d", n.ID, showConfig(config), at)
+	})
+}
+
+// list says a line about each node that is named, or about all.
+func (s *Script) list(a *args, show func(*Node) string) {
+	nodes := s.c.Nodes
+	if len(a.words) > 0 {
+		nodes = nil
+	}
+	for len(a.words) > 0 {
+		nodes = append(nodes, s.node(a))
+	}
+	for _, n := range nodes {
+		s.say("%s", show(n))
+	}
+}
+
+func (s *Script) peers(a *args) {
+	for _, p := range s.up(a).Core.Status().Peers {
+		line := fmt.Sprintf("%d %v match %d next %d in flight %d", p.ID, p.State, p.Match, p.Next, p.InFlight)
+		s.say("%s%s%s", line, word(p.Paused, " paused", ""), word(p.Active, "", " silent"))
+	}
+}
+
+// node takes the next word as a node.
+func (s *Script) node(a *args) *Node { return s.c.Node(s.id(a.next())) }
+
+// up takes the next word as a node that runs.
+func (s *Script) up(a *args) *Node {
+	n := s.node(a)
+	if n.Core == nil {
+		fail("node %d is down", n.ID)
+	}
+	return n
+}
+
+func (s *Script) id(word string) raft.NodeID {
+	n, err := strconv.Atoi(word)
+	if err != nil || n < 1 || n > len(s.c.Nodes) {
+		fail("%q is no node", word)
+	}
+	return raft.NodeID(n)
+}
