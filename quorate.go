@@ -1,14 +1,39 @@
-// Package quorate replicates a state machine over several nodes with Raft.
+// Package quorate replicates a state machine over several nodes with Raft, and
+// keeps going while a minority of them is down.
+//
+// A program opens a [Host], one per process, and starts groups on it, each with a
+// [StateMachine] of its own. What [Group.Propose] returns without an error has
+// been decided by a majority, is on the disks of that majority, and has been
+// carried out by the state machine of this node. Proposals and reads may be made
+// on any node; those that do not lead pass them on.
+//
+// # Life of a proposal
+//
+// Propose puts it into the host's inbox (inbox.go). One goroutine, the loop
+// (loop.go), feeds what has gathered there to the engine, and carries out the
+// batch of effects that comes back: messages to the transport, entries to the log
+// writer (writer.go), committed entries to the state machine (apply.go), which
+// answers the caller (waiting.go). While one batch is being written, the next one
+// gathers; no timer delays an idle system.
+//
+// # Reading order
+//
+// host.go, group.go, loop.go, then the files named above; forward.go and
+// snapshots.go for what passes between hosts. No rule of Raft is decided here:
+// those are in package raft.
 package quorate
 
 import (
-	"context"
+	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/vfs"
 )
 
 // NodeID names a node; see [raft.NodeID].
@@ -20,7 +45,13 @@ type GroupID = raft.GroupID
 // Member is one node of a group; see [membership.Member].
 type Member = membership.Member
 
-// Config is how a host runs.
+// Roles of members.
+const (
+	Voter   = membership.Voter
+	Learner = membership.Learner
+)
+
+// Config is how a host runs. Only Dir and Listen are needed.
 type Config struct {
 	Dir       string // data directory; made if it does not exist
 	ID        NodeID // zero: drawn at random at the first start, then kept in Dir
@@ -34,9 +65,61 @@ type Config struct {
 
 	HeartbeatInterval time.Duration // 50 ms if zero
 	ElectionTimeout   time.Duration // 150 ms if zero; drawn between one and two of it
-	SnapshotEntries   uint64        // compact the log every so many entries; 10,000 if zero
+	SnapshotEntries   uint64        // compact the log every so many entries, 10,000 if zero,
+	SnapshotBytes     uint64        // or so many bytes of them, 64 MiB if zero
 	MaxCommandBytes   int           // largest command; 2 MiB if zero
-	Logger            *slog.Logger  // discarded if nil
+
+	Logger *slog.Logger // discarded if nil
+	FS     vfs.FS       // the machine's if nil
+	Env    env.Env      // the machine's if nil
+}
+
+// ticksPerHeartbeat divides time finely enough for election timeouts that are
+// drawn in ticks to differ.
+const ticksPerHeartbeat = 5
+
+func (c Config) withDefaults() (Config, error) {
+	c.Advertise = cmp.Or(c.Advertise, c.Listen)
+	c.HeartbeatInterval = cmp.Or(c.HeartbeatInterval, 50*time.Millisecond)
+	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, 150*time.Millisecond)
+	c.SnapshotEntries = cmp.Or(c.SnapshotEntries, 10_000)
+	c.SnapshotBytes = cmp.Or(c.SnapshotBytes, 64<<20)
+	c.MaxCommandBytes = cmp.Or(c.MaxCommandBytes, 2<<20)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.FS == nil {
+		c.FS = vfs.OS{}
+	}
+	if c.Env == nil {
+		c.Env = env.Real()
+	}
+	switch {
+	case c.Dir == "":
+		return c, errors.New("quorate: Config.Dir is empty: choose a data directory")
+	case c.Listen == "":
+		return c, errors.New("quorate: Config.Listen is empty: choose a host:port for the peers")
+	case c.HeartbeatInterval < 5*time.Millisecond:
+		return c, fmt.Errorf("quorate: a heartbeat interval of %v is too short: 5ms is the least", c.HeartbeatInterval)
+	case c.ElectionTimeout < 2*c.HeartbeatInterval:
+		return c, fmt.Errorf("quorate: the election timeout %v must be at least twice the heartbeat interval %v, or followers would take silence between heartbeats for death",
+			c.ElectionTimeout, c.HeartbeatInterval)
+	}
+	return c, nil
+}
+
+// tick is the unit of time of the cores.
+func (c *Config) tick() time.Duration { return c.HeartbeatInterval / ticksPerHeartbeat }
+
+// electionTicks is the election timeout in ticks.
+func (c *Config) electionTicks() int { return int((c.ElectionTimeout + c.tick() - 1) / c.tick()) }
+
+// core is how this host runs the core of a group.
+func (c *Config) core(id NodeID, applied raft.Index) raft.Config {
+	return raft.Config{
+		ID: id, Seed: c.Env.Uint64(), Applied: applied,
+		HeartbeatTicks: ticksPerHeartbeat, ElectionTicks: c.electionTicks(),
+	}
 }
 
 // GroupConfig is a group to be started on this host.
@@ -49,57 +132,13 @@ type GroupConfig struct {
 // The outcomes of a proposal that are not success. All but ErrUnknownOutcome
 // say that the command was certainly not carried out and may be sent again.
 var (
-	ErrNoLeader       = errors.New("quorate: no leader could be reached in time; the command was not proposed")
+	ErrNoLeader       = errors.New("quorate: no leader could be reached in time")
 	ErrUnknownOutcome = errors.New("quorate: the outcome is unknown; the command may or may not be carried out")
 	ErrBusy           = errors.New("quorate: too many commands are waiting; try again later")
 	ErrTooLarge       = errors.New("quorate: the command is larger than MaxCommandBytes")
 	ErrClosed         = errors.New("quorate: the host is closed")
 	ErrStopped        = errors.New("quorate: the group has stopped on this node")
 )
-
-// Host runs the groups of one node on one log and one set of connections.
-type Host struct{}
-
-// Open opens the data directory, replays its log and starts to listen to peers.
-func Open(cfg Config) (*Host, error) { panic("soon") }
-
-// Start runs a group on this host.
-func (h *Host) Start(cfg GroupConfig) (*Group, error) { panic("soon") }
-
-// ID is this node's ID in all its groups.
-func (h *Host) ID() NodeID { panic("soon") }
-
-// Failed is closed once the host cannot go on (a failed sync, say); Err says why.
-func (h *Host) Failed() <-chan struct{} { panic("soon") }
-
-// Err says why the host failed, nil while it has not.
-func (h *Host) Err() error { panic("soon") }
-
-// Close stops all groups. Leaderships are handed over first, as far as ctx allows.
-func (h *Host) Close(ctx context.Context) error { panic("soon") }
-
-// Group is one replicated state machine.
-type Group struct{}
-
-// Propose replicates the command and returns what this node's state machine
-// made of it. It may be called on any node.
-func (g *Group) Propose(ctx context.Context, command []byte) (any, error) { panic("soon") }
-
-// Read returns once this node's state machine has applied everything that was
-// committed when Read was called: what it says then is linearizable (§6.4 d).
-func (g *Group) Read(ctx context.Context) (raft.Index, error) { panic("soon") }
-
-// Change changes the membership by one member and returns when it is committed.
-// If expect is not nil, the change is refused unless it equals the configuration
-// in force.
-func (g *Group) Change(ctx context.Context, change membership.Change) error { panic("soon") }
-
-// Transfer hands leadership to the given node, or, if zero, to the one most up
-// to date, and returns when it leads. It may be called on any node.
-func (g *Group) Transfer(ctx context.Context, to NodeID) error { panic("soon") }
-
-// Status is a copy of what this node knows. It never waits for other nodes.
-func (g *Group) Status() Status { panic("soon") }
 
 // Status is a group on this node.
 type Status struct {

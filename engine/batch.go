@@ -22,6 +22,7 @@ type Batch struct {
 	Written []Written        // report with Persisted
 	Install []Install        // load into the state machines
 
+	Leaders []Leader  // of groups in which the term or the leader has changed
 	Members []Members // of groups in which they have changed
 	Fenced  []Fenced  // groups that were shut off
 }
@@ -50,6 +51,13 @@ type Install struct {
 	Snapshot raft.Snapshot
 }
 
+// Leader is who leads a group in a term; zero while that is unknown.
+type Leader struct {
+	Group raft.GroupID
+	Node  raft.NodeID
+	Term  raft.Term
+}
+
 // Members is the membership that is in force in a group from now on.
 type Members struct {
 	Group  raft.GroupID
@@ -70,7 +78,7 @@ func (b *Batch) reset() {
 	*b = Batch{
 		Send: clear0(b.Send), Apply: clear0(b.Apply), Reads: clear0(b.Reads), Writes: clear0(b.Writes),
 		After: clear0(b.After), Written: clear0(b.Written), Install: clear0(b.Install),
-		Members: clear0(b.Members), Fenced: clear0(b.Fenced),
+		Leaders: clear0(b.Leaders), Members: clear0(b.Members), Fenced: clear0(b.Fenced),
 	}
 }
 
@@ -125,6 +133,11 @@ func (g *group) collect(fx raft.Effects, entries []raft.Entry, b *Batch) {
 	}
 	for _, read := range fx.Reads {
 		b.Reads = append(b.Reads, Read{g.id, read})
+	}
+	node, term := g.core.Leader()
+	if leader := (Leader{g.id, node, term}); leader != g.leader {
+		g.leader = leader
+		b.Leaders = append(b.Leaders, leader)
 	}
 	if config, at := g.core.Members(); at != g.config {
 		g.config = at

@@ -31,6 +31,7 @@ type group struct {
 	active bool
 	taken  raft.Index // committed entries up to here have been handed out
 	config raft.Index // of the membership last handed out
+	leader Leader     // as last handed out
 	fenced error
 }
 

@@ -74,3 +74,7 @@ func (r *Raft) Status() Status {
 	}
 	return s
 }
+
+// Leader returns the leader of the current term, zero while it is unknown, and
+// the term: Status for those who ask after every step.
+func (r *Raft) Leader() (NodeID, Term) { return r.lead, r.term }

@@ -1,0 +1,207 @@
+package quorate
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/engine"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/transport"
+)
+
+// A call from one host to another, and its answer:
+//
+//	call    what u8, group u64, term u64, then
+//	        propose: the command with its ticket
+//	        change:  kind u8, a configuration of one member (codec.AppendSnapshot)
+//	        transfer: node u64
+//	answer  code u8 (an index into refusals, or one of the three above them), text
+const (
+	callPropose byte = iota + 1
+	callChange
+	callTransfer
+
+	callHeader = 1 + 8 + 8
+)
+
+const (
+	answerAccepted byte = 255 - iota
+	answerFailed        // certainly not done, for the reason in the text
+	answerUnknown
+)
+
+// refusals are the errors that keep their meaning across a call. The order is
+// part of the protocol: append only.
+var refusals = []error{
+	errNotMade, ErrBusy, ErrTooLarge, ErrStopped,
+	raft.ErrChangePending, raft.ErrTooEarly, raft.ErrNotCaughtUp, raft.ErrNotVoter,
+	membership.ErrKnown, membership.ErrUnknown, membership.ErrNotLearner, membership.ErrLastVoter,
+	membership.ErrAddressUsed, membership.ErrBadChange,
+}
+
+// forward makes a proposal to a leader elsewhere. A nil error says that it may
+// have been made: its ticket will come by, or never.
+func (g *Group) forward(ctx context.Context, leader engine.Leader, p *waiter, data []byte) error {
+	if leader.Node == 0 {
+		return errNotMade
+	}
+	g.waiting.made(p, leader.Term)
+	err := g.call(ctx, leader, callPropose, data)
+	if errors.Is(err, ErrUnknownOutcome) {
+		return nil
+	}
+	return err
+}
+
+func (g *Group) forwardChange(ctx context.Context, leader engine.Leader, change membership.Change) error {
+	one := raft.Snapshot{Config: membership.New(change.Member)}
+	return g.call(ctx, leader, callChange, codec.AppendSnapshot([]byte{byte(change.Kind)}, &one))
+}
+
+func (g *Group) forwardTransfer(ctx context.Context, leader engine.Leader, to NodeID) error {
+	return g.call(ctx, leader, callTransfer, binary.LittleEndian.AppendUint64(nil, uint64(to)))
+}
+
+// call asks the leader's host to do something.
+func (g *Group) call(ctx context.Context, leader engine.Leader, what byte, args []byte) error {
+	if leader.Node == 0 {
+		return errNotMade
+	}
+	request := make([]byte, 0, callHeader+len(args))
+	request = append(request, what)
+	request = binary.LittleEndian.AppendUint64(request, uint64(g.id))
+	request = binary.LittleEndian.AppendUint64(request, uint64(leader.Term))
+	answer, err := g.host.peers.Call(ctx, leader.Node, append(request, args...))
+	switch {
+	case errors.Is(err, transport.ErrNotSent):
+		return fmt.Errorf("%w: %w", errNotMade, err)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	case len(answer) == 0:
+		return fmt.Errorf("%w: the leader's answer is empty", ErrUnknownOutcome)
+	}
+	return decodeAnswer(answer)
+}
+
+func decodeAnswer(answer []byte) error {
+	code, text := answer[0], answer[1:]
+	switch {
+	case code == answerAccepted:
+		return nil
+	case code == answerFailed:
+		return fmt.Errorf("quorate: the leader refused: %s", text)
+	case int(code) < len(refusals):
+		return refusals[code]
+	default:
+		return fmt.Errorf("%w: %s", ErrUnknownOutcome, text)
+	}
+}
+
+func encodeAnswer(err error) []byte {
+	switch {
+	case err == nil:
+		return []byte{answerAccepted}
+	case errors.Is(err, ErrUnknownOutcome):
+		return append([]byte{answerUnknown}, err.Error()...)
+	}
+	for code, refusal := range refusals {
+		if errors.Is(err, refusal) {
+			return []byte{byte(code)}
+		}
+	}
+	return append([]byte{answerFailed}, err.Error()...)
+}
+
+// peerHandler is a host as its transport sees it.
+type peerHandler Host
+
+func (p *peerHandler) Receive(_ NodeID, messages []codec.Envelope) { p.inbox.receive(messages) }
+
+func (p *peerHandler) Stream(from NodeID, header []byte, body io.Reader) error {
+	return (*Host)(p).receiveSnapshot(from, header, body)
+}
+
+func (p *peerHandler) Unreachable(peer NodeID, _ bool) {
+	h := (*Host)(p)
+	h.inbox.do(func() {
+		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Unreachable(peer) })
+	})
+}
+
+// Call answers what another host asks of a group that we lead.
+func (p *peerHandler) Call(_ NodeID, request []byte, answer func([]byte)) {
+	h := (*Host)(p)
+	if len(request) < callHeader {
+		answer(encodeAnswer(errors.New("quorate: a call that is cut short")))
+		return
+	}
+	g := h.group(GroupID(binary.LittleEndian.Uint64(request[1:])))
+	if g == nil {
+		answer(encodeAnswer(errNotMade))
+		return
+	}
+	term, args := raft.Term(binary.LittleEndian.Uint64(request[9:])), request[callHeader:]
+	if request[0] == callPropose {
+		g.proposeFor(term, args, answer)
+		return
+	}
+	h.running.Go(func() { answer(encodeAnswer(g.changeFor(request[0], args))) })
+}
+
+// proposeFor proposes a command for another node, if we lead the very term that
+// it was meant for: its node has to know when to stop waiting.
+func (g *Group) proposeFor(term raft.Term, data []byte, answer func([]byte)) {
+	h := g.host
+	if len(data) > h.cfg.MaxCommandBytes+ticketSize {
+		answer(encodeAnswer(ErrTooLarge))
+		return
+	}
+	accepted := h.inbox.do(func() {
+		answer(encodeAnswer(h.loop.engine.Do(g.id, func(core *raft.Raft) error {
+			if _, now := core.Leader(); now != term {
+				return errNotMade
+			}
+			if g.machine.behind() {
+				return ErrBusy
+			}
+			_, err := core.Propose(data)
+			if err != nil {
+				return asRefusal(err)
+			}
+			return nil
+		})))
+	})
+	if !accepted {
+		answer(encodeAnswer(errNotMade))
+	}
+}
+
+// forwardedChangeTime bounds what a leader does for a caller that may be gone.
+const forwardedChangeTime = 30 * time.Second
+
+// changeFor changes the membership or hands over leadership for another node.
+func (g *Group) changeFor(what byte, args []byte) error {
+	if !g.leading() {
+		return errNotMade
+	}
+	ctx, cancel := context.WithTimeout(g.host.ctx, forwardedChangeTime)
+	defer cancel()
+	switch {
+	case what == callTransfer && len(args) == 8:
+		return g.Transfer(ctx, NodeID(binary.LittleEndian.Uint64(args)))
+	case what == callChange && len(args) > 1:
+		one, err := codec.DecodeSnapshot(args[1:])
+		if err != nil || len(one.Config.Members) != 1 {
+			return errors.New("quorate: a membership change that cannot be read")
+		}
+		return g.Change(ctx, membership.Change{Kind: membership.ChangeKind(args[0]), Member: one.Config.Members[0]})
+	default:
+		return fmt.Errorf("quorate: this node does not know the call %d", what)
+	}
+}

@@ -1,0 +1,275 @@
+package quorate
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/quorate-db/quorate/engine"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+)
+
+// Group is one replicated state machine on this node. Its methods may be called
+// from any goroutine, on any node of the group.
+type Group struct {
+	id      GroupID
+	host    *Host
+	machine *machine
+	waiting waiting
+	reads   reads     // owned by the loop
+	sending snapshots // transfers to followers, owned by the loop
+
+	mu     sync.Mutex
+	leader engine.Leader
+	moved  chan struct{} // closed when leader changes
+	err    error
+}
+
+func newGroup(h *Host, cfg GroupConfig) *Group {
+	g := &Group{id: cfg.ID, host: h, moved: make(chan struct{})}
+	g.waiting.proposals = map[uint64]*waiter{}
+	g.machine = newMachine(g, cfg.StateMachine)
+	return g
+}
+
+// Propose replicates the command and returns what this node's state machine
+// made of it. It waits for a leader as long as ctx allows. If ctx ends after the
+// command was on its way, the error wraps ErrUnknownOutcome; any other error
+// says that it was certainly not carried out.
+func (g *Group) Propose(ctx context.Context, command []byte) (any, error) {
+	if len(command) > g.host.cfg.MaxCommandBytes {
+		return nil, fmt.Errorf("%w of %d bytes", ErrTooLarge, g.host.cfg.MaxCommandBytes)
+	}
+	for {
+		result, err := g.proposeOnce(ctx, command)
+		if !errors.Is(err, errNotMade) {
+			return result, err
+		}
+		if err := g.pause(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Why a proposal was not made, or will never be carried out: it may be made again
+// at once. These never leave the package.
+var (
+	errNotMade    = errors.New("not proposed")
+	errPassedOver = fmt.Errorf("%w: a later term began without it", errNotMade)
+)
+
+// ticketSize is what a command carries in front of it through the log: the
+// ticket by which the node that proposed it knows it again.
+const ticketSize = 8
+
+func (g *Group) proposeOnce(ctx context.Context, command []byte) (any, error) {
+	p, err := g.waiting.open(g.host.tickets.Add(1))
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, ticketSize, ticketSize+len(command))
+	binary.LittleEndian.PutUint64(data, p.ticket)
+	data = append(data, command...)
+	if leader := g.currentLeader(); leader.Node == g.host.id {
+		err = g.host.inbox.propose(proposal{g, p, data})
+	} else {
+		err = g.forward(ctx, leader, p, data)
+	}
+	if err != nil {
+		g.waiting.refuse(p, err)
+	}
+	return g.wait(ctx, p)
+}
+
+// wait returns what becomes of a proposal.
+func (g *Group) wait(ctx context.Context, p *waiter) (any, error) {
+	select {
+	case o := <-p.done:
+		return o.result, o.err
+	case <-ctx.Done():
+	}
+	if g.waiting.cancel(p) {
+		return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
+	}
+	return nil, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
+}
+
+// run proposes to the core. It is called by the loop.
+func (p *proposal) run() {
+	h, g := p.group.host, p.group
+	err := h.loop.engine.Do(g.id, func(core *raft.Raft) error {
+		if g.machine.behind() {
+			return ErrBusy
+		}
+		_, term := core.Leader()
+		g.waiting.made(p.entry, term)
+		_, err := core.Propose(p.data)
+		return err
+	})
+	if err != nil {
+		g.waiting.refuse(p.entry, asRefusal(err))
+	}
+}
+
+// asRefusal says what a refusal of the core means to a caller. In all cases
+// nothing has been appended.
+func asRefusal(err error) error {
+	switch {
+	case errors.Is(err, raft.ErrBusy), errors.Is(err, ErrBusy):
+		return ErrBusy
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrTransferring), errors.Is(err, raft.ErrNoLeader):
+		return fmt.Errorf("%w: %w", errNotMade, err)
+	default:
+		return err
+	}
+}
+
+// pause waits until the leader changes, or a moment if it does not.
+func (g *Group) pause(ctx context.Context) error {
+	g.mu.Lock()
+	moved := g.moved
+	g.mu.Unlock()
+	timer := g.host.cfg.Env.NewTimer(g.host.cfg.HeartbeatInterval / 2)
+	defer timer.Stop()
+	select {
+	case <-moved:
+	case <-timer.C():
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrNoLeader, ctx.Err())
+	}
+	return nil
+}
+
+// Read returns once this node's state machine has applied everything that was
+// committed when Read was called: what it says then is linearizable (§6.4 d). The
+// index returned is one that it has reached.
+func (g *Group) Read(ctx context.Context) (raft.Index, error) {
+	r := &readRequest{done: make(chan error, 1)}
+	if !g.host.inbox.do(func() { g.reads.add(g, r) }) {
+		return 0, ErrClosed
+	}
+	select {
+	case err := <-r.done:
+		return r.index, err
+	case <-g.host.silent:
+		return 0, ErrClosed
+	case <-ctx.Done():
+		return 0, fmt.Errorf("%w: %w", ErrNoLeader, ctx.Err())
+	}
+}
+
+// Change changes the membership by one member and returns when that is
+// committed. New members join as learners; promote them once they have caught
+// up. Errors of raft and membership say why a change was refused.
+func (g *Group) Change(ctx context.Context, change membership.Change) error {
+	for {
+		err := g.changeOnce(ctx, change)
+		if !errors.Is(err, errNotMade) {
+			return err
+		}
+		if err := g.pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (g *Group) changeOnce(ctx context.Context, change membership.Change) error {
+	if leader := g.currentLeader(); leader.Node != g.host.id {
+		return g.forwardChange(ctx, leader, change)
+	}
+	p, err := g.waiting.open(g.host.tickets.Add(1))
+	if err != nil {
+		return err
+	}
+	err = g.do(func(core *raft.Raft) error {
+		id, err := core.Change(change, 0)
+		g.waiting.mu.Lock()
+		p.entry, p.term = id, id.Term
+		g.waiting.mu.Unlock()
+		return err
+	})
+	if err != nil {
+		g.waiting.refuse(p, asRefusal(err))
+	}
+	_, err = g.wait(ctx, p)
+	return err
+}
+
+// Transfer hands leadership to the given voter, or, if zero, to the one most up
+// to date, and returns when another node leads.
+func (g *Group) Transfer(ctx context.Context, to NodeID) error {
+	leader := g.currentLeader()
+	for leader.Node == 0 {
+		if err := g.pause(ctx); err != nil {
+			return err
+		}
+		leader = g.currentLeader()
+	}
+	if leader.Node == to {
+		return nil
+	}
+	if leader.Node != g.host.id {
+		return g.forwardTransfer(ctx, leader, to)
+	}
+	if err := g.do(func(core *raft.Raft) error { return core.Transfer(to) }); err != nil {
+		return err
+	}
+	for {
+		now := g.currentLeader()
+		if now.Term > leader.Term && now.Node != 0 {
+			return nil
+		}
+		if err := g.pause(ctx); err != nil {
+			return fmt.Errorf("quorate: leadership was not taken over in time: %w", ctx.Err())
+		}
+	}
+}
+
+// Status is a copy of what this node knows. It never waits for other nodes.
+func (g *Group) Status() Status {
+	var s Status
+	s.ID = g.host.id
+	err := g.do(func(core *raft.Raft) error { s.Status = core.Status(); return nil })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.Err = g.err; s.Err == nil {
+		s.Err = err
+	}
+	return s
+}
+
+// do runs an input of the core on the loop.
+func (g *Group) do(input func(*raft.Raft) error) error {
+	return g.host.inbox.ask(func() error { return g.host.loop.engine.Do(g.id, input) })
+}
+
+func (g *Group) currentLeader() engine.Leader {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.leader
+}
+
+func (g *Group) leading() bool { return g.currentLeader().Node == g.host.id }
+
+// setLeader tells everybody who waits for a leader.
+func (g *Group) setLeader(leader engine.Leader) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.leader = leader
+	close(g.moved)
+	g.moved = make(chan struct{})
+}
+
+// stop ends the group on this node: its state can no longer be trusted.
+func (g *Group) stop(err error) {
+	g.mu.Lock()
+	if g.err == nil {
+		g.err = err
+	}
+	g.mu.Unlock()
+	g.host.cfg.Logger.Error("a group has stopped on this node", "group", g.id, "err", err)
+	g.waiting.end(fmt.Errorf("%w: %w", ErrUnknownOutcome, err), fmt.Errorf("%w: %w", ErrStopped, err))
+}

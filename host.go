@@ -1,0 +1,247 @@
+package quorate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/snap"
+	"github.com/quorate-db/quorate/transport"
+	"github.com/quorate-db/quorate/wal"
+)
+
+// Host runs the groups of one node on one log and one set of connections. Its
+// methods may be called from any goroutine.
+type Host struct {
+	cfg     Config
+	id      NodeID
+	lock    io.Closer
+	disk    *writer
+	snaps   *snap.Store
+	peers   *transport.Transport
+	inbox   *inbox
+	tickets atomic.Uint64 // names of proposals; the first is random
+
+	loop   loop          // owned by the loop's goroutine
+	silent chan struct{} // closed when that has ended
+	saved  map[GroupID]*raft.Saved
+	groups sync.Map // GroupID to *Group
+
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup // every goroutine
+	failure failure
+}
+
+// Open opens the data directory, replays its log and starts to listen to peers.
+// A directory that is in use, damaged, or of another node or cluster is an error
+// that says what to do.
+func Open(cfg Config) (*Host, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{cfg: cfg, inbox: newInbox(), silent: make(chan struct{}), failure: failure{failed: make(chan struct{})}}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	if err := h.open(); err != nil {
+		h.release()
+		return nil, err
+	}
+	h.tickets.Store(cfg.Env.Uint64())
+	h.running.Go(h.run)
+	h.running.Go(h.disk.run)
+	return h, nil
+}
+
+// open opens, in this order: the directory, the log, the snapshots, the listener.
+func (h *Host) open() (err error) {
+	fs, dir := h.cfg.FS, h.cfg.Dir
+	if err := fs.MakeDir(dir); err != nil {
+		return fmt.Errorf("quorate: the data directory cannot be made: %w", err)
+	}
+	if h.lock, err = fs.Lock(dir); err != nil {
+		return err
+	}
+	if h.id, err = identify(&h.cfg); err != nil {
+		return err
+	}
+	log, saved, err := wal.Open(fs, filepath.Join(dir, "wal"), wal.Options{Env: h.cfg.Env})
+	if err != nil {
+		return err
+	}
+	h.disk, h.saved = newWriter(h, log), saved
+	if h.snaps, err = snap.Open(fs, filepath.Join(dir, "snap")); err != nil {
+		return err
+	}
+	h.peers, err = transport.Listen(transport.Config{
+		Cluster: h.cfg.Cluster, Node: h.id, Listen: h.cfg.Listen, Advertise: h.cfg.Advertise,
+		Handler: (*peerHandler)(h), Env: h.cfg.Env, Logger: h.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	for _, m := range h.cfg.Peers {
+		if m.ID != h.id {
+			h.peers.SetPeer(m.ID, m.Address)
+		}
+	}
+	return nil
+}
+
+// release gives back what open has taken.
+func (h *Host) release() {
+	if h.peers != nil {
+		_ = h.peers.Close() // nothing is promised by it
+	}
+	if h.disk != nil {
+		_ = h.disk.log.Close() // everything acknowledged is durable already
+	}
+	if h.lock != nil {
+		_ = h.lock.Close() // the lock ends with the process in any case
+	}
+}
+
+// Start runs a group on this host, from where it stopped, or from its beginning.
+func (h *Host) Start(cfg GroupConfig) (*Group, error) {
+	if cfg.StateMachine == nil || cfg.ID == 0 {
+		return nil, errors.New("quorate: a group needs an ID other than zero and a state machine")
+	}
+	g := newGroup(h, cfg)
+	if _, exists := h.groups.LoadOrStore(cfg.ID, g); exists {
+		return nil, fmt.Errorf("quorate: group %d runs on this host already", cfg.ID)
+	}
+	core, err := g.recover(cfg)
+	if err != nil {
+		h.groups.Delete(cfg.ID)
+		return nil, err
+	}
+	h.running.Go(g.machine.run)
+	if err := h.inbox.ask(func() error { return h.loop.engine.Add(g.id, core, g.machine.applied) }); err != nil {
+		g.machine.close()
+		h.groups.Delete(cfg.ID)
+		return nil, err
+	}
+	return g, nil
+}
+
+// recover loads the state machine and returns the core, both as the disk says.
+func (g *Group) recover(cfg GroupConfig) (*raft.Raft, error) {
+	h := g.host
+	saved := h.saved[g.id]
+	if saved == nil {
+		saved = &raft.Saved{}
+		if len(cfg.Members) > 0 {
+			first, err := raft.Bootstrap(membership.New(cfg.Members...))
+			if err != nil {
+				return nil, err
+			}
+			if err := h.disk.bootstrap(g.id, first); err != nil {
+				return nil, err
+			}
+			saved = &first
+		}
+	}
+	applied, err := g.machine.recover(saved.Base)
+	if err != nil {
+		return nil, err
+	}
+	core, err := raft.New(h.cfg.core(h.id, applied), *saved)
+	if err != nil {
+		return nil, fmt.Errorf("quorate: group %d cannot be started: %w", g.id, err)
+	}
+	g.machine.applied = core.Status().Applied
+	return core, nil
+}
+
+// ID is this node's ID in all its groups.
+func (h *Host) ID() NodeID { return h.id }
+
+// Addr is the host:port on which peers are heard.
+func (h *Host) Addr() string { return h.peers.Addr().String() }
+
+// Stats are the counters of the log and of the connections.
+func (h *Host) Stats() (wal.Status, transport.Stats) { return h.disk.log.Status(), h.peers.Stats() }
+
+// Failed is closed once the host cannot go on (a failed sync, say); Err says why.
+func (h *Host) Failed() <-chan struct{} { return h.failure.failed }
+
+// Err says why the host failed, nil while it has not.
+func (h *Host) Err() error {
+	select {
+	case <-h.failure.failed:
+		return h.failure.err
+	default:
+		return nil
+	}
+}
+
+// Close stops all groups. Leaderships are handed over first, as far as ctx allows.
+func (h *Host) Close(ctx context.Context) error {
+	h.handOver(ctx)
+	h.inbox.close()
+	h.disk.close()
+	for _, g := range h.all() {
+		g.machine.close()
+	}
+	h.cancel()
+	_ = h.peers.Close() // ends the calls and streams that goroutines of ours wait for
+	for _, g := range h.all() {
+		g.waiting.end(ErrUnknownOutcome, ErrClosed)
+	}
+	h.running.Wait()
+	h.release()
+	return h.Err()
+}
+
+// handOver lets another node lead whatever this one leads, so that clients need
+// not wait for an election timeout.
+func (h *Host) handOver(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, g := range h.all() {
+		if g.leading() {
+			all.Go(func() { _ = g.Transfer(ctx, 0) }) // nobody to hand over to: then not
+		}
+	}
+	all.Wait()
+}
+
+func (h *Host) all() (groups []*Group) {
+	h.groups.Range(func(_, g any) bool { //order: every one is treated alike
+		groups = append(groups, g.(*Group))
+		return true
+	})
+	return groups
+}
+
+func (h *Host) group(id GroupID) *Group {
+	g, _ := h.groups.Load(id)
+	found, _ := g.(*Group)
+	return found
+}
+
+// failure is why a host cannot go on: err is set before failed is closed.
+type failure struct {
+	once   sync.Once
+	failed chan struct{}
+	err    error
+}
+
+// fail stops the host for good: after a failed write nobody knows what the disk
+// holds, and only a new start can find out.
+func (h *Host) fail(err error) {
+	h.failure.once.Do(func() {
+		h.failure.err = err
+		close(h.failure.failed)
+		h.cfg.Logger.Error("the host has stopped", "err", err)
+		h.inbox.close()
+		for _, g := range h.all() {
+			g.waiting.end(ErrUnknownOutcome, ErrStopped)
+		}
+	})
+}

@@ -1,0 +1,84 @@
+package quorate
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/quorate-db/quorate/vfs"
+)
+
+// A data directory says whose it is, in the file "node":
+//
+//	quorate data 1
+//	cluster 0123456789abcdef
+//	node 0123456789abcdef
+const (
+	identityFile   = "node"
+	identityFormat = "quorate data 1\ncluster %016x\nnode %016x\n"
+)
+
+// identify compares the directory's identity with the configuration's, or gives
+// it one if it is new.
+func identify(cfg *Config) (NodeID, error) {
+	path := filepath.Join(cfg.Dir, identityFile)
+	text, err := readFile(cfg.FS, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		id := cfg.ID
+		for id == 0 {
+			id = NodeID(cfg.Env.Uint64())
+		}
+		return id, writeFile(cfg.FS, cfg.Dir, path, fmt.Appendf(nil, identityFormat, cfg.Cluster, uint64(id)))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("quorate: the data directory cannot be read: %w", err)
+	}
+	var cluster uint64
+	var id NodeID
+	if _, err := fmt.Sscanf(string(text), identityFormat, &cluster, (*uint64)(&id)); err != nil || id == 0 {
+		return 0, fmt.Errorf("quorate: %s is not a node's identity of format 1: choose another directory, or the version of quorate that wrote it", path)
+	}
+	switch {
+	case cluster != cfg.Cluster:
+		return 0, fmt.Errorf("quorate: the data directory %s belongs to cluster %016x, not %016x: choose another directory", cfg.Dir, cluster, cfg.Cluster)
+	case cfg.ID != 0 && cfg.ID != id:
+		return 0, fmt.Errorf("quorate: the data directory %s belongs to node %016x, not %016x: choose another directory", cfg.Dir, uint64(id), uint64(cfg.ID))
+	}
+	return id, nil
+}
+
+func readFile(fs vfs.FS, path string) ([]byte, error) {
+	f, err := fs.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	text := make([]byte, min(size, 4<<10))
+	_, err = io.ReadFull(io.NewSectionReader(f, 0, size), text)
+	return text, err
+}
+
+// writeFile writes a small file so that after a crash it is there whole or not.
+func writeFile(fs vfs.FS, dir, path string, text []byte) error {
+	f, err := fs.Create(path + ".tmp")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(text, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := fs.Rename(path+".tmp", path); err != nil {
+		return err
+	}
+	return fs.SyncDir(dir)
+}

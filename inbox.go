@@ -1,0 +1,121 @@
+package quorate
+
+import (
+	"sync"
+
+	"github.com/quorate-db/quorate/codec"
+)
+
+// inbox is what waits for the loop. Messages beyond its limits are dropped, as a
+// network would; proposals are refused; tasks are few and always taken.
+type inbox struct {
+	wake chan struct{} // holds one signal while something waits
+
+	mu      sync.Mutex
+	waiting work
+	bytes   int // of the commands that wait
+	closed  bool
+}
+
+// work is what the loop takes out at once.
+type work struct {
+	messages  []codec.Envelope
+	proposals []proposal
+	tasks     []func()
+}
+
+// proposal is a command on its way to the log.
+type proposal struct {
+	group *Group
+	entry *waiter
+	data  []byte // ticket and command
+}
+
+// What may wait for one turn of the loop.
+const (
+	maxInboxMessages = 1 << 14
+	maxInboxBytes    = 64 << 20
+)
+
+func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
+
+func (in *inbox) signal() {
+	select {
+	case in.wake <- struct{}{}:
+	default:
+	}
+}
+
+// receive takes messages from a peer.
+func (in *inbox) receive(messages []codec.Envelope) {
+	in.mu.Lock()
+	room := maxInboxMessages - len(in.waiting.messages)
+	in.waiting.messages = append(in.waiting.messages, messages[:min(room, len(messages))]...)
+	in.mu.Unlock()
+	in.signal()
+}
+
+// propose takes a command.
+func (in *inbox) propose(p proposal) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	switch {
+	case in.closed:
+		return ErrClosed
+	case in.bytes > 0 && in.bytes+len(p.data) > maxInboxBytes:
+		return ErrBusy
+	}
+	in.waiting.proposals = append(in.waiting.proposals, p)
+	in.bytes += len(p.data)
+	in.signal()
+	return nil
+}
+
+// do runs a task on the loop, later. It reports whether it will.
+func (in *inbox) do(task func()) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.closed {
+		return false
+	}
+	in.waiting.tasks = append(in.waiting.tasks, task)
+	in.signal()
+	return true
+}
+
+// ask runs a task on the loop and returns its result.
+func (in *inbox) ask(task func() error) error {
+	done := make(chan error, 1)
+	if !in.do(func() { done <- task() }) {
+		return ErrClosed
+	}
+	return <-done
+}
+
+// take moves what waits into w, whose memory it uses for what will wait next.
+func (in *inbox) take(w *work) {
+	clear(w.messages)
+	clear(w.proposals)
+	clear(w.tasks)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	*w, in.waiting = in.waiting, work{w.messages[:0], w.proposals[:0], w.tasks[:0]}
+	in.bytes = 0
+}
+
+// close lets nothing more in; what is in still reaches the loop, which then ends.
+// It reports whether it was open.
+func (in *inbox) close() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	was := !in.closed
+	in.closed = true
+	in.signal()
+	return was
+}
+
+func (in *inbox) isClosed() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.closed
+}

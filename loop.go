@@ -1,0 +1,155 @@
+package quorate
+
+import (
+	"slices"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/engine"
+	"github.com/quorate-db/quorate/raft"
+)
+
+// loop is the state of the one goroutine that feeds the engine and carries out
+// what it answers. It never waits for a disk, a network or a state machine.
+type loop struct {
+	engine engine.Engine
+	batch  engine.Batch
+	work   work
+	asking []*Group // with readers for which no read index has been asked yet
+	ticks  uint64
+	book   addressBook
+}
+
+// run is that goroutine.
+func (h *Host) run() {
+	ticker := h.cfg.Env.NewTicker(h.cfg.tick())
+	defer ticker.Stop()
+	defer close(h.silent)
+	for {
+		select {
+		case <-h.inbox.wake:
+		case <-ticker.C():
+			h.tick()
+		}
+		last := h.inbox.isClosed() // what came in before that is still looked at
+		h.turn()
+		if last {
+			return
+		}
+	}
+}
+
+// turn feeds everything that waits to the engine and carries out one batch.
+func (h *Host) turn() {
+	l := &h.loop
+	h.inbox.take(&l.work)
+	for _, task := range l.work.tasks {
+		task()
+	}
+	for i := range l.work.messages {
+		h.step(&l.work.messages[i])
+	}
+	for i := range l.work.proposals {
+		l.work.proposals[i].run()
+	}
+	h.askReads()
+	l.engine.Drain(&l.batch)
+	h.carry(&l.batch)
+}
+
+func (h *Host) tick() {
+	h.loop.ticks++
+	h.loop.engine.Tick()
+	h.loop.book.tick(h)
+	for _, g := range h.all() {
+		g.reads.expire(h, g)
+	}
+}
+
+func (h *Host) step(m *codec.Envelope) {
+	if err := h.loop.engine.Step(m); err != nil {
+		h.cfg.Logger.Debug("a message was refused", "from", m.Message.From, "group", m.Group, "err", err)
+	}
+}
+
+// carry does what the batch says, in its order. What must wait for the disk goes
+// to the writer; the loop goes on.
+func (h *Host) carry(b *engine.Batch) {
+	for _, m := range b.Leaders {
+		if g := h.group(m.Group); g != nil {
+			g.setLeader(m)
+		}
+	}
+	for _, m := range b.Members {
+		h.loop.book.set(h, m)
+	}
+	h.send(b.Send)
+	for _, a := range b.Apply {
+		if g := h.group(a.Group); g != nil {
+			g.machine.put(job{entries: a.Entries})
+		}
+	}
+	for _, read := range b.Reads {
+		if g := h.group(read.Group); g != nil {
+			g.reads.answer(g, read.Read)
+		}
+	}
+	if b.Promises() {
+		h.disk.put(b)
+	}
+	for _, f := range b.Fenced {
+		if g := h.group(f.Group); g != nil {
+			g.stop(f.Err)
+		}
+	}
+}
+
+// send hands messages to the transport; snapshots travel apart, as streams.
+func (h *Host) send(messages []codec.Envelope) {
+	h.peers.Send(slices.DeleteFunc(messages, func(m codec.Envelope) bool {
+		snapshot := m.Message.Kind == raft.InstallSnapshot
+		if snapshot {
+			h.sendSnapshot(m)
+		}
+		return snapshot
+	}))
+}
+
+// addressBook tells the transport where members are to be found. A member that
+// has left every group is forgotten a little later, so that the message that
+// tells it so still leaves.
+type addressBook struct {
+	groups  map[GroupID][]Member
+	leaving map[NodeID]uint64 // to be forgotten at this tick
+}
+
+// partingTicks is how long a connection outlives a membership.
+const partingTicks = 200
+
+func (b *addressBook) set(h *Host, m engine.Members) {
+	if b.groups == nil {
+		b.groups, b.leaving = map[GroupID][]Member{}, map[NodeID]uint64{}
+	}
+	for _, old := range b.groups[m.Group] {
+		b.leaving[old.ID] = h.loop.ticks + partingTicks
+	}
+	b.groups[m.Group] = m.Config.Members
+	for _, members := range b.groups {
+		for _, member := range members {
+			delete(b.leaving, member.ID)
+		}
+	}
+	for _, member := range m.Config.Members {
+		if member.ID != h.id && member.Address != "" {
+			h.peers.SetPeer(member.ID, member.Address)
+		}
+	}
+}
+
+func (b *addressBook) tick(h *Host) {
+	for id, at := range b.leaving {
+		if at <= h.loop.ticks {
+			h.peers.RemovePeer(id)
+			delete(b.leaving, id)
+		}
+	}
+}

@@ -1,0 +1,278 @@
+package quorate
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/raft"
+)
+
+// recover brings the state machine to where it was, at or after the log's base,
+// and returns the index.
+func (m *machine) recover(base raft.Snapshot) (raft.Index, error) {
+	g := m.group
+	if m.durable != nil {
+		m.applied = m.durable.Applied()
+		if m.applied >= base.ID.Index || base.ID == raft.BootstrapID {
+			return m.applied, nil
+		}
+		// The crash came after the log began anew from a snapshot and before
+		// the state machine had loaded it.
+		return base.ID.Index, m.load(base.ID)
+	}
+	latest, found, err := g.host.snaps.Latest(g.id)
+	switch {
+	case err != nil:
+		return 0, err
+	case found && latest.ID.Index >= base.ID.Index:
+		m.applied = latest.ID.Index
+		return m.applied, m.load(latest.ID)
+	case base.ID.Index > raft.BootstrapID.Index:
+		return 0, fmt.Errorf("quorate: group %d: the log begins after %v, and the snapshot that covers what was before is missing from %s; "+
+			"remove this member from the group, empty the directory and let it join again", g.id, base.ID, g.host.cfg.Dir)
+	}
+	return 0, nil
+}
+
+// load replaces the state by that of a stored snapshot.
+func (m *machine) load(id raft.EntryID) error {
+	r, err := m.group.host.snaps.Open(m.group.id, id)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if err := m.sm.Restore(r); err != nil {
+		return fmt.Errorf("quorate: snapshot %v cannot be loaded: %w", id, err)
+	}
+	m.applied = id.Index
+	return nil
+}
+
+// install loads a snapshot that came from the leader. The log begins with it
+// already, durably: a crash from here on ends in recover.
+func (m *machine) install(s raft.Snapshot) error {
+	if err := m.load(s.ID); err != nil {
+		return err
+	}
+	g := m.group
+	if m.durable != nil {
+		if err := m.durable.Sync(); err != nil {
+			return fmt.Errorf("quorate: the state machine cannot be synced: %w", err)
+		}
+	}
+	m.since = backlog{}
+	g.waiting.onSnapshot(s.ID)
+	m.report()
+	g.host.cfg.Logger.Info("loaded a snapshot from the leader", "group", g.id, "index", s.ID.Index)
+	return m.discard(s.ID)
+}
+
+// discard removes the snapshots that are not needed any more: all but the given
+// one, which a state machine that is durable by itself does not need either.
+func (m *machine) discard(keep raft.EntryID) error {
+	if m.durable != nil {
+		return m.group.host.snaps.KeepOnly(m.group.id, raft.EntryID{})
+	}
+	return m.group.host.snaps.KeepOnly(m.group.id, keep)
+}
+
+// maybeCompact lets go of old log entries once enough were applied. SN1: first
+// the state must be durable without them.
+func (m *machine) maybeCompact() error {
+	cfg := &m.group.host.cfg
+	if m.since.entries < cfg.SnapshotEntries && m.since.bytes < cfg.SnapshotBytes || m.saving.Load() {
+		return nil
+	}
+	m.since = backlog{}
+	at := m.applied
+	if m.durable != nil {
+		if err := m.durable.Sync(); err != nil {
+			return fmt.Errorf("quorate: the state machine cannot be synced: %w", err)
+		}
+		m.compact(at)
+		return nil
+	}
+	view, err := m.sm.Snapshot()
+	if err != nil {
+		return fmt.Errorf("quorate: no snapshot can be taken: %w", err)
+	}
+	m.saving.Store(true)
+	m.group.host.running.Go(func() {
+		defer m.saving.Store(false)
+		if err := m.save(view, at); err != nil {
+			m.group.host.cfg.Logger.Warn("a snapshot could not be saved; the log is not compacted", "group", m.group.id, "err", err)
+		}
+	})
+	return nil
+}
+
+// save writes a view of the state at the given index to the snapshot store, and
+// then lets the log be compacted.
+func (m *machine) save(view View, at raft.Index) (err error) {
+	defer func() { err = errors.Join(err, view.Close()) }()
+	meta, err := m.group.snapshotAt(at)
+	if err != nil {
+		return err
+	}
+	w, err := m.group.host.snaps.Create(m.group.id, meta)
+	if err != nil {
+		return err
+	}
+	if _, err := view.WriteTo(w); err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	if err := w.Commit(); err != nil {
+		return err
+	}
+	m.compact(at)
+	return nil
+}
+
+// snapshotAt names the state at an index that was applied.
+func (g *Group) snapshotAt(at raft.Index) (meta raft.Snapshot, err error) {
+	err = g.do(func(core *raft.Raft) error {
+		core.Applied(at) // the report of it may still be on its way
+		meta, err = core.SnapshotAt(at)
+		return err
+	})
+	return meta, err
+}
+
+// compact drops the log up to a little before the index: a follower that is
+// only a little behind shall not need a snapshot.
+func (m *machine) compact(at raft.Index) {
+	h := m.group.host
+	h.inbox.do(func() {
+		_ = h.loop.engine.Do(m.group.id, func(core *raft.Raft) error { // refused: then at the next occasion
+			core.Applied(at)
+			return core.Compact(keepBehind(core, at, &h.cfg))
+		})
+	})
+}
+
+// keepBehind returns the index at which the log should now begin: half a
+// snapshot's distance in entries before the given one, but at most a quarter of
+// one in bytes.
+func keepBehind(core *raft.Raft, at raft.Index, cfg *Config) raft.Index {
+	base := core.Status().Base.Index
+	from := max(base, at-min(at, raft.Index(cfg.SnapshotEntries/2)))
+	entries := core.Entries(from, at, ^uint64(0))
+	var bytes uint64
+	for i := len(entries) - 1; i >= 0; i-- {
+		if bytes += uint64(len(entries[i].Data)); bytes > cfg.SnapshotBytes/4 {
+			return entries[i].Index
+		}
+	}
+	return from
+}
+
+// snapshots are the transfers to followers that are under way.
+type snapshots map[NodeID]bool
+
+// sendSnapshot streams the state of this node to a follower that needs entries
+// from before the log's start, and reports how that ended. It is called by the
+// loop.
+func (h *Host) sendSnapshot(m codec.Envelope) {
+	g, to := h.group(m.Group), m.Message.To
+	if g == nil || g.sending[to] {
+		return // one at a time; the core asks again if it comes to nothing
+	}
+	if g.sending == nil {
+		g.sending = snapshots{}
+	}
+	g.sending[to] = true
+	g.machine.put(job{run: func() {
+		view, err := g.machine.sm.Snapshot()
+		at := g.machine.applied
+		h.running.Go(func() {
+			if err == nil {
+				err = g.stream(view, at, m)
+			}
+			h.snapshotSent(g, to, err)
+		})
+	}})
+}
+
+func (h *Host) snapshotSent(g *Group, to NodeID, err error) {
+	if err != nil {
+		h.cfg.Logger.Warn("a snapshot did not reach a follower", "group", g.id, "to", fmt.Sprintf("%x", uint64(to)), "err", err)
+	}
+	h.inbox.do(func() {
+		delete(g.sending, to)
+		_ = h.loop.engine.Do(g.id, func(core *raft.Raft) error { // a group that is gone sends nothing more
+			core.SnapshotSent(to, err == nil)
+			return nil
+		})
+	})
+}
+
+// stream sends the view as the snapshot that the message announces, or a newer
+// one: the state as it is now.
+func (g *Group) stream(view View, at raft.Index, m codec.Envelope) (err error) {
+	defer func() { err = errors.Join(err, view.Close()) }()
+	meta, err := g.snapshotAt(at)
+	if err != nil {
+		return err
+	}
+	m.Message.Snapshot = &meta
+	s, err := g.host.peers.OpenStream(g.host.ctx, m.Message.To, codec.AppendMessage(nil, &m))
+	if err != nil {
+		return err
+	}
+	if _, err := view.WriteTo(s); err != nil {
+		s.Close()
+		return err
+	}
+	return s.CloseAndWait()
+}
+
+// receiveSnapshot stores a snapshot that a leader streams and, once it is whole
+// and durable, tells the core.
+func (h *Host) receiveSnapshot(from NodeID, header []byte, body io.Reader) error {
+	m, err := codec.DecodeMessage(header)
+	if err != nil {
+		return err
+	}
+	if m.Message.Kind != raft.InstallSnapshot || m.Message.From != from || m.Message.To != h.id {
+		return errors.New("quorate: a stream that is no snapshot for this node")
+	}
+	if err := m.Message.Check(); err != nil {
+		return err
+	}
+	g := h.group(m.Group)
+	if g == nil {
+		return fmt.Errorf("quorate: there is no group %d on this node", m.Group)
+	}
+	if !g.machine.receiving.CompareAndSwap(false, true) {
+		return errors.New("quorate: another snapshot is being received")
+	}
+	defer g.machine.receiving.Store(false)
+	w, err := h.snaps.Create(m.Group, *m.Message.Snapshot)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, body); err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	if err := w.Commit(); err != nil {
+		return err
+	}
+	return h.inbox.ask(func() error { return h.offer(&m) })
+}
+
+// offer gives the core a snapshot that is on the disk, and removes it if the
+// core has no need of it.
+func (h *Host) offer(m *codec.Envelope) error {
+	needed := false
+	err := h.loop.engine.Do(m.Group, func(core *raft.Raft) error {
+		err := core.Step(m.Message)
+		needed = core.Status().Base == m.Message.Snapshot.ID
+		return err
+	})
+	if needed {
+		return err
+	}
+	return errors.Join(err, h.snaps.Remove(m.Group, m.Message.Snapshot.ID))
+}

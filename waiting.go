@@ -1,0 +1,185 @@
+package quorate
+
+import (
+	"sync"
+
+	"github.com/quorate-db/quorate/raft"
+)
+
+// waiting is everybody who waits for a group's state machine: proposals, by the
+// ticket that their command carries through the log, and reads, by index.
+//
+// A proposal is made to the leader of one term. When an entry of a later term is
+// applied, and the command has not come by, it never will: terms in a log never
+// fall. Only where a snapshot took the place of entries can nobody tell.
+type waiting struct {
+	mu        sync.Mutex
+	proposals map[uint64]*waiter
+	readers   []reader
+	applied   raft.EntryID // up to here the state machine has come
+	ended     error        // nobody is served any more
+}
+
+// waiter is one proposal.
+type waiter struct {
+	ticket uint64
+	term   raft.Term    // of the leader that it was made to; zero while with none
+	entry  raft.EntryID // a membership change's, which carries no ticket
+	done   chan outcome // takes one
+}
+
+type outcome struct {
+	result any
+	err    error
+}
+
+// reader waits until its index is applied.
+type reader struct {
+	index raft.Index
+	done  chan error // takes one
+}
+
+// open registers a proposal that has not yet been made to anybody.
+func (w *waiting) open(ticket uint64) (*waiter, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended != nil {
+		return nil, w.ended
+	}
+	if len(w.proposals) >= maxWaiting {
+		return nil, ErrBusy
+	}
+	p := &waiter{ticket: ticket, done: make(chan outcome, 1)}
+	w.proposals[ticket] = p
+	return p, nil
+}
+
+// maxWaiting bounds the proposals, and the reads, that wait in one group.
+const maxWaiting = 1 << 16
+
+// made notes the term of the leader that the proposal is made to.
+func (w *waiting) made(p *waiter, term raft.Term) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p.term = term
+}
+
+// cancel forgets the proposal and reports whether it may have been made.
+func (w *waiting) cancel(p *waiter) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.proposals, p.ticket)
+	return p.term != 0
+}
+
+// finish ends the proposal, if it still waits.
+func (w *waiting) finish(p *waiter, o outcome) {
+	if _, found := w.proposals[p.ticket]; found {
+		delete(w.proposals, p.ticket)
+		p.done <- o
+	}
+}
+
+// refuse ends a proposal that was certainly not made.
+func (w *waiting) refuse(p *waiter, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.finish(p, outcome{err: err})
+}
+
+// await serves a reader once the index is applied.
+func (w *waiting) await(r reader) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.ended != nil:
+		r.done <- w.ended
+	case r.index <= w.applied.Index:
+		r.done <- nil
+	default:
+		w.readers = append(w.readers, r)
+	}
+}
+
+// onApplied answers those whom these entries concern. Commands are the entries
+// that went through the state machine, with their tickets.
+func (w *waiting) onApplied(entries []raft.Entry, commands []Command, tickets []uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.proposals) > 0 {
+		for i := range commands {
+			if p := w.proposals[tickets[i]]; p != nil {
+				w.finish(p, outcome{result: commands[i].Result})
+			}
+		}
+		for i := range entries {
+			w.onEntry(&entries[i])
+		}
+	}
+	w.applied = entries[len(entries)-1].EntryID
+	w.serveReaders()
+}
+
+// onEntry looks at what an entry that is no command says of proposals.
+func (w *waiting) onEntry(e *raft.Entry) {
+	if e.Kind == raft.Command {
+		return
+	}
+	for _, p := range w.proposals { //order: each is told for itself
+		switch {
+		case p.entry == e.EntryID:
+			w.finish(p, outcome{})
+		case p.term != 0 && p.term < e.Term:
+			w.finish(p, outcome{err: errPassedOver})
+		}
+	}
+}
+
+// onSnapshot notes that a snapshot took the place of entries: what was proposed up
+// to its term may or may not be among them.
+func (w *waiting) onSnapshot(id raft.EntryID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.proposals { //order: each is told for itself
+		if p.term != 0 && p.term <= id.Term {
+			w.finish(p, outcome{err: ErrUnknownOutcome})
+		}
+	}
+	w.applied = id
+	w.serveReaders()
+}
+
+func (w *waiting) serveReaders() {
+	keep := w.readers[:0]
+	for _, r := range w.readers {
+		if r.index <= w.applied.Index {
+			r.done <- nil
+		} else {
+			keep = append(keep, r)
+		}
+	}
+	clear(w.readers[len(keep):])
+	w.readers = keep
+}
+
+// end answers everybody: proposals that were made with one error, the others and
+// all who come later with the other.
+func (w *waiting) end(made, others error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended != nil {
+		return
+	}
+	w.ended = others
+	for _, p := range w.proposals { //order: each is told for itself
+		if p.term != 0 {
+			w.finish(p, outcome{err: made})
+		} else {
+			w.finish(p, outcome{err: others})
+		}
+	}
+	for _, r := range w.readers {
+		r.done <- others
+	}
+	w.readers = nil
+}

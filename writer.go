@@ -1,0 +1,133 @@
+package quorate
+
+import (
+	"sync"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/engine"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/wal"
+)
+
+// writer makes batches durable, in order, and does what waited for that. While
+// it writes, further batches gather; they become one write.
+type writer struct {
+	host *Host
+	log  *wal.Log
+	wake chan struct{} // holds one signal while something waits
+
+	mu      sync.Mutex // guards waiting and closed
+	waiting promises
+	closed  bool
+
+	writing sync.Mutex // held while the log is in use
+}
+
+// promises is the part of batches that involves the disk.
+type promises struct {
+	records []codec.Record
+	after   []codec.Envelope
+	written []engine.Written
+	install []engine.Install
+}
+
+func newWriter(h *Host, log *wal.Log) *writer {
+	return &writer{host: h, log: log, wake: make(chan struct{}, 1)}
+}
+
+func (w *writer) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// put takes a batch's promises. It never waits: what may be under way is bounded
+// by the windows and quotas of the cores.
+func (w *writer) put(b *engine.Batch) {
+	w.mu.Lock()
+	p := &w.waiting
+	p.records = append(p.records, b.Writes...)
+	p.after = append(p.after, b.After...)
+	p.written = append(p.written, b.Written...)
+	p.install = append(p.install, b.Install...)
+	w.mu.Unlock()
+	w.signal()
+}
+
+func (w *writer) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.signal()
+}
+
+// run is the writer's goroutine.
+func (w *writer) run() {
+	var p promises
+	for range w.wake {
+		w.mu.Lock()
+		p, w.waiting = w.waiting, promises{p.records[:0], p.after[:0], p.written[:0], nil}
+		closed := w.closed
+		w.mu.Unlock()
+		if err := w.keep(&p); err != nil {
+			w.host.fail(err)
+			return
+		}
+		if closed {
+			return
+		}
+		clear(p.records)
+		clear(p.after)
+	}
+}
+
+// keep makes promises durable, and only then lets them out.
+func (w *writer) keep(p *promises) error {
+	if len(p.records) > 0 {
+		w.writing.Lock()
+		err := w.log.Append(p.records)
+		w.writing.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	w.host.peers.Send(p.after)
+	if len(p.written) > 0 {
+		w.report(p.written)
+	}
+	for _, in := range p.install {
+		if g := w.host.group(in.Group); g != nil {
+			g.machine.put(job{install: &in.Snapshot})
+		}
+	}
+	return nil
+}
+
+// report tells the cores what is durable: for each the last write is enough.
+func (w *writer) report(written []engine.Written) {
+	last := make([]engine.Written, 0, 1)
+	for i, done := range written {
+		if i > 0 && last[len(last)-1].Group == done.Group {
+			last[len(last)-1] = done
+		} else {
+			last = append(last, done)
+		}
+	}
+	h := w.host
+	h.inbox.do(func() {
+		for _, done := range last {
+			_ = h.loop.engine.Do(done.Group, func(core *raft.Raft) error { // a group that is gone needs no report
+				core.Persisted(done.ID)
+				return nil
+			})
+		}
+	})
+}
+
+// bootstrap writes the beginning of a group.
+func (w *writer) bootstrap(id GroupID, first raft.Saved) error {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	return w.log.Append([]codec.Record{{Group: id, Write: raft.Write{State: first.State, Base: &first.Base}}})
+}
