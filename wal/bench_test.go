@@ -37,7 +37,7 @@ func BenchmarkAppend(b *testing.B) {
 func BenchmarkOpen(b *testing.B) {
 	const batches = 40000
 	dir := b.TempDir()
-	s := newSegment(1, &counting{})
+	s := newSegment(nil, &counting{})
 	data, prev := s.appendHeader(nil), raft.EntryID{}
 	for range batches {
 		w := entries(prev, 1, 1, 256)

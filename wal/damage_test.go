@@ -198,6 +198,25 @@ func TestDamageInAnEarlierSegmentIsRefused(t *testing.T) {
 	}
 }
 
+// All that is left is valid, and what is gone was nobody's beginning: only the next
+// segment knows how long this one was.
+func TestASegmentCutBetweenFramesIsRefused(t *testing.T) {
+	w := write(t, 2, 1)
+	path := segmentPath(dir, 1)
+	whole := load(t, w.mem, path)
+	sealed, err := parseHeader(whole, 1)
+	must(t, err)
+	for end := segmentHeader; end < len(whole); {
+		disk := w.mem.Crash(vfs.Lost)
+		store(t, disk, path, whole[:end])
+		var damage *DamageError
+		if _, _, err := Open(disk, dir, small()); !errors.As(err, &damage) || damage.Path != path || damage.Offset != int64(end) {
+			t.Fatalf("cut at %d: %v", end, err)
+		}
+		end += frameHeader + len(sealed.seal.frame(whole, end))
+	}
+}
+
 func TestAMissingSegmentIsRefused(t *testing.T) {
 	for missing := uint64(1); missing <= 3; missing++ {
 		w := write(t, 4, 1)
@@ -251,8 +270,7 @@ func TestUnknownFilesAreRefused(t *testing.T) {
 
 func TestAnotherFormatVersionIsNotDamage(t *testing.T) {
 	w := write(t, 1, 1)
-	s := &segment{number: 1}
-	header := s.appendHeader(nil)
+	header := (&segment{number: 1}).appendHeader(nil)
 	header[8] = version + 1
 	reseal(header)
 	store(t, w.mem, w.path, append(header, w.data[segmentHeader:]...))

@@ -17,7 +17,7 @@
 //
 // A log is a directory of segments, named by their number in 20 decimal digits
 // and ".wal", consecutive. All integers are little-endian, all checksums CRC-32C
-// (Castagnoli). A segment is a header of 32 bytes and then frames without gaps:
+// (Castagnoli). A segment is a header of 40 bytes and then frames without gaps:
 //
 //	offset size  header
 //	     0    8  "quoratew"
@@ -25,7 +25,8 @@
 //	    12    4  salt, random
 //	    16    4  mark, random, odd
 //	    20    8  number of the segment, as in its name
-//	    28    4  checksum of the 28 bytes before
+//	    28    8  size of the segment before, in bytes; zero in segment 1
+//	    36    4  checksum of the 36 bytes before
 //
 //	offset size  frame
 //	     0    4  mark of the segment

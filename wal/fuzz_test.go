@@ -12,7 +12,7 @@ import (
 
 // reseal corrects the checksum of a segment's header.
 func reseal(header []byte) {
-	binary.LittleEndian.PutUint32(header[28:], crc32.Checksum(header[:28], castagnoli))
+	binary.LittleEndian.PutUint32(header[36:], crc32.Checksum(header[:36], castagnoli))
 }
 
 // opensOrRefuses opens whatever a segment holds: either it is refused, or what it
@@ -31,7 +31,7 @@ func opensOrRefuses(t *testing.T, number uint64, data []byte) {
 
 // FuzzSegment opens arbitrary bytes as a segment.
 func FuzzSegment(f *testing.F) {
-	s := newSegment(1, &counting{})
+	s := newSegment(nil, &counting{})
 	header := s.appendHeader(nil)
 	frame := appendBatch(nil, []codec.Record{record(1, entries(id(0, 0), 1, 2, 5))})
 	s.seal.close(frame, segmentHeader)
@@ -51,11 +51,10 @@ func FuzzBatch(f *testing.F) {
 	f.Add(false, batch(record(1, state(1, 1))), batch(record(1, entries(id(0, 0), 1, 2, 5))))
 	f.Add(true, batch(record(1, base(1, 10))), batch(record(1, entries(id(1, 20), 1, 2, 5)), record(1, base(1, 21))))
 	f.Fuzz(func(t *testing.T, removed bool, first, second []byte) {
-		number := uint64(1)
+		s := newSegment(nil, &counting{})
 		if removed {
-			number = 2
+			s = newSegment(s, &counting{})
 		}
-		s := newSegment(number, &counting{})
 		data := s.appendHeader(nil)
 		for _, payload := range [][]byte{first, second} {
 			if len(payload) == 0 {
@@ -65,7 +64,7 @@ func FuzzBatch(f *testing.F) {
 			s.seal.close(frame, int64(len(data)))
 			data = append(data, frame...)
 		}
-		opensOrRefuses(t, number, data)
+		opensOrRefuses(t, s.number, data)
 	})
 }
 

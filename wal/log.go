@@ -144,7 +144,7 @@ func (l *Log) note(r *codec.Record) {
 // next begins a new segment with what every group must not lose, so that the
 // segments before are needed for their entries only.
 func (l *Log) next() error {
-	s := newSegment(l.current().number+1, l.opts.Env)
+	s := newSegment(l.current(), l.opts.Env)
 	content := appendBatch(s.appendHeader(nil), l.statements())
 	s.seal.close(content[segmentHeader:], segmentHeader)
 	file, err := s.create(l.fs, l.dir, content)

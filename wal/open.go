@@ -118,7 +118,7 @@ func (l *Log) damage(number uint64, offset int, why string) error {
 
 // first creates segment 1, which has nothing to state.
 func (l *Log) first() error {
-	s := newSegment(1, l.opts.Env)
+	s := newSegment(nil, l.opts.Env)
 	file, err := s.create(l.fs, l.dir, s.appendHeader(nil))
 	if err != nil {
 		return err
@@ -166,14 +166,16 @@ func readAll(file vfs.File) ([]byte, error) {
 
 // replay adds the frames of a segment to r, and cuts what is torn.
 func (l *Log) replay(number uint64, data []byte, last bool, file vfs.File, r *replay) error {
-	sealed, err := parseHeader(data, number)
+	s, err := parseHeader(data, number)
 	if err != nil {
 		return l.damage(number, 0, err.Error())
 	}
-	s := &segment{number: number, seal: sealed, last: map[raft.GroupID]raft.Index{}}
+	if len(l.segments) > 0 && l.current().size != s.before {
+		return l.damage(number-1, int(l.current().size), fmt.Sprintf("the file ends here; it had %d bytes", s.before))
+	}
 	end, final, begun := segmentHeader, segmentHeader, segmentHeader
 	for {
-		payload := sealed.frame(data, end)
+		payload := s.seal.frame(data, end)
 		if payload == nil {
 			break
 		}

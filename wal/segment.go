@@ -17,7 +17,7 @@ import (
 const (
 	magic         = "quoratew"
 	version       = 1
-	segmentHeader = 32
+	segmentHeader = 40
 
 	suffix          = ".wal"
 	temporarySuffix = ".wal.tmp"
@@ -28,6 +28,7 @@ const (
 type segment struct {
 	number uint64
 	seal   seal
+	before int64 // size of the segment before, zero for number 1
 	size   int64 // bytes, header included
 
 	// last holds, of each group that has entries here, the highest index among
@@ -35,11 +36,16 @@ type segment struct {
 	last map[raft.GroupID]raft.Index
 }
 
-func newSegment(number uint64, random env.Random) *segment {
+// newSegment returns the one after the given segment, which is nil for the first.
+func newSegment(after *segment, random env.Random) *segment {
+	if after == nil {
+		after = &segment{}
+	}
 	n := random.Uint64()
 	// An odd mark is not zero: a tail of zeros never looks like a frame.
 	return &segment{
-		number: number,
+		number: after.number + 1,
+		before: after.size,
 		seal:   seal{salt: uint32(n >> 32), mark: uint32(n) | 1},
 		size:   segmentHeader,
 		last:   map[raft.GroupID]raft.Index{},
@@ -60,24 +66,35 @@ func (s *segment) appendHeader(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, s.seal.salt)
 	dst = binary.LittleEndian.AppendUint32(dst, s.seal.mark)
 	dst = binary.LittleEndian.AppendUint64(dst, s.number)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.before))
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-// parseHeader returns the seal of the segment whose file begins with data.
-func parseHeader(data []byte, number uint64) (seal, error) {
+// parseHeader returns the segment whose file begins with data.
+func parseHeader(data []byte, number uint64) (*segment, error) {
 	if len(data) < segmentHeader {
-		return seal{}, fmt.Errorf("the file is shorter than its header of %d bytes", segmentHeader)
+		return nil, fmt.Errorf("the file is shorter than its header of %d bytes", segmentHeader)
 	}
 	if string(data[:len(magic)]) != magic {
-		return seal{}, errors.New("this is no segment of a log")
+		return nil, errors.New("this is no segment of a log")
 	}
-	if crc32.Checksum(data[:28], castagnoli) != binary.LittleEndian.Uint32(data[28:]) {
-		return seal{}, errors.New("the checksum of the header does not match")
+	if !headerIntact(data) {
+		return nil, errors.New("the checksum of the header does not match")
 	}
 	if got := binary.LittleEndian.Uint64(data[20:]); got != number {
-		return seal{}, fmt.Errorf("the header belongs to segment %d", got)
+		return nil, fmt.Errorf("the header belongs to segment %d", got)
 	}
-	return seal{salt: binary.LittleEndian.Uint32(data[12:]), mark: binary.LittleEndian.Uint32(data[16:])}, nil
+	return &segment{
+		number: number,
+		seal:   seal{salt: binary.LittleEndian.Uint32(data[12:]), mark: binary.LittleEndian.Uint32(data[16:])},
+		before: int64(binary.LittleEndian.Uint64(data[28:])),
+		last:   map[raft.GroupID]raft.Index{},
+	}, nil
+}
+
+func headerIntact(data []byte) bool {
+	const end = segmentHeader - 4
+	return crc32.Checksum(data[:end], castagnoli) == binary.LittleEndian.Uint32(data[end:])
 }
 
 // checkVersion looks only at the version, which is in the same place in every
@@ -87,7 +104,7 @@ func checkVersion(data []byte, path string) error {
 		return nil // not for the version to complain about
 	}
 	got := binary.LittleEndian.Uint32(data[8:])
-	if got == version || crc32.Checksum(data[:28], castagnoli) != binary.LittleEndian.Uint32(data[28:]) {
+	if got == version || !headerIntact(data) {
 		return nil
 	}
 	return fmt.Errorf("wal: %s has format version %d, this program reads version %d; start the version of quorate that wrote it",
