@@ -4,8 +4,9 @@
 GO      ?= go
 MODULES := ./... ./server/... ./bench/...
 CORE    := ./raft/... ./codec/... ./engine/...
-OSES    := linux/arm64 darwin/arm64 windows/amd64
-FUZZTIME ?= 20s
+SYSTEMS := darwin/arm64 windows/amd64
+
+FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
 
 # Linters live in a module of their own (see CONTRIBUTING.md), outside the workspace.
@@ -62,7 +63,7 @@ arch: ## who may import whom, who may wait, and whether docs/rules.md is fresh
 	$(GO) test ./internal/archtest/...
 
 cross: ## that other systems, and the browser's core, compile
-	@set -e; for target in $(OSES); do \
+	@set -e; for target in $(SYSTEMS); do \
 	  echo "vet $$target"; CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) vet $(MODULES); \
 	done
 	GOOS=js GOARCH=wasm $(GO) build $(CORE)
