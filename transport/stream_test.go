@@ -30,7 +30,7 @@ func TestStreamArrivesWholeAndIsJudged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n, err := io.Copy(s, iotestOneByThree(data)); n != int64(size) || err != nil {
+		if n, err := io.Copy(s, inPieces(data)); n != int64(size) || err != nil {
 			t.Fatalf("%d bytes written, %v", n, err)
 		}
 		if err := s.CloseAndWait(); err != nil {
@@ -42,8 +42,8 @@ func TestStreamArrivesWholeAndIsJudged(t *testing.T) {
 	}
 }
 
-// iotestOneByThree is a reader whose pieces do not fit chunks.
-func iotestOneByThree(data []byte) io.Reader { return &pieces{data, 1} }
+// inPieces is a reader whose pieces do not fit chunks.
+func inPieces(data []byte) io.Reader { return &pieces{data, 1} }
 
 type pieces struct {
 	rest []byte
@@ -116,9 +116,11 @@ func TestStreamThatBreaks(t *testing.T) {
 			a, b := start(t, 1), start(t, 2)
 			first, received := make(chan struct{}), make(chan error, 1)
 			b.onStream = func(_ raft.NodeID, _ []byte, body io.Reader) error {
-				_, err := body.Read(make([]byte, 1))
+				if _, err := body.Read(make([]byte, 1)); err != nil {
+					t.Errorf("the first byte: %v", err)
+				}
 				close(first)
-				_, err = io.Copy(io.Discard, body)
+				_, err := io.Copy(io.Discard, body)
 				received <- err
 				return err
 			}

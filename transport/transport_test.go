@@ -276,13 +276,15 @@ func TestRoundTripIsMeasured(t *testing.T) {
 
 func TestQueueRefusesWhatFindsNoRoom(t *testing.T) {
 	l := Limits{MaxFrame: 100, QueueBytes: 300, QueueMessages: 3}.withDefaults()
-	q := start(t, 1, limits(l)).addTestQueue()
+	q := start(t, 1, limits(l)).emptyQueue()
 	put := func(messages, size int) bool {
 		_, err := q.put(frameMessages, messages, make([]byte, size))
 		return err == nil
 	}
-	if !put(1, 100) || !put(1, 100) || put(1, 100) {
-		t.Error("300 bytes hold two frames of 125, not three")
+	for i, want := range []bool{true, true, false} {
+		if put(1, 100) != want {
+			t.Errorf("frame %d of 125 bytes in 300: %v", i+1, !want)
+		}
 	}
 	batch := q.take()
 	if put(1, 100) {
@@ -301,7 +303,7 @@ func TestQueueRefusesWhatFindsNoRoom(t *testing.T) {
 	}
 }
 
-func (n *node) addTestQueue() *queue { return newQueue(n.hlc, &n.cfg.Limits) }
+func (n *node) emptyQueue() *queue { return newQueue(n.hlc, &n.cfg.Limits) }
 
 func TestBackoffGrowsToItsCapAndStartsAnew(t *testing.T) {
 	b := backoff{random: rand.New(rand.NewPCG(1, 2))}
