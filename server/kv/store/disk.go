@@ -19,8 +19,8 @@ var ErrClosed = errors.New("store: the store is closed")
 // Options are how a Disk works. The zero value suits three members on a laptop.
 type Options struct {
 	FS            vfs.FS       // the operating system's if nil
-	CacheBytes    int64        // cache of blocks read; 8 MiB if zero
-	MemTableBytes uint64       // written and not yet flushed, at most twice; 8 MiB if zero
+	CacheBytes    int64        // blocks read, and what was written and not yet flushed; 16 MiB if zero
+	MemTableBytes uint64       // written and not yet flushed, at most twice; 4 MiB if zero
 	Logger        *slog.Logger // Pebble's messages at debug; discarded if nil
 }
 
@@ -54,10 +54,10 @@ func Open(dir string, opts Options) (*Disk, error) {
 		opts.FS = vfs.Default
 	}
 	if opts.CacheBytes == 0 {
-		opts.CacheBytes = 8 << 20
+		opts.CacheBytes = 16 << 20
 	}
 	if opts.MemTableBytes == 0 {
-		opts.MemTableBytes = 8 << 20
+		opts.MemTableBytes = 4 << 20
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
