@@ -1,0 +1,200 @@
+package node
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// load loads what the arguments, environment and the file's text say.
+func load(t *testing.T, args, environ []string, file string) (Config, error) {
+	t.Helper()
+	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	Flags(fs)
+	if file != "" {
+		path := filepath.Join(t.TempDir(), "conf.yaml")
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--config-file="+path)
+	}
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return Load(fs, environ)
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := load(t, nil, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Name != "default" || c.DataDir != "default.quorate" || c.Heartbeat != 100*time.Millisecond || c.Election != time.Second {
+		t.Errorf("%+v", c)
+	}
+	for _, u := range []struct {
+		got  []string
+		want string
+	}{
+		{c.Client.Listen, "http://127.0.0.1:2379"}, {c.Client.Advertise, "http://127.0.0.1:2379"},
+		{c.Peer.Listen, "http://127.0.0.1:2380"}, {c.Peer.Advertise, "http://127.0.0.1:2380"},
+	} {
+		if !reflect.DeepEqual(u.got, []string{u.want}) {
+			t.Errorf("%q, want %s", u.got, u.want)
+		}
+	}
+	if l := c.Limits; l.KeyBytes != 4096 || l.ValueBytes != 1572864 || l.RequestTimeout != 5*time.Second {
+		t.Errorf("%+v", l)
+	}
+}
+
+// A flag prevails over a variable, a variable over the file, the file over the
+// default.
+func TestPrecedence(t *testing.T) {
+	file := "name: of-file\n"
+	env := []string{"QUORATE_NAME=of-variable"}
+	flag := []string{"--name=of-flag"}
+	for _, c := range []struct {
+		args, environ []string
+		file, want    string
+	}{
+		{nil, nil, "", "default"},
+		{nil, nil, file, "of-file"},
+		{nil, env, "", "of-variable"},
+		{nil, env, file, "of-variable"},
+		{flag, nil, "", "of-flag"},
+		{flag, env, file, "of-flag"},
+		{[]string{"--name=default"}, env, file, "default"},
+		{nil, []string{"QUORATE_NAME="}, file, "of-file"},
+	} {
+		got, err := load(t, c.args, c.environ, c.file)
+		if err != nil || got.Name != c.want || got.DataDir != c.want+".quorate" {
+			t.Errorf("args %q, environment %q, file %q: name %q (%v), want %q", c.args, c.environ, c.file, got.Name, err, c.want)
+		}
+	}
+}
+
+// Every setting can be said in all three ways and comes to the same.
+func TestEverySettingInEveryWay(t *testing.T) {
+	samples := map[string]string{
+		"name": "a", "data-dir": "/d", "listen-client-urls": "http://127.0.0.1:1,http://127.0.0.1:2",
+		"advertise-client-urls": "http://h:1", "listen-peer-urls": "http://0.0.0.0:3", "initial-advertise-peer-urls": "http://h:3",
+		"initial-cluster": "a=http://h:3,b=http://i:3", "initial-cluster-state": "existing", "initial-cluster-token": "t",
+		"join": "http://j:1", "heartbeat-interval": "50", "election-timeout": "300", "snapshot-count": "5",
+		"request-timeout": "2s", "max-key-bytes": "10", "max-value-bytes": "20", "max-requests": "30", "session-ttl": "1m",
+	}
+	var args, environ []string
+	var file strings.Builder
+	for _, s := range settings {
+		v, ok := samples[s.name]
+		if !ok {
+			t.Fatalf("the test has no value for %s", s.name)
+		}
+		args = append(args, "--"+s.name+"="+v)
+		environ = append(environ, variable(s.name)+"="+v)
+		file.WriteString(s.name + ": " + v + "\n")
+	}
+	byFlag, err := load(t, args, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byEnv, err := load(t, nil, environ, "")
+	if err != nil || !reflect.DeepEqual(byEnv, byFlag) {
+		t.Errorf("by environment (%v): %+v\nby flag: %+v", err, byEnv, byFlag)
+	}
+	byFile, err := load(t, nil, nil, file.String())
+	if err != nil || !reflect.DeepEqual(byFile, byFlag) {
+		t.Errorf("by file (%v): %+v\nby flag: %+v", err, byFile, byFlag)
+	}
+	// Each sample differs from the default, so nothing was left out.
+	plain, err := load(t, nil, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := reflect.ValueOf(byFlag), reflect.ValueOf(plain)
+	for i := range a.NumField() {
+		if name := a.Type().Field(i).Name; name != "Warnings" && reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			t.Errorf("%s was not set", name)
+		}
+	}
+}
+
+func TestFileMayListURLs(t *testing.T) {
+	c, err := load(t, nil, nil, "listen-client-urls:\n  - http://127.0.0.1:1\n  - http://127.0.0.1:2/\n")
+	if err != nil || !reflect.DeepEqual(c.Client.Listen, []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}) {
+		t.Errorf("%q (%v)", c.Client.Listen, err)
+	}
+}
+
+// A variable that looks like ours and is none is named, and not refused.
+func TestUnknownVariables(t *testing.T) {
+	c, err := load(t, nil, []string{"QUORATE_SERVICE_HOST=h", "QUORATE_ENDPOINTS=e", "QUORATE_NAME=a", "HOME=/"}, "")
+	if err != nil || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "QUORATE_SERVICE_HOST") {
+		t.Errorf("%q (%v)", c.Warnings, err)
+	}
+}
+
+// What is wrong is said in one line that names where it stands and what to do.
+func TestBadConfiguration(t *testing.T) {
+	cluster := "--initial-cluster=a=http://127.0.0.1:2380,b=http://127.0.0.1:3380"
+	for _, c := range []struct {
+		args    []string
+		environ []string
+		file    string
+		says    []string
+	}{
+		{args: []string{"--listen-client-urls=localhost"}, says: []string{"--listen-client-urls", "localhost", "http://"}},
+		{args: []string{"--listen-client-urls=https://h:1"}, says: []string{"--listen-client-urls", "https"}},
+		{args: []string{"--listen-client-urls=http://h"}, says: []string{"--listen-client-urls", "port"}},
+		{args: []string{"--listen-client-urls=http://h:99999"}, says: []string{"99999", "65535"}},
+		{args: []string{"--listen-client-urls=http://h:1/path"}, says: []string{"host and a port"}},
+		{args: []string{"--listen-peer-urls=http://h:1,http://h:2"}, says: []string{"--listen-peer-urls", "2 URLs"}},
+		{args: []string{"--listen-peer-urls=http://0.0.0.0:1"}, says: []string{"--initial-advertise-peer-urls", "0.0.0.0", "dial"}},
+		{args: []string{"--listen-client-urls=http://[::]:1"}, says: []string{"--advertise-client-urls", "dial"}},
+		{args: []string{"--name=c", cluster}, says: []string{"--initial-cluster", `"c"`, "c=http://127.0.0.1:2380"}},
+		{args: []string{"--name=b", cluster}, says: []string{"b", "3380", "2380", "equal"}},
+		{args: []string{"--initial-cluster=a"}, says: []string{"--initial-cluster", "name=http://"}},
+		{args: []string{"--initial-cluster=a=b"}, says: []string{"--initial-cluster", `"b"`}},
+		{args: []string{"--name=a", cluster + ",a=http://h:1"}, says: []string{"--initial-cluster", "twice"}},
+		{args: []string{"--name=a", cluster + ",c=http://127.0.0.1:3380"}, says: []string{"3380", "twice"}},
+		{args: []string{"--name=a", cluster, "--join=http://h:1"}, says: []string{"--join", "--initial-cluster"}},
+		{args: []string{"--join=h"}, says: []string{"--join", "URL"}},
+		{args: []string{"--initial-cluster-state=old"}, says: []string{"--initial-cluster-state", "new or existing"}},
+		{args: []string{"--name="}, says: []string{"--name"}},
+		{args: []string{"--name=a=b"}, says: []string{"--name"}},
+		{args: []string{"--heartbeat-interval=fast"}, says: []string{"--heartbeat-interval", "milliseconds"}},
+		{args: []string{"--heartbeat-interval=1"}, says: []string{"--heartbeat-interval", "5 ms"}},
+		{args: []string{"--election-timeout=200"}, says: []string{"--election-timeout", "3 times"}},
+		{args: []string{"--election-timeout=60000"}, says: []string{"--election-timeout", "50000"}},
+		{args: []string{"--snapshot-count=0"}, says: []string{"--snapshot-count"}},
+		{args: []string{"--request-timeout=5"}, says: []string{"--request-timeout", "500ms"}},
+		{args: []string{"--request-timeout=0s"}, says: []string{"--request-timeout", "positive"}},
+		{args: []string{"--max-key-bytes=5000"}, says: []string{"--max-key-bytes", "4096"}},
+		{args: []string{"--max-value-bytes=2000000"}, says: []string{"--max-value-bytes", "1572864"}},
+		{args: []string{"--max-requests=0"}, says: []string{"--max-requests"}},
+		{args: []string{"--session-ttl=1ms"}, says: []string{"--session-ttl", "1s"}},
+		{environ: []string{"QUORATE_SNAPSHOT_COUNT=x"}, says: []string{"QUORATE_SNAPSHOT_COUNT", `"x"`}},
+		{environ: []string{"QUORATE_CONFIG_FILE=/no/such/file"}, says: []string{"--config-file", "/no/such/file"}},
+		{file: "data_dir: x", says: []string{"data_dir", "conf.yaml"}},
+		{file: "heartbeat-interval: soon", says: []string{"heartbeat-interval", "conf.yaml", "soon"}},
+		{file: "name: {a: b}", says: []string{"name", "map"}},
+		{file: "- a\n- b", says: []string{"conf.yaml", "YAML"}},
+		{file: "a: [", says: []string{"conf.yaml", "YAML"}},
+	} {
+		_, err := load(t, c.args, c.environ, c.file)
+		if err == nil {
+			t.Errorf("%q %q %q: no error", c.args, c.environ, c.file)
+			continue
+		}
+		for _, word := range c.says {
+			if !strings.Contains(err.Error(), word) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%q %q %q: %q does not say %q in one line", c.args, c.environ, c.file, err, word)
+			}
+		}
+	}
+}
