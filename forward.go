@@ -39,7 +39,7 @@ const (
 // refusals are the errors that keep their meaning across a call. The order is
 // part of the protocol: append only.
 var refusals = []error{
-	errNotMade, ErrBusy, ErrTooLarge, ErrStopped,
+	errNotMade, ErrBusy, ErrTooLarge, ErrStopped, ErrNotTakenOver,
 	raft.ErrChangePending, raft.ErrTooEarly, raft.ErrNotCaughtUp, raft.ErrNotVoter,
 	membership.ErrKnown, membership.ErrUnknown, membership.ErrNotLearner, membership.ErrLastVoter,
 	membership.ErrAddressUsed, membership.ErrBadChange,

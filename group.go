@@ -218,12 +218,15 @@ func (g *Group) Transfer(ctx context.Context, to NodeID) error {
 		return err
 	}
 	for {
-		now := g.currentLeader()
-		if now.Term > leader.Term && now.Node != 0 {
-			return nil
-		}
 		if err := g.pause(ctx); err != nil {
-			return fmt.Errorf("quorate: leadership was not taken over in time: %w", ctx.Err())
+			return fmt.Errorf("%w: %w", ErrNotTakenOver, ctx.Err())
+		}
+		now := g.currentLeader()
+		switch {
+		case now.Term > leader.Term && now.Node != 0:
+			return nil
+		case now == leader && g.Status().Transferring == 0:
+			return ErrNotTakenOver // the core has given up (TR2)
 		}
 	}
 }

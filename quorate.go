@@ -57,7 +57,7 @@ type Config struct {
 	ID        NodeID // zero: drawn at random at the first start, then kept in Dir
 	Cluster   uint64 // nodes of different clusters refuse each other
 	Listen    string // host:port on which peers are heard
-	Advertise string // host:port that peers dial; Listen if empty
+	Advertise string // host:port that peers dial; where it listens if empty
 
 	// Peers are addresses known before the log tells them: a node that joins
 	// needs them to answer its leader.
@@ -79,7 +79,6 @@ type Config struct {
 const ticksPerHeartbeat = 5
 
 func (c Config) withDefaults() (Config, error) {
-	c.Advertise = cmp.Or(c.Advertise, c.Listen)
 	c.HeartbeatInterval = cmp.Or(c.HeartbeatInterval, 50*time.Millisecond)
 	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, 150*time.Millisecond)
 	c.SnapshotEntries = cmp.Or(c.SnapshotEntries, 10_000)
@@ -136,6 +135,7 @@ var (
 	ErrUnknownOutcome = errors.New("quorate: the outcome is unknown; the command may or may not be carried out")
 	ErrBusy           = errors.New("quorate: too many commands are waiting; try again later")
 	ErrTooLarge       = errors.New("quorate: the command is larger than MaxCommandBytes")
+	ErrNotTakenOver   = errors.New("quorate: leadership was not taken over in time")
 	ErrClosed         = errors.New("quorate: the host is closed")
 	ErrStopped        = errors.New("quorate: the group has stopped on this node")
 )

@@ -40,7 +40,8 @@ type Status struct {
 	Config  membership.Config // in force
 	Peers   []PeerStatus      // only while leading: every other member, sorted by ID
 
-	ConfigIndex Index // where in the log Config stands
+	ConfigIndex  Index  // where in the log Config stands
+	Transferring NodeID // to whom this leader is handing over; zero: to nobody
 }
 
 // PeerStatus is one follower as its leader sees it.
@@ -65,6 +66,7 @@ func (r *Raft) Status() Status {
 	if r.leading == nil {
 		return s
 	}
+	s.Transferring = r.leading.transfer.to
 	for i := range r.leading.peers {
 		p := &r.leading.peers[i]
 		s.Peers = append(s.Peers, PeerStatus{
