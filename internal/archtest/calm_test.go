@@ -67,7 +67,7 @@ func (s *source) clocks() []finding {
 		ast.Inspect(file, func(n ast.Node) bool {
 			if e, ok := n.(*ast.SelectorExpr); ok {
 				if pkg, name := imported(file, e); clock[pkg][name] {
-					found = append(found, s.refuse(n, "%s uses %s.%s: time comes from env, so that simulated time can stand in", s.dir, pkg, name))
+					found = append(found, s.refuse(n, "%s uses %s.%s: time comes from env, so that simulated time can stand in", called(s.dir), pkg, name))
 				}
 			}
 			return true

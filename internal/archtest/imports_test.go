@@ -83,7 +83,7 @@ func (r row) complains(dir, p string) string {
 	if r.zone == free && elsewhere || slices.ContainsFunc(r.may, func(m string) bool { return matches(m+"/...", p) }) {
 		return ""
 	}
-	return dir + " may not import " + p + ": here each module is an exception, and stands in a row of internal/archtest/policy_test.go"
+	return called(dir) + " may not import " + p + ": here each module is an exception, and stands in a row of internal/archtest/policy_test.go"
 }
 
 func (r row) complainsOfOurs(dir, target string) string {
@@ -92,9 +92,9 @@ func (r row) complainsOfOurs(dir, target string) string {
 	}
 	switch {
 	case matches("server/...", target) && !matches("server/...", dir):
-		return dir + " may not import " + target + ": only the server imports the server, so that the library stands without it"
+		return called(dir) + " may not import " + called(target) + ": only the server imports the server, so that the library stands without it"
 	case !slices.ContainsFunc(r.may, func(m string) bool { return matches(m, target) }):
-		return dir + " may not import " + target + ": " + r.why
+		return called(dir) + " may not import " + called(target) + ": " + r.why
 	default:
 		return ""
 	}
@@ -107,9 +107,9 @@ func (r row) complainsOfStandard(dir, p string) string {
 		if says == "" {
 			says = "it is not known to be calm; see calm in internal/archtest/policy_test.go"
 		}
-		return dir + " may not import " + p + ": " + says
+		return called(dir) + " may not import " + p + ": " + says
 	case r.zone == below && advice(seams, p) != "":
-		return dir + " may not import " + p + ": " + advice(seams, p) + ", so that the simulator can stand in"
+		return called(dir) + " may not import " + p + ": " + advice(seams, p) + ", so that the simulator can stand in"
 	default:
 		return ""
 	}
@@ -136,6 +136,14 @@ func matches(pattern, dir string) bool {
 	default:
 		return dir == pattern
 	}
+}
+
+// called is how a message names a directory.
+func called(dir string) string {
+	if dir == "." {
+		return "the root package"
+	}
+	return dir
 }
 
 // isStandard follows the go command: a standard path has no dot before its first

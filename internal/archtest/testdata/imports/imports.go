@@ -12,7 +12,7 @@ import (
 	_ "example.org/allowed/sub"
 	_ "example.org/other" // want "each module is an exception"
 
-	_ "github.com/quorate-db/quorate"             // want "imports may not import .: because"
+	_ "github.com/quorate-db/quorate"             // want "imports may not import the root package: because"
 	_ "github.com/quorate-db/quorate/raft"        // want "imports may not import raft: because"
 	_ "github.com/quorate-db/quorate/raft/quorum" // the row allows it
 	_ "github.com/quorate-db/quorate/server/kv"   // want "only the server"
