@@ -20,6 +20,8 @@ func TestScripts(t *testing.T) {
 			"oneline": oneLine,
 			"occupy":  occupy,
 			"single":  single,
+			"demo":    startDemo,
+			"enddemo": endDemo,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("QUORATE_ENDPOINTS", "")
