@@ -1,19 +1,15 @@
 package node
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
+	"slices"
 	"time"
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/httpapi"
-	"github.com/quorate-db/quorate/server/client"
 	"github.com/quorate-db/quorate/server/kv"
 )
 
@@ -22,13 +18,7 @@ import (
 // and lets idle sessions expire.
 func (n *node) upkeep(ctx context.Context) {
 	n.awaitReady(ctx)
-	door, err := client.New(client.Config{Endpoints: []string{n.door()}, Timeout: n.cfg.Limits.RequestTimeout})
-	if err != nil {
-		n.log.Error("this node cannot speak to its own door", "error", err)
-		return
-	}
-	defer door.Close()
-	k := keeper{node: n, client: door, expired: time.Now()}
+	k := keeper{node: n, expired: time.Now()}
 	tick := time.NewTicker(n.cfg.Heartbeat)
 	defer tick.Stop()
 	for {
@@ -63,39 +53,54 @@ func (n *node) awaitReady(ctx context.Context) {
 	}
 }
 
-// door is a URL at which this node hears clients.
-func (n *node) door() string { return "http://" + n.listeners[0].Addr().String() }
-
 // keeper is what upkeep remembers between its rounds.
 type keeper struct {
 	*node
-	client  *client.Client
 	expired time.Time // when sessions were last expired
+	told    time.Time // when a learner's progress was last told
 	said    string    // the last complaint, so that it is said once
 }
 
-// round looks at the group and does what is due. It asks at this node's own door,
-// from where a request finds its way to the leader.
+// round looks at the group and does what is due.
 func (k *keeper) round(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, k.cfg.Limits.RequestTimeout)
+	defer cancel()
 	status := k.group.Status()
 	self, known := status.Config.Find(status.ID)
+	wanted := k.self()
 	var err error
 	switch {
 	case status.Leader == 0:
 	case !known:
 		err = errors.New("this member is not, or no longer, in the cluster: stop it, or let it join with an empty --data-dir")
-	case self.Address != k.self().Address || self.Info != k.self().Info:
-		err = k.announce(ctx)
+	case self.Address != wanted.Address || self.Info != wanted.Info:
+		// Only the member itself knows its client URLs, and its flags may have
+		// changed since last time.
+		err = k.group.Change(ctx, membership.Change{Kind: membership.Update, Member: wanted})
 	case self.Role == membership.Learner && k.identity.Joined:
-		k.promote(ctx, status)
+		err = k.promote(ctx, status)
 	case status.Role == raft.Leader:
 		k.expire(ctx)
 	}
+	k.complain(ctx, err)
+}
+
+// passing is trouble that is gone the next time, or the time after.
+var passing = []error{
+	raft.ErrChangePending, raft.ErrTooEarly, raft.ErrNotCaughtUp,
+	quorate.ErrNoLeader, quorate.ErrBusy, quorate.ErrUnknownOutcome,
+}
+
+// complain tells of an error once, unless it is one that passes.
+func (k *keeper) complain(ctx context.Context, err error) {
 	if err == nil {
 		k.said = ""
-	} else if text := err.Error(); text != k.said && ctx.Err() == nil {
+		return
+	}
+	is := func(p error) bool { return errors.Is(err, p) }
+	if text := err.Error(); text != k.said && ctx.Err() == nil && !slices.ContainsFunc(passing, is) {
 		k.said = text
-		k.log.Warn("upkeep: " + text)
+		k.log.Warn("this member is not in the cluster as it should be", "error", err)
 	}
 }
 
@@ -108,53 +113,20 @@ func (n *node) self() quorate.Member {
 	}
 }
 
-// announce tells the cluster where this member is reached. Only the member
-// itself knows its client URLs, and its flags may have changed since last time.
-// Trouble that passes is no error: the next round tries again.
-func (k *keeper) announce(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, k.cfg.Limits.RequestTimeout)
-	defer cancel()
-	text, err := json.Marshal(httpapi.AddMember{
-		Name:       k.cfg.Name,
-		PeerURL:    k.cfg.Peer.Advertise[0],
-		ClientURLs: k.cfg.Client.Advertise,
-	})
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, k.door()+"/v1/members/"+k.identity.NodeID.String(), bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	answer, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("this node cannot reach its own door: %w", err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode == http.StatusOK {
-		return nil
-	}
-	var problem httpapi.Problem
-	if err := json.NewDecoder(answer.Body).Decode(&problem); err != nil {
-		return fmt.Errorf("this node's own door answered %s: %w", answer.Status, err)
-	}
-	if httpapi.KindOf(problem.Code).Retry != httpapi.RetryNever {
-		return nil
-	}
-	return &problem
-}
+// tellEvery is how often a learner's progress is told.
+const tellEvery = 2 * time.Second
 
-// promote asks for this learner's promotion; the leader refuses while it has not
+// promote asks for this learner's promotion. The leader refuses while it has not
 // caught up.
-func (k *keeper) promote(ctx context.Context, status quorate.Status) {
-	ctx, cancel := context.WithTimeout(ctx, k.cfg.Limits.RequestTimeout)
-	defer cancel()
-	err := k.client.PromoteMember(ctx, k.identity.NodeID)
+func (k *keeper) promote(ctx context.Context, status quorate.Status) error {
+	err := k.group.Change(ctx, membership.Change{Kind: membership.Promote, Member: k.self()})
 	if err == nil {
 		k.log.Info("promoted: this member votes from now on", "applied", status.Applied)
-		return
+	} else if time.Since(k.told) >= tellEvery {
+		k.told = time.Now()
+		k.log.Info("a learner as yet", "applied", status.Applied, "commit", status.Commit, "reason", err)
 	}
-	k.log.Info("a learner as yet", "applied", status.Applied, "commit", status.Commit, "reason", err)
+	return err
 }
 
 // expire drops sessions that were idle for long. Only the leader does it, now and
@@ -163,8 +135,6 @@ func (k *keeper) expire(ctx context.Context) {
 	if time.Since(k.expired) < k.cfg.SessionTTL/10 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, k.cfg.Limits.RequestTimeout)
-	defer cancel()
 	now := time.Now()
 	command := kv.Command{
 		Millis: now.UnixMilli(),

@@ -26,6 +26,8 @@ var meanings = []struct {
 	{quorate.ErrClosed, Unavailable, "this node is shutting down: ask another"},
 	{quorate.ErrStopped, Unavailable, "the group has stopped on this node: its log says why; ask another"},
 
+	{quorate.ErrNotTakenOver, TransferFailed, "the other member did not take over in time: GET /v1/status shows whether it runs and has caught up"},
+
 	{membership.ErrLastVoter, LastVoter, "the last voter cannot leave: add and promote another member first"},
 	{membership.ErrKnown, MemberExists, "a member with this ID is in the cluster already"},
 	{membership.ErrUnknown, MemberUnknown, "the cluster has no member with this ID: list them with GET /v1/members"},
@@ -53,13 +55,11 @@ var meanings = []struct {
 	{context.Canceled, Timeout, "the client went away before the answer; nothing was written"},
 }
 
-// maybeDone turns the error of something that changes the cluster into
-// ErrUnknownOutcome if it does not say that nothing was done.
+// maybeDone is the error of something that changes the cluster: where it does not
+// say that nothing was done, it becomes ErrUnknownOutcome.
 func maybeDone(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		if !errors.Is(err, quorate.ErrNoLeader) {
-			return fmt.Errorf("%w (%w)", quorate.ErrUnknownOutcome, err)
-		}
+	if err != nil && problemOf(err).Code == Timeout {
+		return fmt.Errorf("%w (%w)", quorate.ErrUnknownOutcome, err)
 	}
 	return err
 }

@@ -65,11 +65,11 @@ func (n *oneNode) Status() quorate.Status {
 	return n.status
 }
 
-func (n *oneNode) Change(_ context.Context, change membership.Change) error {
+func (n *oneNode) Change(ctx context.Context, change membership.Change) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.fail != nil {
-		return n.fail
+	if err := n.trouble(ctx); err != nil {
+		return err
 	}
 	next, err := n.status.Config.Apply(change)
 	if err == nil {
@@ -81,10 +81,15 @@ func (n *oneNode) Change(_ context.Context, change membership.Change) error {
 func (n *oneNode) Transfer(_ context.Context, to quorate.NodeID) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if to == 0 {
+		to = n.status.Config.Members[len(n.status.Config.Members)-1].ID
+	}
 	if n.fail == nil && !n.status.Config.Voter(to) {
 		return raft.ErrNotVoter
 	}
-	n.status.Leader = to
+	if n.fail == nil {
+		n.status.Leader = to
+	}
 	return n.fail
 }
 

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
@@ -68,9 +67,9 @@ func memberOf(m quorate.Member, leader raft.NodeID) Member {
 }
 
 // addMember answers POST /v1/members: the member joins as a learner.
-func (s *Server) addMember(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
+func (s *Server) addMember(w http.ResponseWriter, r *http.Request) error {
 	var add AddMember
-	if err := body(r, &add); err != nil {
+	if err := body(w, r, &add); err != nil {
 		return err
 	}
 	if add.ID == 0 {
@@ -80,7 +79,7 @@ func (s *Server) addMember(ctx context.Context, w http.ResponseWriter, r *http.R
 	if err != nil {
 		return err
 	}
-	if err := s.change(ctx, membership.Add, member); err != nil {
+	if err := s.change(r, membership.Add, member); err != nil {
 		return err
 	}
 	w.Header().Set("Location", "/v1/members/"+add.ID.String())
@@ -89,13 +88,13 @@ func (s *Server) addMember(ctx context.Context, w http.ResponseWriter, r *http.R
 
 // updateMember answers PUT /v1/members/{id}: the member has another name or other
 // addresses. A member that starts says so itself.
-func (s *Server) updateMember(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
+func (s *Server) updateMember(w http.ResponseWriter, r *http.Request) error {
 	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
 	var update AddMember
-	if err := body(r, &update); err != nil {
+	if err := body(w, r, &update); err != nil {
 		return err
 	}
 	update.ID = id
@@ -103,12 +102,12 @@ func (s *Server) updateMember(ctx context.Context, w http.ResponseWriter, r *htt
 	if err != nil {
 		return err
 	}
-	if err := s.change(ctx, membership.Update, member); err != nil {
+	if err := s.change(r, membership.Update, member); err != nil {
 		return err
 	}
 	status := s.Cluster.Status()
 	if now, ok := status.Config.Find(member.ID); ok {
-		member = now // with its role
+		member.Role = now.Role
 	}
 	return reply(w, http.StatusOK, memberOf(member, status.Leader))
 }
@@ -152,58 +151,56 @@ func peerAddress(raw string) (string, error) {
 }
 
 // promoteMember answers POST /v1/members/{id}/promote.
-func (s *Server) promoteMember(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
+func (s *Server) promoteMember(w http.ResponseWriter, r *http.Request) error {
+	return s.changeByID(w, r, membership.Promote)
+}
+
+// removeMember answers DELETE /v1/members/{id}.
+func (s *Server) removeMember(w http.ResponseWriter, r *http.Request) error {
+	return s.changeByID(w, r, membership.Remove)
+}
+
+func (s *Server) changeByID(w http.ResponseWriter, r *http.Request, kind membership.ChangeKind) error {
 	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
-	if err := s.change(ctx, membership.Promote, quorate.Member{ID: quorate.NodeID(id)}); err != nil {
+	if err := s.change(r, kind, quorate.Member{ID: quorate.NodeID(id)}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// removeMember answers DELETE /v1/members/{id}. A leader that is to go hands over
-// first, so that the others need not wait for an election (REQ-M5), and the new
-// leader removes it.
-func (s *Server) removeMember(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
-	id, err := pathID(r)
+// change changes the membership. A leader that is to go hands over first, so that
+// the others need not wait for an election (REQ-M5).
+func (s *Server) change(r *http.Request, kind membership.ChangeKind, m quorate.Member) error {
+	ctx, cancel, _, err := s.query(r)
 	if err != nil {
 		return err
 	}
+	defer cancel()
 	status := s.Cluster.Status()
-	if status.ID == quorate.NodeID(id) && len(status.Config.Quorum()[0]) > 1 {
+	if kind == membership.Remove && m.ID == status.Leader && len(status.Config.Quorum()[0]) > 1 {
 		if err := s.Cluster.Transfer(ctx, 0); err != nil {
-			return maybeDone(err)
+			return err // nothing but leadership may have changed
 		}
-		return s.pass(ctx, w, r, nil)
 	}
-	if err := s.change(ctx, membership.Remove, quorate.Member{ID: quorate.NodeID(id)}); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-func (s *Server) change(ctx context.Context, kind membership.ChangeKind, m quorate.Member) error {
 	return maybeDone(s.Cluster.Change(ctx, membership.Change{Kind: kind, Member: m}))
 }
 
 // transfer answers POST /v1/leader/transfer.
-func (s *Server) transfer(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
-	var t Transfer
-	if err := body(r, &t); err != nil {
+func (s *Server) transfer(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel, _, err := s.query(r)
+	if err != nil {
 		return err
 	}
-	if t.To != 0 && t.To == ID(s.Cluster.Status().Leader) {
-		return reply(w, http.StatusOK, Transferred{Leader: t.To})
+	defer cancel()
+	var t Transfer
+	if err := body(w, r, &t); err != nil {
+		return err
 	}
-	err := s.Cluster.Transfer(ctx, quorate.NodeID(t.To))
-	if errors.Is(err, context.DeadlineExceeded) {
-		return problem(TransferFailed, "the other member did not take over in time: GET /v1/status shows whether it runs and has caught up")
-	}
-	if err != nil {
+	if err := s.Cluster.Transfer(ctx, quorate.NodeID(t.To)); err != nil {
 		return err
 	}
 	return reply(w, http.StatusOK, Transferred{Leader: ID(s.Cluster.Status().Leader)})
@@ -213,13 +210,13 @@ func (s *Server) transfer(ctx context.Context, w http.ResponseWriter, r *http.Re
 const maxJSON = 64 << 10
 
 // body reads a JSON body; an empty one leaves out as it is.
-func body(r *http.Request, out any) error {
-	data, err := io.ReadAll(io.LimitReader(r.Body, maxJSON+1))
+func body(w http.ResponseWriter, r *http.Request, out any) error {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJSON))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return problem(Malformed, fmt.Sprintf("the body has more than %d bytes", maxJSON))
+	}
 	if err != nil {
 		return problem(Malformed, "the body was cut short and nothing was done: "+oneLine(err.Error()))
-	}
-	if len(data) > maxJSON {
-		return problem(Malformed, fmt.Sprintf("the body has more than %d bytes", maxJSON))
 	}
 	if len(data) == 0 {
 		return nil

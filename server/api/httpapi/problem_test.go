@@ -62,6 +62,8 @@ func TestErrorsBecomeTheirProblem(t *testing.T) {
 		{quorate.ErrUnknownOutcome, OutcomeUnknown},
 		{fmt.Errorf("%w: %w", quorate.ErrUnknownOutcome, context.DeadlineExceeded), OutcomeUnknown},
 		{fmt.Errorf("%w: %w", quorate.ErrNoLeader, context.DeadlineExceeded), NoLeader},
+		{fmt.Errorf("%w: %w", quorate.ErrBusy, context.DeadlineExceeded), Busy},
+		{fmt.Errorf("%w: %w", quorate.ErrNotTakenOver, context.DeadlineExceeded), TransferFailed},
 		{context.DeadlineExceeded, OutcomeUnknown},
 		{context.Canceled, OutcomeUnknown},
 		{quorate.ErrBusy, Busy},

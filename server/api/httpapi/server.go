@@ -51,7 +51,6 @@ type Server struct {
 	mux     *http.ServeMux
 	slots   chan struct{} // one for each request in progress
 	metrics *metrics
-	forward http.Client
 }
 
 // New returns a server; it is an http.Handler.
@@ -61,8 +60,6 @@ func New(o Options) *Server {
 		mux:     http.NewServeMux(),
 		slots:   make(chan struct{}, o.Limits.Requests),
 		metrics: newMetrics(o),
-		// A node that asks for the next hop must not be sent elsewhere by it.
-		forward: http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	s.routes()
 	return s
@@ -80,10 +77,10 @@ func (s *Server) routes() {
 	s.handle("/v1/sessions", methods{"POST": s.openSession})
 	s.handle("/v1/sessions/{id}", methods{"DELETE": s.closeSession})
 	s.handle("/v1/status", methods{"GET": s.status})
-	s.handle("/v1/members", methods{"GET": s.members, "POST": s.onLeader(s.addMember)})
-	s.handle("/v1/members/{id}", methods{"DELETE": s.onLeader(s.removeMember), "PUT": s.onLeader(s.updateMember)})
-	s.handle("/v1/members/{id}/promote", methods{"POST": s.onLeader(s.promoteMember)})
-	s.handle("/v1/leader/transfer", methods{"POST": s.onLeader(s.transfer)})
+	s.handle("/v1/members", methods{"GET": s.members, "POST": s.addMember})
+	s.handle("/v1/members/{id}", methods{"DELETE": s.removeMember, "PUT": s.updateMember})
+	s.handle("/v1/members/{id}/promote", methods{"POST": s.promoteMember})
+	s.handle("/v1/leader/transfer", methods{"POST": s.transfer})
 	s.handle("/version", methods{"GET": s.version})
 	s.open("/livez", methods{"GET": s.livez})
 	s.open("/readyz", methods{"GET": s.readyz})

@@ -18,10 +18,9 @@ import (
 
 // Headers of requests and answers.
 const (
-	HeaderSession  = "Quorate-Session"   // request: the session that numbers this write
-	HeaderSequence = "Quorate-Sequence"  // request: the number of this write in its session, from 1
-	HeaderRevision = "Quorate-Revision"  // answer: the store's revision that the answer saw or made
-	HeaderForward  = "Quorate-Forwarded" // request: passed on by a node already; it is not passed on twice
+	HeaderSession  = "Quorate-Session"  // request: the session that numbers this write
+	HeaderSequence = "Quorate-Sequence" // request: the number of this write in its session, from 1
+	HeaderRevision = "Quorate-Revision" // answer: the store's revision that the answer saw or made
 )
 
 // ID is the number of a node, a cluster or a session. As text it has 16
