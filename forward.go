@@ -185,12 +185,27 @@ func (g *Group) proposeFor(term raft.Term, data []byte, answer func([]byte)) {
 // forwardedChangeTime bounds what a leader does for a caller that may be gone.
 const forwardedChangeTime = 30 * time.Second
 
+// within returns a context that ends after d, by the host's clock, or with the host.
+func (h *Host) within(d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(h.ctx)
+	timer := h.cfg.Env.NewTimer(d)
+	h.running.Go(func() {
+		defer timer.Stop()
+		select {
+		case <-timer.C():
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, cancel
+}
+
 // changeFor changes the membership or hands over leadership for another node.
 func (g *Group) changeFor(what byte, args []byte) error {
 	if !g.leading() {
 		return errNotMade
 	}
-	ctx, cancel := context.WithTimeout(g.host.ctx, forwardedChangeTime)
+	ctx, cancel := g.host.within(forwardedChangeTime)
 	defer cancel()
 	switch {
 	case what == callTransfer && len(args) == 8:

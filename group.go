@@ -21,6 +21,7 @@ type Group struct {
 	waiting waiting
 	reads   reads     // owned by the loop
 	sending snapshots // transfers to followers, owned by the loop
+	early   uint64    // the tick of startEarly, owned by the loop; zero once over
 
 	mu     sync.Mutex
 	leader engine.Leader

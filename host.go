@@ -122,7 +122,12 @@ func (h *Host) Start(cfg GroupConfig) (*Group, error) {
 		return nil, err
 	}
 	h.running.Go(g.machine.run)
-	if err := h.inbox.ask(func() error { return h.loop.engine.Add(g.id, core, g.machine.applied) }); err != nil {
+	soon := 2*ticksPerHeartbeat + h.cfg.Env.Uint64()%uint64(h.cfg.electionTicks())
+	err = h.inbox.ask(func() error {
+		g.early = h.loop.ticks + soon
+		return h.loop.engine.Add(g.id, core, core.Status().Applied)
+	})
+	if err != nil {
 		g.machine.close()
 		h.groups.Delete(cfg.ID)
 		return nil, err

@@ -62,7 +62,25 @@ func (h *Host) tick() {
 	h.loop.book.tick(h)
 	for _, g := range h.all() {
 		g.reads.expire(h, g)
+		g.startEarly()
 	}
+}
+
+// startEarly asks for pre-votes soon after a start, if no leader is heard by then.
+// To wait as long as for a leader that fell silent would only delay clients; a
+// leader that lives is heard within two heartbeats, and pre-vote protects it.
+func (g *Group) startEarly() {
+	h := g.host
+	if g.early == 0 || h.loop.ticks < g.early {
+		return
+	}
+	g.early = 0
+	_ = h.loop.engine.Do(g.id, func(core *raft.Raft) error { // a group that has stopped starts nothing
+		if leader, _ := core.Leader(); leader == 0 {
+			core.Campaign()
+		}
+		return nil
+	})
 }
 
 func (h *Host) step(m *codec.Envelope) {

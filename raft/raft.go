@@ -184,7 +184,7 @@ func (r *Raft) follow(leader NodeID) {
 	if r.role != Follower || r.lead != leader {
 		r.becomeFollower(r.term, leader) // C3 §5.2: somebody else has won
 	}
-	r.election.elapsed = 0 // AE6 §5.2: it lives
+	r.resetTimer() // AE6 §5.2: it lives
 }
 
 // Tick tells the core that one unit of time has passed.
