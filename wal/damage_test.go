@@ -231,6 +231,20 @@ func TestAMissingSegmentIsRefused(t *testing.T) {
 	}
 }
 
+// Nothing in the segments that are left builds upon what was lost: only the
+// statement at the beginning of the oldest knows that there was more.
+func TestTheMissingEntriesOfAQuietGroupAreNoticed(t *testing.T) {
+	mem := vfs.NewMem()
+	l := open(t, mem, "")
+	must(t, l.Append([]codec.Record{record(2, entries(id(0, 0), 1, 3, 10))}))
+	for term := raft.Term(1); len(l.segments) < 2; term++ {
+		must(t, l.Append([]codec.Record{record(1, state(term, 1))}))
+	}
+	must(t, l.Close())
+	must(t, mem.Remove(segmentPath(dir, 1)))
+	refused(t, mem, segmentPath(dir, 2), 0)
+}
+
 func TestASegmentThatIsNotWholeIsRefused(t *testing.T) {
 	for _, size := range []int{0, 1, segmentHeader - 1, segmentHeader, segmentHeader + frameHeader + 1} {
 		w := write(t, 2, 1)

@@ -51,11 +51,12 @@
 // # Segments
 //
 // Every segment but number 1 begins with a frame that states each group's hard
-// state and base again, as of the end of the segment before. A segment is
-// therefore needed only for its entries, and is removed when every group has
-// compacted them: the oldest first, each removal made durable before the next.
-// What follows in later segments may build upon entries that are gone; that is in
-// order so long as a later base covers the hole (see replay.go).
+// state and base again, as of the end of the segment before, and as the Prev of
+// an Append without entries the last that was written. A segment is therefore needed only for
+// its entries, and is removed when every group has compacted them: the oldest
+// first, each removal made durable before the next. What follows in later segments
+// may build upon entries that are gone; that is in order so long as a later base
+// covers the hole (see replay.go).
 //
 // A segment is written under a temporary name, synced, renamed, and the directory
 // synced, before anything is appended to it. One whose header or first frame

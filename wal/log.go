@@ -48,6 +48,7 @@ type Log struct {
 type group struct {
 	state raft.HardState
 	base  raft.Snapshot
+	last  raft.EntryID // that was written; says something only if it is behind base
 }
 
 // Status is a copy of what there is to know about a log.
@@ -138,6 +139,9 @@ func (l *Log) note(r *codec.Record) {
 	if r.Write.Base != nil {
 		g.base = *r.Write.Base
 	}
+	if len(r.Write.Append.Entries) > 0 {
+		g.last = r.Write.Append.Last()
+	}
 	l.current().note(r.Group, &r.Write)
 }
 
@@ -156,12 +160,13 @@ func (l *Log) next() error {
 	return old.Close()
 }
 
-// statements says of every group what the log so far amounts to, but for entries.
+// statements says of every group what the log so far amounts to, but for entries:
+// of those only where they end.
 func (l *Log) statements() []codec.Record {
 	records := make([]codec.Record, 0, len(l.groups))
 	for _, id := range slices.Sorted(maps.Keys(l.groups)) {
 		g := l.groups[id]
-		w := raft.Write{State: g.state}
+		w := raft.Write{State: g.state, Append: raft.Span{Prev: g.last}}
 		if g.base.ID != (raft.EntryID{}) {
 			w.Base = &g.base
 		}

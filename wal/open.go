@@ -61,7 +61,7 @@ func (l *Log) recover() (map[raft.GroupID]*raft.Saved, error) {
 	if len(numbers) == 0 {
 		return map[raft.GroupID]*raft.Saved{}, l.first()
 	}
-	r := &replay{groups: map[raft.GroupID]*replayed{}, removed: numbers[0] > 1}
+	r := &replay{groups: map[raft.GroupID]*replayed{}}
 	for i, number := range numbers {
 		if err := l.read(number, i == len(numbers)-1, r); err != nil {
 			return nil, err
@@ -72,7 +72,8 @@ func (l *Log) recover() (map[raft.GroupID]*raft.Saved, error) {
 		return nil, l.damage(numbers[0], 0, err.Error())
 	}
 	for id, s := range saved {
-		l.groups[id] = &group{state: s.State, base: s.Base}
+		log := raft.Span{Prev: s.Base.ID, Entries: s.Entries}
+		l.groups[id] = &group{state: s.State, base: s.Base, last: log.Last()}
 	}
 	// A crash may have come between a rename and the sync that follows it, and
 	// between a base and the removal that it allows.
@@ -174,6 +175,7 @@ func (l *Log) replay(number uint64, data []byte, last bool, file vfs.File, r *re
 		return l.damage(number-1, int(l.current().size), fmt.Sprintf("the file ends here; it had %d bytes", s.before))
 	}
 	end, final, begun := segmentHeader, segmentHeader, segmentHeader
+	oldest := len(l.segments) == 0
 	for {
 		payload := s.seal.frame(data, end)
 		if payload == nil {
@@ -181,6 +183,9 @@ func (l *Log) replay(number uint64, data []byte, last bool, file vfs.File, r *re
 		}
 		err := decodeBatch(payload, func(record codec.Record) error {
 			s.note(record.Group, &record.Write)
+			if number > 1 && oldest && end == segmentHeader {
+				return r.begin(record)
+			}
 			return r.add(record)
 		})
 		if err != nil {

@@ -13,32 +13,40 @@ import (
 // replay adds up the writes of all groups as the segments are read.
 type replay struct {
 	groups map[raft.GroupID]*replayed
-
-	// removed says that older segments are gone, as they may be.
-	removed bool
 }
 
 // replayed is one group. Where nothing was removed, saved is raft.Saved.Add of all
 // writes, and stays so.
 //
-// Where segments were removed, the log that is left begins with the group's base,
-// as it was when the oldest segment was begun. Entries between that base and the
-// first ones that we see may be gone. They were removed because a base behind
-// them is durable, and so it must still come:
+// Where segments were removed, the oldest that is left states each group's base
+// and last entry as they were when it was begun. The entries between the two are
+// gone. They were removed because a base behind them is durable, and so it must
+// still come:
 //
 //	removed           | what we read
-//	base 10, 11 .. 20 | base 10          21 .. 25   base 22
+//	base 10, 11 .. 20 | base 10, last 20   21 .. 25   base 22
 //	                             (hole)
 //
 // Until it comes, saved begins at the end of the hole, and base is what the disk
 // says. The two differ exactly while the hole is open.
 type replayed struct {
-	saved    raft.Saved
-	base     raft.Snapshot
-	appended bool // entries were seen
+	saved raft.Saved
+	base  raft.Snapshot
 }
 
 var errGap = errors.New("entries do not follow those before them; a write in between is missing")
+
+// begin takes the statement of a group in the oldest segment that is left.
+func (r *replay) begin(statement codec.Record) error {
+	if err := r.add(statement); err != nil {
+		return err
+	}
+	g := r.groups[statement.Group]
+	if last := statement.Write.Append.Prev; last.Index > g.base.ID.Index {
+		g.skip(last)
+	}
+	return nil
+}
 
 func (r *replay) add(record codec.Record) error {
 	g := r.groups[record.Group]
@@ -46,16 +54,17 @@ func (r *replay) add(record codec.Record) error {
 		g = &replayed{}
 		r.groups[record.Group] = g
 	}
-	if err := g.add(record.Write, r.removed); err != nil {
+	if err := g.add(record.Write); err != nil {
 		return fmt.Errorf("group %d: %w", record.Group, err)
 	}
 	return nil
 }
 
-func (g *replayed) add(w raft.Write, removed bool) error {
+func (g *replayed) add(w raft.Write) error {
 	if w.Base != nil {
-		if g.base = *w.Base; g.base.ID.Index < g.saved.Base.ID.Index && removed {
-			w.Base = nil // inside the hole, or before it: it stays open
+		g.base = *w.Base
+		if g.base.ID.Index < g.saved.Base.ID.Index {
+			w.Base = nil // inside the hole: it stays open
 		}
 	}
 	if err := g.saved.Add(raft.Write{State: w.State, Base: w.Base}); err != nil {
@@ -64,22 +73,21 @@ func (g *replayed) add(w raft.Write, removed bool) error {
 	if len(w.Append.Entries) == 0 {
 		return nil
 	}
-	return g.append(w.Append, removed)
+	return g.append(w.Append)
 }
 
 // append is the part of raft.Saved.Add about entries, but for the hole. It also
 // reuses the slice: Add, which may not, would copy all entries for every batch.
-func (g *replayed) append(span raft.Span, removed bool) error {
+func (g *replayed) append(span raft.Span) error {
 	if err := span.Check(); err != nil {
 		return err
 	}
 	if !g.holds(span.Prev) {
-		if !removed || !g.missing(span.Prev) {
+		if !g.gone(span.Prev) {
 			return errGap
 		}
 		g.skip(span.Prev)
 	}
-	g.appended = true
 	keep := span.Prev.Index - g.saved.Base.ID.Index
 	g.saved.Entries = append(g.saved.Entries[:keep], span.Entries...)
 	return nil
@@ -99,13 +107,10 @@ func (g *replayed) holds(id raft.EntryID) bool {
 	}
 }
 
-// missing reports whether the entry may have been in a segment that was removed:
-// before the first that we have seen, and not before the base.
-func (g *replayed) missing(id raft.EntryID) bool {
-	if id != g.base.ID && id.Index <= g.base.ID.Index {
-		return false
-	}
-	return !g.appended || id.Index < g.saved.Base.ID.Index
+// gone reports whether the entry can be in the hole, or be the base before it: a
+// leader may replace entries from there on.
+func (g *replayed) gone(id raft.EntryID) bool {
+	return id.Index < g.saved.Base.ID.Index && (id == g.base.ID || id.Index > g.base.ID.Index)
 }
 
 // skip lets the log begin after an entry that is gone.
