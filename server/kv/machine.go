@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/quorate-db/quorate"
@@ -79,8 +80,8 @@ func (s *step) apply(index raft.Index, data []byte, out *Result) error {
 	s.applied = index
 	c, err := Decode(data)
 	if err != nil {
-		out.Revision = s.revision
-		out.Code = refusal(err)
+		out.Code, out.Revision = ErrMalformed, s.revision
+		errors.As(err, &out.Code) // it is one
 		return nil
 	}
 	s.clock = max(s.clock, c.Millis)
@@ -93,15 +94,6 @@ func (s *step) apply(index raft.Index, data []byte, out *Result) error {
 		return err
 	}
 	return s.sweep()
-}
-
-// refusal is the code of an error of Decode.
-func refusal(err error) Code {
-	code, ok := err.(Code)
-	if !ok {
-		panic(fmt.Sprintf("kv: %v is not a Code", err))
-	}
-	return code
 }
 
 func (s *step) do(action Action, out *Result) error {

@@ -113,9 +113,10 @@ func (m *Machine) Restore(r io.Reader) error {
 
 // snapshotReader reads what WriteTo has written and sums up what it reads.
 type snapshotReader struct {
-	r   *bufio.Reader
-	sum hash.Hash
-	buf []byte
+	r    *bufio.Reader
+	sum  hash.Hash
+	buf  []byte
+	lost error // of ReadByte: to tell a broken stream from a number that is none
 }
 
 var (
@@ -167,10 +168,12 @@ func (s *snapshotReader) checkSum() error {
 // ReadByte lets binary.ReadUvarint read through the sum.
 func (s *snapshotReader) ReadByte() (byte, error) {
 	b, err := s.r.ReadByte()
-	if err == nil {
-		s.sum.Write([]byte{b})
+	if err != nil {
+		s.lost = cutShort(err)
+		return 0, err
 	}
-	return b, err
+	s.sum.Write([]byte{b})
+	return b, nil
 }
 
 // bytes reads a length, which it checks before it takes memory, and that many
@@ -178,11 +181,9 @@ func (s *snapshotReader) ReadByte() (byte, error) {
 func (s *snapshotReader) bytes(buf []byte, limit uint64) ([]byte, error) {
 	n, err := binary.ReadUvarint(s)
 	switch {
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, errCutShort
-	case err != nil:
-		return nil, err
-	case n > limit:
+	case s.lost != nil:
+		return nil, s.lost
+	case err != nil || n > limit:
 		return nil, errDamaged
 	}
 	if uint64(cap(buf)) < n {

@@ -47,7 +47,9 @@ func TestCrashDuringReplace(t *testing.T) {
 	shut(t, d)
 
 	c := &crashes{disk: disk, rng: rand.New(rand.NewPCG(1, 2))}
-	d = open(t, errorfs.Wrap(disk, c))
+	step := &errorfs.Toggle{Injector: c}
+	d = open(t, errorfs.Wrap(disk, step))
+	step.On()
 	if err := d.Replace(fillWith("new", 3)); err != nil {
 		t.Fatal(err)
 	}

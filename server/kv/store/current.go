@@ -26,8 +26,8 @@ func (h home) path(name string) string { return h.fs.PathJoin(h.dir, name) }
 
 func generationName(n int) string { return fmt.Sprintf("db-%06d", n) }
 
-// prepare makes the directory if need be, finds out which generation is current
-// and removes the others.
+// prepare makes the directory if need be, finds out which generation is current,
+// zero if the first was never finished, and removes the others.
 func (h home) prepare() (current int, err error) {
 	if err := h.fs.MkdirAll(h.dir, 0o755); err != nil {
 		return 0, err
@@ -42,12 +42,12 @@ func (h home) prepare() (current int, err error) {
 	current, err = h.readCurrent()
 	if errors.Is(err, os.ErrNotExist) {
 		for _, name := range names {
-			// CURRENT is written first, so this is no crash of ours.
+			// CURRENT is always written first, so this is no crash of ours.
 			if strings.HasPrefix(name, "db-") {
 				return 0, fmt.Errorf("%s holds %s but no %s file; put the directory back as it was, or empty it and let the member catch up", h.dir, name, currentFile)
 			}
 		}
-		current, err = 1, h.writeCurrent(1)
+		current, err = 0, h.writeCurrent(0)
 	}
 	if err != nil {
 		return 0, err
@@ -81,7 +81,7 @@ func (h home) readCurrent() (generation int, err error) {
 		return 0, fmt.Errorf("%s names format version %d, but this program knows only version %d; use the version of quorate that wrote it", path, version, format)
 	}
 	line := formatName + " %d db-%06d\n"
-	if _, err := fmt.Sscanf(string(b), line, &version, &generation); err != nil || generation < 1 || string(b) != fmt.Sprintf(line, version, generation) {
+	if _, err := fmt.Sscanf(string(b), line, &version, &generation); err != nil || generation < 0 || string(b) != fmt.Sprintf(line, version, generation) {
 		return 0, fmt.Errorf("%s is damaged; empty %s and let the member catch up from its peers", path, h.dir)
 	}
 	return generation, nil

@@ -67,12 +67,26 @@ func Open(dir string, opts Options) (*Disk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: opening: %w", err)
 	}
-	// Only the first may be missing, after a crash in the middle of making it: the
-	// others were whole before CURRENT named them.
-	if d.now, err = d.open(current, current > 1); err != nil {
+	if d.now, err = d.start(current); err != nil {
 		return nil, fmt.Errorf("store: opening: %w", err)
 	}
 	return d, nil
+}
+
+// start opens the current generation; the first is made like any other, so that
+// CURRENT never names one that a crash has left half made.
+func (d *Disk) start(current int) (*generation, error) {
+	if current > 0 {
+		return d.open(current, true)
+	}
+	first, err := d.build(1, func(func(key, value []byte) error) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	if err := d.home.writeCurrent(first.number); err != nil {
+		return nil, errors.Join(err, first.db.Close())
+	}
+	return first, nil
 }
 
 func (d *Disk) open(number int, mustExist bool) (*generation, error) {

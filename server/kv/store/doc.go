@@ -12,6 +12,7 @@
 // Replace builds the next db-... beside the present one, makes it durable, and
 // then switches CURRENT by renaming a new one over it. A crash leaves CURRENT
 // naming one or the other, both whole; Open removes the one that is not named.
+// db-000000 is none: the first is still being built.
 //
 // # Durability
 //
