@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
+
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -40,7 +41,7 @@ func (h home) prepare() (current int, err error) {
 		return 0, err
 	}
 	current, err = h.readCurrent()
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		for _, name := range names {
 			// CURRENT is always written first, so this is no crash of ours.
 			if strings.HasPrefix(name, "db-") {
