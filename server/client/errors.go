@@ -10,16 +10,16 @@ import (
 // What a call can end with; use errors.Is. A write that ends with any of them
 // but ErrUnknownOutcome was certainly not carried out.
 var (
-	ErrNotFound           = errors.New("client: the key does not exist")
-	ErrPreconditionFailed = errors.New("client: the key is not at the expected revision")
-	ErrTooLarge           = errors.New("client: the key or the value is too large")
-	ErrCompacted          = errors.New("client: this revision was compacted away")
-	ErrSessionExpired     = errors.New("client: the session has expired")
-	ErrMemberUnknown      = errors.New("client: the cluster has no such member")
-	ErrBusy               = errors.New("client: too many requests are waiting at the server")
-	ErrNoLeader           = errors.New("client: the cluster has no leader")
-	ErrUnavailable        = errors.New("client: no endpoint gave an answer")
-	ErrUnknownOutcome     = errors.New("client: the write may or may not have been carried out")
+	ErrNotFound           = errors.New("the key does not exist")
+	ErrPreconditionFailed = errors.New("the key is not at the expected revision")
+	ErrTooLarge           = errors.New("the key or the value is too large")
+	ErrCompacted          = errors.New("this revision was compacted away")
+	ErrSessionExpired     = errors.New("the session has expired")
+	ErrMemberUnknown      = errors.New("the cluster has no such member")
+	ErrBusy               = errors.New("too many requests are waiting at the server")
+	ErrNoLeader           = errors.New("the cluster has no leader")
+	ErrUnavailable        = errors.New("no endpoint gave an answer")
+	ErrUnknownOutcome     = errors.New("the write may or may not have been carried out")
 )
 
 // sentinels says which error a problem's code is. Codes that are not here are

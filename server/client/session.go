@@ -63,7 +63,7 @@ func (s *Session) Delete(ctx context.Context, key []byte, conditions ...Conditio
 func (s *Session) write(ctx context.Context, rq request) (httpapi.Written, error) {
 	select {
 	case <-ctx.Done():
-		return httpapi.Written{}, fmt.Errorf("client: the session's write before this one took too long: %w", ctx.Err())
+		return httpapi.Written{}, fmt.Errorf("the session's write before this one took too long: %w", ctx.Err())
 	case last := <-s.turn:
 		sequence := last + 1
 		defer func() { s.turn <- sequence }()

@@ -142,13 +142,13 @@ func exitCode(err error) int {
 // message is the error in one line that ends with what to do, where the error
 // itself does not say so.
 func message(called *cobra.Command, err error, code int) string {
-	text := strings.TrimPrefix(strings.Join(strings.Fields(err.Error()), " "), "client: ")
+	text := strings.Join(strings.Fields(err.Error()), " ")
 	var answered *client.Error
 	switch {
 	case code == exitUsage:
 		return fmt.Sprintf("%s (see %s --help)", text, called.CommandPath())
-	case errors.As(err, &answered):
-		return text
+	case errors.As(err, &answered), called.Flags().Lookup("endpoints") == nil:
+		return text // which says what to do
 	case code == exitUnavailable:
 		return text + "; check that a node runs there, or name another with --endpoints"
 	case code == exitUnknown:

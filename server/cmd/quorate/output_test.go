@@ -38,7 +38,7 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestMessageIsOneLine(t *testing.T) {
-	got := message(nil, errors.New("client: two\n\tlines"), exitFailed)
+	got := message(rootCommand(), errors.New("two\n\tlines"), exitFailed)
 	if got != "two lines" {
 		t.Errorf("message is %q", got)
 	}

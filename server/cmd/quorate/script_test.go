@@ -46,13 +46,20 @@ func oneLine(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// occupy listens on a port until the script ends and puts it into $PORT.
+// occupy listens on a port until the script ends and puts it into $PORT; $FREE
+// and $FREE2 are ports on which nobody listens.
 func occupy(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: occupy")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	ts.Defer(func() { l.Close() })
-	ts.Setenv("PORT", fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+	for _, name := range []string{"PORT", "FREE", "FREE2"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		ts.Setenv(name, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+		if name == "PORT" {
+			ts.Defer(func() { _ = l.Close() })
+		} else {
+			defer l.Close()
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -77,7 +78,7 @@ func (r *remote) ask(ctx context.Context, endpoints []string, hash bool) []answe
 				a.Status, a.err = c.Status(ctx, hash)
 			}
 			if a.err != nil {
-				a.Error = message(nil, a.err, exitFailed)
+				a.Error = a.err.Error()
 			}
 		})
 	}
@@ -87,20 +88,33 @@ func (r *remote) ask(ctx context.Context, endpoints []string, hash bool) []answe
 
 // complete returns an error if an endpoint did not answer.
 func complete(statuses []answered) error {
-	missing, first := 0, error(nil)
+	p := partial{asked: len(statuses)}
 	for _, a := range statuses {
-		if a.err != nil {
-			missing++
-			if first == nil {
-				first = a.err
-			}
+		if a.err == nil {
+			continue
+		}
+		if p.missing++; p.missing == 1 {
+			p.first = a.err
 		}
 	}
-	if missing > 0 {
-		return fmt.Errorf("%d of %d endpoints did not answer: %w", missing, len(statuses), first)
+	if p.missing == 0 {
+		return nil
 	}
-	return nil
+	return p
 }
+
+// partial says that some endpoints did not answer.
+type partial struct {
+	missing, asked int
+	first          error
+}
+
+func (p partial) Error() string {
+	why := strings.TrimPrefix(p.first.Error(), client.ErrUnavailable.Error()+": ")
+	return fmt.Sprintf("%d of %d endpoints did not answer: %s", p.missing, p.asked, why)
+}
+
+func (p partial) Unwrap() error { return p.first }
 
 func statusTable(w io.Writer, statuses []answered, hash bool) {
 	head := []any{"ENDPOINT", "NAME", "ID", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "DURABLE", "LAST"}
