@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
