@@ -4,8 +4,8 @@
 // It starts from the disk outwards, so that nothing is asked before it can be
 // answered:
 //
-//  1. lock the data directory, and compare or write identity.json
-//     (who joins asks the cluster here);
+//  1. lock the data directory, see that the addresses are free, and compare or
+//     write identity.json (who joins asks the cluster here);
 //  2. open the store, DIR/kv, with what was applied before;
 //  3. open the Host, DIR/raft: it replays the log, loads the snapshot and listens
 //     to peers;
@@ -74,7 +74,6 @@ type node struct {
 // started, or had to stop.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	n := &node{cfg: cfg, log: log}
-	log.Info("starting", "name", cfg.Name, "data_dir", cfg.DataDir, "version", Version())
 	err := n.start(ctx)
 	if err == nil {
 		err = n.serve(ctx)
@@ -95,9 +94,13 @@ func (n *node) start(ctx context.Context) (err error) {
 		}
 		return fmt.Errorf("--data-dir %s cannot be used: %w", dir, err)
 	}
+	if err := n.probe(); err != nil {
+		return err
+	}
 	if n.identity, err = identify(ctx, &n.cfg, n.log); err != nil {
 		return err
 	}
+	n.log.Info("starting", "name", n.cfg.Name, "data_dir", dir, "version", Version())
 	if n.store, err = store.Open(filepath.Join(dir, "kv"), store.Options{Logger: n.log}); err != nil {
 		return err
 	}
@@ -105,7 +108,7 @@ func (n *node) start(ctx context.Context) (err error) {
 		return err
 	}
 	if n.host, err = quorate.Open(n.hostConfig()); err != nil {
-		return n.explain(err, "--listen-peer-urls")
+		return explain(err, "--listen-peer-urls")
 	}
 	begin := quorate.GroupConfig{ID: group, StateMachine: n.machine}
 	if !n.identity.Joined {
@@ -133,15 +136,36 @@ func (n *node) hostConfig() quorate.Config {
 	return c
 }
 
-// explain says which flag a port in use came from.
-func (n *node) explain(err error, flag string) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s: another process uses this port; stop it or choose another port (%w)", flag, err)
+// probe returns an error if an address cannot be listened on. The listening
+// itself comes later and may still fail; but a wrong flag should be found before
+// a cluster was begun or joined because of it.
+func (n *node) probe() error {
+	for _, door := range []struct {
+		flag string
+		urls []string
+	}{{"--listen-client-urls", n.cfg.Client.Listen}, {"--listen-peer-urls", n.cfg.Peer.Listen}} {
+		for _, url := range door.urls {
+			l, err := net.Listen("tcp", address(url))
+			if err != nil {
+				return explain(err, door.flag)
+			}
+			_ = l.Close() // nobody ever connected
+		}
 	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" {
-		return fmt.Errorf("%s: this address cannot be listened on: %w", flag, err)
+	return nil
+}
+
+// explain says which flag an address came from that cannot be listened on.
+func explain(err error, flag string) error {
+	op, ok := errors.AsType[*net.OpError](err)
+	switch {
+	case !ok || op.Op != "listen":
+		return err
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s: another process listens on %v: stop it or choose another port", flag, op.Addr)
+	default:
+		return fmt.Errorf("%s: this machine cannot listen on %v: %w", flag, op.Addr, op.Err)
 	}
-	return err
 }
 
 // serve opens the door and serves until ctx ends or the host fails.
@@ -149,7 +173,7 @@ func (n *node) serve(ctx context.Context) error {
 	for _, url := range n.cfg.Client.Listen {
 		l, err := net.Listen("tcp", address(url))
 		if err != nil {
-			return n.explain(err, "--listen-client-urls")
+			return explain(err, "--listen-client-urls")
 		}
 		n.listeners = append(n.listeners, l)
 	}
@@ -183,12 +207,17 @@ func (n *node) serve(ctx context.Context) error {
 	}
 }
 
+var errRemoved = errors.New("this node is not, or no longer, a member of the cluster: stop it, or let it join with an empty --data-dir")
+
 // isReady returns nil while clients should be sent here.
 func (n *node) isReady() error {
 	status := n.group.Status()
+	_, member := status.Config.Find(status.ID)
 	switch {
 	case status.Err != nil:
 		return status.Err
+	case !member:
+		return errRemoved
 	case status.Leader == 0:
 		return errors.New("no leader is known at the moment")
 	case !n.ready.Load():

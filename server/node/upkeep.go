@@ -72,7 +72,7 @@ func (k *keeper) round(ctx context.Context) {
 	switch {
 	case status.Leader == 0:
 	case !known:
-		err = errors.New("this member is not, or no longer, in the cluster: stop it, or let it join with an empty --data-dir")
+		err = errRemoved
 	case self.Address != wanted.Address || self.Info != wanted.Info:
 		// Only the member itself knows its client URLs, and its flags may have
 		// changed since last time.
@@ -100,7 +100,7 @@ func (k *keeper) complain(ctx context.Context, err error) {
 	is := func(p error) bool { return errors.Is(err, p) }
 	if text := err.Error(); text != k.said && ctx.Err() == nil && !slices.ContainsFunc(passing, is) {
 		k.said = text
-		k.log.Warn("this member is not in the cluster as it should be", "error", err)
+		k.log.Warn("the cluster does not know this member as it should", "error", err)
 	}
 }
 
