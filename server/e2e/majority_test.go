@@ -1,0 +1,106 @@
+//go:build unix
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/client"
+)
+
+// Without a majority nothing may be promised, and nobody may be left waiting.
+func TestWithoutAMajorityRequestsEndAndStatusAnswers(t *testing.T) {
+	long(t)
+	c := startCluster(t, 3)
+	put(t, persistent(t, c.nodes...), "before", 1, valueSize)
+	c.agree()
+	leader := c.leader()
+	for _, tc := range []struct {
+		name     string
+		survivor *node
+	}{
+		{"the leader survives", leader},
+		{"a follower survives", nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			survivor := tc.survivor
+			if survivor == nil {
+				survivor = c.others(c.leader())[0]
+			}
+			dead := c.others(survivor)
+			for _, n := range dead {
+				n.process.kill()
+			}
+			wantNoMajority(t, survivor)
+			dead[0].start()
+			put(t, persistent(t, survivor, dead[0]), "after", 1, valueSize)
+			dead[1].start()
+			c.awaitReady()
+			c.agree()
+		})
+	}
+}
+
+func wantNoMajority(t *testing.T, n *node) {
+	t.Helper()
+	for range 3 {
+		wantRefusal(t, n, http.MethodPut, "/v1/kv/in-vain?timeout=1s")
+		wantRefusal(t, n, http.MethodGet, "/v1/kv/before1?timeout=1s")
+	}
+	if _, err := n.status(); err != nil {
+		t.Errorf("status: %v", err)
+	}
+	got, err := n.api.Get(t.Context(), []byte("before1"), client.Stale())
+	if err != nil || string(got.Bytes) != string(valueOf("before1", valueSize)) {
+		t.Errorf("stale read: %q, %v", got.Bytes, err)
+	}
+}
+
+// wantRefusal sends a request that cannot succeed: it must end with 503 or 504 and
+// a code that says whether it may have been carried out.
+func wantRefusal(t *testing.T, n *node, method, path string) {
+	t.Helper()
+	status, p := ask(t, n, method, path, "value")
+	switch {
+	case status == http.StatusServiceUnavailable && (p.Code == httpapi.NoLeader || p.Code == httpapi.Unavailable || p.Code == httpapi.Timeout):
+	case status == http.StatusGatewayTimeout && (p.Code == httpapi.OutcomeUnknown || p.Code == httpapi.Timeout):
+		if method == http.MethodPut && p.Code != httpapi.OutcomeUnknown {
+			t.Errorf("%s %s: code %s of a write that may be carried out", method, path, p.Code)
+		}
+	default:
+		t.Errorf("%s %s: status %d, code %q (%s), want 503 or 504", method, path, status, p.Code, p.Detail)
+	}
+}
+
+// ask sends one request and returns its status and, if it is one, its problem.
+func ask(t *testing.T, n *node, method, path, body string) (int, httpapi.Problem) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	rq, err := http.NewRequestWithContext(ctx, method, n.client+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(rq)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	var p httpapi.Problem
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), httpapi.ProblemType) {
+		if err := json.Unmarshal(answer, &p); err != nil {
+			t.Errorf("%s %s: %v in %q", method, path, err, answer)
+		}
+	}
+	return resp.StatusCode, p
+}
