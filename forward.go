@@ -185,9 +185,10 @@ func (g *Group) proposeFor(term raft.Term, data []byte, answer func([]byte)) {
 // forwardedChangeTime bounds what a leader does for a caller that may be gone.
 const forwardedChangeTime = 30 * time.Second
 
-// within returns a context that ends after d, by the host's clock, or with the host.
-func (h *Host) within(d time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(h.ctx)
+// within returns a context that ends with the given one, or after d by the host's
+// clock.
+func (h *Host) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
 	timer := h.cfg.Env.NewTimer(d)
 	h.running.Go(func() {
 		defer timer.Stop()
@@ -205,7 +206,7 @@ func (g *Group) changeFor(what byte, args []byte) error {
 	if !g.leading() {
 		return errNotMade
 	}
-	ctx, cancel := g.host.within(forwardedChangeTime)
+	ctx, cancel := g.host.within(g.host.ctx, forwardedChangeTime)
 	defer cancel()
 	switch {
 	case what == callTransfer && len(args) == 8:

@@ -226,8 +226,8 @@ func (g *Group) Transfer(ctx context.Context, to NodeID) error {
 		switch {
 		case now.Term > leader.Term && now.Node != 0:
 			return nil
-		case now == leader && g.Status().Transferring == 0:
-			return ErrNotTakenOver // the core has given up (TR2)
+		case now.Term == leader.Term && now.Node != leader.Node, now == leader && g.Status().Transferring == 0:
+			return ErrNotTakenOver // we have stepped down for another reason, or the core has given up (TR2)
 		}
 	}
 }

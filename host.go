@@ -207,6 +207,10 @@ func (h *Host) Close(ctx context.Context) error {
 // handOver lets another node lead whatever this one leads, so that clients need
 // not wait for an election timeout.
 func (h *Host) handOver(ctx context.Context) {
+	// Where all nodes stop at once nobody takes over; an election would be over
+	// by then.
+	ctx, cancel := h.within(ctx, 2*h.cfg.ElectionTimeout)
+	defer cancel()
 	var all sync.WaitGroup
 	for _, g := range h.all() {
 		if g.leading() {

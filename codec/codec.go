@@ -36,8 +36,8 @@
 //	              term uvarint (less the term of the entry before, modulo 2^64),
 //	              index uvarint (less the index of the entry before plus one, modulo 2^64),
 //	              length uvarint, that many bytes of data, [config]
-//	config        count uvarint, count times member
-//	member        id, role u8, length uvarint, address, length uvarint, info
+//	config        flags u8 (1 stay), count uvarint, count times member
+//	member        id, role u8, old role u8, length uvarint, address, length uvarint, info
 //
 // Terms and indices of entries are differences because in a legal span they are
 // all zero but few: an entry costs four bytes besides its data.

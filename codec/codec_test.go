@@ -21,13 +21,17 @@ var (
 	})
 
 	anyConfig = rapid.Custom(func(t *rapid.T) membership.Config {
-		return membership.Config{Members: orNil(rapid.SliceOfN(anyMember, 0, 4).Draw(t, "members"))}
+		return membership.Config{
+			Members: orNil(rapid.SliceOfN(anyMember, 0, 4).Draw(t, "members")),
+			Stay:    rapid.Bool().Draw(t, "stay"),
+		}
 	})
 
 	anyMember = rapid.Custom(func(t *rapid.T) membership.Member {
 		return membership.Member{
 			ID:      anyNode.Draw(t, "id"),
 			Role:    membership.Role(rapid.Byte().Draw(t, "role")),
+			Old:     membership.Role(rapid.Byte().Draw(t, "old role")),
 			Address: rapid.String().Draw(t, "address"),
 			Info:    rapid.String().Draw(t, "info"),
 		}

@@ -7,9 +7,12 @@ import (
 	"github.com/quorate-db/quorate/raft/membership"
 )
 
-// minMember is the shortest encoding of a member, in bytes: ID, role and two
+// flagStay is the flag of a configuration.
+const flagStay = 1
+
+// minMember is the shortest encoding of a member, in bytes: ID, roles and two
 // empty strings.
-const minMember = 8 + 1 + 1 + 1
+const minMember = 8 + 1 + 1 + 1 + 1
 
 func appendNode(dst []byte, id raft.NodeID) []byte {
 	return binary.LittleEndian.AppendUint64(dst, uint64(id))
@@ -20,25 +23,31 @@ func appendString(dst []byte, s string) []byte {
 }
 
 func appendConfig(dst []byte, c *membership.Config) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(c.Members)))
+	var flags byte
+	if c.Stay {
+		flags = flagStay
+	}
+	dst = binary.AppendUvarint(append(dst, flags), uint64(len(c.Members)))
 	for i := range c.Members {
 		m := &c.Members[i]
-		dst = append(appendNode(dst, m.ID), byte(m.Role))
+		dst = append(appendNode(dst, m.ID), byte(m.Role), byte(m.Old))
 		dst = appendString(appendString(dst, m.Address), m.Info)
 	}
 	return dst
 }
 
 func (r *reader) config() membership.Config {
+	c := membership.Config{Stay: r.flags(flagStay) != 0}
 	count := r.count(minMember)
 	if count == 0 {
-		return membership.Config{}
+		return c
 	}
-	c := membership.Config{Members: make([]membership.Member, count)}
+	c.Members = make([]membership.Member, count)
 	for i := range c.Members {
 		c.Members[i] = membership.Member{
 			ID:      r.node(),
 			Role:    membership.Role(r.byte()),
+			Old:     membership.Role(r.byte()),
 			Address: string(r.bytes()),
 			Info:    string(r.bytes()),
 		}

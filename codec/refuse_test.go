@@ -28,7 +28,7 @@ func TestRefusals(t *testing.T) {
 		{"a number above 64 bits", decodeError(DecodeSnapshot(append([]byte{formatSnapshot}, long...))), ErrMalformed, "64 bits"},
 		{"a padded number", decodeError(DecodeSnapshot([]byte{formatSnapshot, 0x80, 0x00, 0, 0})), ErrMalformed, "longer than it need be"},
 		{"a hard state of zeros", decodeError(DecodeRecord(append([]byte{formatRecord, flagState, 1}, make([]byte, 13)...))), ErrMalformed, "all zero"},
-		{"members beyond the end", decodeError(DecodeSnapshot([]byte{formatSnapshot, 1, 1, 100, 0})), ErrMalformed, "beyond the end"},
+		{"members beyond the end", decodeError(DecodeSnapshot([]byte{formatSnapshot, 1, 1, 0, 100, 0})), ErrMalformed, "beyond the end"},
 		{"entries beyond the end", decodeError(DecodeRecord([]byte{formatRecord, 0, 1, 0, 0, 0xff, 0xff, 0xff, 0x7f})), ErrMalformed, "beyond the end"},
 		{"a byte too many", decodeError(DecodeRecord([]byte{formatRecord, 0, 1, 0, 0, 0, 0})), ErrMalformed, "after the end"},
 	} {

@@ -39,7 +39,12 @@ func (r *Raft) commitTo(n Index) {
 	}
 	was := r.commit
 	r.commit = n
-	if at := r.log.config().index; r.leading != nil && was < at && at <= n {
+	if r.leading == nil {
+		return
+	}
+	// A joint configuration may have been committed by an earlier leader that
+	// did not live to leave it.
+	if now := r.log.config(); now.index <= n && (was < now.index || now.config.Joint()) {
 		r.changeCommitted()
 	}
 }

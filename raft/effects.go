@@ -14,7 +14,7 @@ func (w *Write) Empty() bool {
 }
 
 // Saved is what a disk holds of one group: the sum of its Writes. The zero value
-// is a group that never wrote.
+// is a group that never wrote. It owns its slice of entries.
 type Saved struct {
 	State   HardState
 	Base    Snapshot // zero: the log starts at index 1
@@ -40,7 +40,7 @@ func (s *Saved) Add(w Write) error {
 	if w.Append.Prev.Index < s.Base.ID.Index || keep > Index(len(s.Entries)) || s.at(keep) != w.Append.Prev {
 		return errSpan
 	}
-	s.Entries = append(s.Entries[:keep:keep], w.Append.Entries...)
+	s.Entries = append(s.Entries[:keep], w.Append.Entries...)
 	return nil
 }
 

@@ -6,47 +6,96 @@ import (
 	"github.com/quorate-db/quorate/raft/membership"
 )
 
-// Change appends a configuration that differs from the one in force by one
-// member, and returns its entry's name. If expect is not zero, the change is
-// refused unless the configuration in force stands at that index, so that
-// somebody who decided by an old one cannot act.
+// Reconfiguration is a wish for another membership.
+type Reconfiguration struct {
+	Changes []membership.Change // made one upon the other, all or none
+	Joint   bool                // go through a joint configuration even where one step would do
+	Stay    bool                // and stay in it until Leave
+
+	// Expect, if not zero, is a condition: the configuration in force stands at
+	// this index. Somebody who decided by an older one cannot act.
+	Expect Index
+}
+
+// Change changes one member in one step.
 func (r *Raft) Change(change membership.Change, expect Index) (EntryID, error) {
-	before := r.mark()
-	if err := r.mayPropose(0); err != nil {
+	return r.Reconfigure(Reconfiguration{Changes: []membership.Change{change}, Expect: expect})
+}
+
+// Reconfigure appends the next configuration and returns its entry's name. If
+// more than one voter comes or goes it is a joint one, which is left by itself
+// once it is committed, unless Stay is set.
+func (r *Raft) Reconfigure(wish Reconfiguration) (EntryID, error) {
+	if err := r.mayChange(wish.Expect); err != nil {
 		return EntryID{}, err
 	}
-	next, err := r.nextConfig(change, expect)
+	next, err := r.plan(wish)
 	if err != nil {
 		return EntryID{}, err
 	}
-	// M2 §6 §4.1 d: it counts from here on, committed or not: so that both
-	// configurations can never decide at the same time.
-	id := r.append(Entry{Kind: Membership, Config: &next})
-	r.followConfig()
-	r.check(before)
-	return id, nil
+	return r.appendConfig(next), nil
 }
 
-func (r *Raft) nextConfig(change membership.Change, expect Index) (membership.Config, error) {
+// Leave ends a joint configuration that was entered to stay.
+func (r *Raft) Leave() (EntryID, error) {
+	if err := r.mayChange(0); err != nil {
+		return EntryID{}, err
+	}
+	next, err := r.members().Leave()
+	if err != nil {
+		return EntryID{}, err
+	}
+	return r.appendConfig(next), nil
+}
+
+func (r *Raft) mayChange(expect Index) error {
+	if err := r.mayPropose(0); err != nil {
+		return err
+	}
 	now := r.log.config()
 	switch at, _ := r.log.at(r.commit); {
 	case now.index > r.commit:
 		// M1 §4.1 d: two steps at once may have majorities without a common node.
-		return membership.Config{}, ErrChangePending
+		return ErrChangePending
 	case at.Term != r.term:
 		// M7 (Ongaro, raft-dev 2015): until then a change of an earlier leader may
 		// be pending somewhere else, and be committed beside ours.
-		return membership.Config{}, ErrTooEarly
+		return ErrTooEarly
 	case expect != 0 && expect != now.index:
-		return membership.Config{}, ErrStaleChange
+		return ErrStaleChange
 	}
-	next, err := now.config.Apply(change)
-	if err == nil && change.Kind == membership.Promote && !r.caughtUp(change.Member.ID) {
+	return nil
+}
+
+// plan returns the configuration that the wish leads to next.
+func (r *Raft) plan(wish Reconfiguration) (membership.Config, error) {
+	now := r.members()
+	steps, err := now.Steps(wish.Changes...)
+	if err != nil {
+		return membership.Config{}, err
+	}
+	for _, change := range wish.Changes {
 		// M5 §4.2.1 d: a voter that lags would have to catch up before the
 		// group could commit anything without the slowest of the others.
-		return membership.Config{}, ErrNotCaughtUp
+		if change.Kind == membership.Promote && !r.caughtUp(change.Member.ID) {
+			return membership.Config{}, ErrNotCaughtUp
+		}
 	}
-	return next, err
+	if len(wish.Changes) == 1 && steps <= 1 && !wish.Joint && !wish.Stay {
+		return now.Apply(wish.Changes[0])
+	}
+	return now.Enter(wish.Stay, wish.Changes...)
+}
+
+// appendConfig puts the next configuration into the log. M2 §6 §4.1 d: it counts
+// from here on, committed or not: so that both configurations can never decide
+// at the same time.
+func (r *Raft) appendConfig(next membership.Config) EntryID {
+	before := r.mark()
+	id := r.append(Entry{Kind: Membership, Config: &next})
+	r.followConfig()
+	r.check(before)
+	return id
 }
 
 // caughtUp reports whether a learner holds all that was committed one heartbeat
@@ -74,17 +123,18 @@ func (r *Raft) followConfig() {
 	}
 }
 
-// changeCommitted lets go of members that have left, with a last word that tells
-// them so, and of the leadership if we have left ourselves.
+// changeCommitted goes on from a configuration that is committed.
 func (r *Raft) changeCommitted() {
 	config := r.members()
-	r.leading.peers = slices.DeleteFunc(r.leading.peers, func(p peer) bool {
-		_, stays := config.Find(p.id)
-		if !stays {
-			r.beat(&p, 0)
+	if config.Joint() {
+		// M4 §6 §4.3 d: a majority of both has it, so that no majority of the
+		// old voters alone can decide any more: the new ones may.
+		if next, err := config.Leave(); err == nil && !config.Stay {
+			r.append(Entry{Kind: Membership, Config: &next})
 		}
-		return !stays
-	})
+		return
+	}
+	r.partFromLeavers(config)
 	if config.Voter(r.cfg.ID) {
 		return
 	}
@@ -95,6 +145,18 @@ func (r *Raft) changeCommitted() {
 		r.sendTimeoutNow(to)
 	}
 	r.becomeFollower(r.term, 0)
+}
+
+// partFromLeavers lets go of members that have left, with a last word that tells
+// them so.
+func (r *Raft) partFromLeavers(config *membership.Config) {
+	r.leading.peers = slices.DeleteFunc(r.leading.peers, func(p peer) bool {
+		_, stays := config.Find(p.id)
+		if !stays {
+			r.beat(&p, 0)
+		}
+		return !stays
+	})
 }
 
 // broadcastCommit tells all followers the commit index before we leave.

@@ -1,6 +1,7 @@
 package raft_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -124,7 +125,15 @@ func (w *world) change() {
 	if kind == membership.Add && len(w.Nodes) < 7 && w.rng.IntN(2) == 0 {
 		id = w.AddNode(raft.Saved{}).ID
 	}
-	_, _ = l.Core.Change(membership.Change{Kind: kind, Member: membership.Member{ID: id}}, 0)
+	wish := raft.Reconfiguration{Changes: []membership.Change{{Kind: kind, Member: membership.Member{ID: id}}}}
+	for w.rng.IntN(2) == 0 { // several at once, through a joint configuration
+		kind, id := membership.ChangeKind(1+w.rng.IntN(5)), raft.NodeID(1+w.rng.IntN(len(w.Nodes)))
+		wish.Changes = append(wish.Changes, membership.Change{Kind: kind, Member: membership.Member{ID: id}})
+	}
+	wish.Joint, wish.Stay = w.rng.IntN(4) == 0, w.rng.IntN(8) == 0
+	if _, err := l.Core.Reconfigure(wish); errors.Is(err, membership.ErrJoint) {
+		_, _ = l.Core.Leave() // refused if that is not the moment
+	}
 	w.Drain(l.ID)
 }
 

@@ -10,23 +10,25 @@ import (
 type ChangeKind uint8
 
 // The changes. A member joins as a learner and is promoted once it has caught
-// up (M5); Update replaces what the log says about it and nothing else.
+// up (M5); Demote makes a voter a learner again; Update replaces what the log
+// says about a member and nothing else.
 const (
 	Add ChangeKind = iota + 1
 	Promote
 	Remove
 	Update
+	Demote
 )
 
 func (k ChangeKind) String() string {
-	if k < Add || k > Update {
+	if k < Add || k > Demote {
 		return fmt.Sprintf("change(%d)", uint8(k))
 	}
-	return [...]string{"add", "promote", "remove", "update"}[k-Add]
+	return [...]string{"add", "promote", "remove", "update", "demote"}[k-Add]
 }
 
-// Change is one step from a configuration to the next. Promote and Remove need
-// only the member's ID.
+// Change is what shall become of one member. Promote, Demote and Remove need only
+// the member's ID.
 type Change struct {
 	Kind   ChangeKind
 	Member Member
@@ -38,14 +40,85 @@ var (
 	ErrKnown       = errors.New("membership: this member is in the group already")
 	ErrUnknown     = errors.New("membership: no such member in the group")
 	ErrNotLearner  = errors.New("membership: this member is a voter already")
+	ErrNotVoter    = errors.New("membership: this member is a learner already")
+	ErrJoint       = errors.New("membership: the group is between two configurations; leave the joint one first")
+	ErrNotJoint    = errors.New("membership: there is no joint configuration to leave")
 	ErrBadChange   = errors.New("membership: unknown kind of change")
 	ErrAddressUsed = errors.New("membership: another member has this address")
 )
 
-// Apply returns the configuration after the change. Single-server changes are
+// Apply returns the configuration after one change. Single-server changes are
 // safe because any majority before shares a node with any majority after
 // (dissertation 4.1): at most one voter comes or goes.
 func (c Config) Apply(change Change) (Config, error) {
+	if c.Joint() {
+		return Config{}, ErrJoint
+	}
+	next, err := c.with(change)
+	if err != nil {
+		return Config{}, err
+	}
+	return next, next.Check()
+}
+
+// Enter returns the joint configuration between this one and the one after all
+// the changes, each made upon the one before.
+func (c Config) Enter(stay bool, changes ...Change) (Config, error) {
+	if c.Joint() {
+		return Config{}, ErrJoint
+	}
+	target := c
+	for _, change := range changes {
+		next, err := target.with(change)
+		if err != nil {
+			return Config{}, err
+		}
+		target = next
+	}
+	joint := Config{Members: slices.Clone(target.Members), Stay: stay}
+	for i, m := range joint.Members {
+		old, _ := c.Find(m.ID)
+		joint.Members[i].Old = old.Role
+	}
+	for _, old := range c.Members {
+		if at, stays := joint.search(old.ID); !stays {
+			old.Role, old.Old = none, old.Role
+			joint.Members = slices.Insert(joint.Members, at, old)
+		}
+	}
+	return joint, joint.Check()
+}
+
+// Leave returns the new configuration alone.
+func (c Config) Leave() (Config, error) {
+	if !c.Joint() {
+		return Config{}, ErrNotJoint
+	}
+	next := Config{}
+	for _, m := range c.Members {
+		if m.Role != none {
+			m.Old = none
+			next.Members = append(next.Members, m)
+		}
+	}
+	return next, next.Check()
+}
+
+// Steps is the number of voters that come or go with the changes: with at most
+// one, a joint configuration is not needed.
+func (c Config) Steps(changes ...Change) (int, error) {
+	joint, err := c.Enter(false, changes...)
+	steps := 0
+	for _, m := range joint.Members {
+		if (m.Role == Voter) != (m.Old == Voter) {
+			steps++
+		}
+	}
+	return steps, err
+}
+
+// with returns the configuration after one change, whether legal or not.
+func (c Config) with(change Change) (Config, error) {
 	members := slices.Clone(c.Members)
 	at, found := c.search(change.Member.ID)
 	if err := c.mayApply(change, found); err != nil {
@@ -54,23 +127,27 @@ func (c Config) Apply(change Change) (Config, error) {
 	switch change.Kind {
 	case Add:
 		m := change.Member
-		m.Role = Learner
+		m.Role, m.Old = Learner, none
 		members = slices.Insert(members, at, m)
 	case Promote:
 		if members[at].Role == Voter {
 			return Config{}, ErrNotLearner
 		}
 		members[at].Role = Voter
+	case Demote:
+		if members[at].Role == Learner {
+			return Config{}, ErrNotVoter
+		}
+		members[at].Role = Learner
 	case Remove:
 		members = slices.Delete(members, at, at+1)
 	case Update:
 		members[at].Address, members[at].Info = change.Member.Address, change.Member.Info
 	}
-	next := Config{Members: members}
 	if len(members) == 0 {
 		return Config{}, ErrLastVoter
 	}
-	return next, next.Check()
+	return Config{Members: members}, nil
 }
 
 func (c Config) mayApply(change Change, found bool) error {
@@ -85,7 +162,7 @@ func (c Config) mayApply(change Change, found bool) error {
 			return ErrUnknown
 		}
 		return c.freeAddress(change.Member)
-	case Promote, Remove:
+	case Promote, Demote, Remove:
 		if !found {
 			return ErrUnknown
 		}

@@ -2,9 +2,11 @@
 // steps lead from one to the next. It does not know logs, terms or when a step
 // may be taken: the rules M1, M2, M6 and M7 are decided in package raft.
 //
-// A configuration is a value: Apply returns a new one and never changes the old.
-// Today a step changes one member (dissertation 4.1); the joint configurations
-// of section 4.3 have their place in Quorum.
+// A configuration is a value: Apply, Enter and Leave return a new one and never
+// change the old. Both known ways from one to another are here: Apply changes one
+// member in one step (dissertation 4.1); Enter changes any number, through a joint
+// configuration in which the old and the new voters must both agree (4.3), and
+// Leave ends that.
 package membership
 
 import (
@@ -28,12 +30,17 @@ const (
 	Voter
 )
 
+// none is the role of who is no member: of one side of a joint configuration.
+const none Role = 0
+
 func (r Role) String() string {
 	switch r {
 	case Learner:
 		return "learner"
 	case Voter:
 		return "voter"
+	case none:
+		return "none"
 	default:
 		return fmt.Sprintf("role(%d)", uint8(r))
 	}
@@ -42,14 +49,18 @@ func (r Role) String() string {
 // Member is one node of a group, as the log records it.
 type Member struct {
 	ID      NodeID
-	Role    Role
+	Role    Role   // zero in a joint configuration: it leaves
+	Old     Role   // only in a joint configuration: its role before; zero: it comes
 	Address string // where its transport listens
 	Info    string // the application's own words about it; never interpreted here
 }
 
-// Config is the membership of a group: members sorted by ID, each once.
+// Config is the membership of a group: members sorted by ID, each once. It is
+// joint while any of them has an old role: then the voters by Role and the voters
+// by Old decide together.
 type Config struct {
 	Members []Member
+	Stay    bool // joint until somebody asks to leave it, rather than until it is committed
 }
 
 // Limits on what a member may say about itself, in bytes.
@@ -73,26 +84,33 @@ func (c Config) Check() error {
 	if len(c.Members) > MaxMembers {
 		return fmt.Errorf("membership: %d members, at most %d are allowed", len(c.Members), MaxMembers)
 	}
-	voters := 0
+	voters, joint := c.Quorum(), c.Joint()
 	for i, m := range c.Members {
 		switch {
 		case m.ID == 0:
 			return errors.New("membership: a member has the ID zero")
 		case i > 0 && m.ID <= c.Members[i-1].ID:
 			return fmt.Errorf("membership: member %x is listed twice or out of order", m.ID)
-		case m.Role != Voter && m.Role != Learner:
-			return fmt.Errorf("membership: member %x has unknown %v", m.ID, m.Role)
+		case m.Role > Voter || m.Old > Voter || m.Role == none && m.Old == none:
+			return fmt.Errorf("membership: member %x is said to be %v, before %v", m.ID, m.Role, m.Old)
+		case m.Role == none && !joint:
+			return fmt.Errorf("membership: member %x has no role", m.ID)
 		case len(m.Address) > MaxAddress || len(m.Info) > MaxInfo:
 			return fmt.Errorf("membership: member %x says too much about itself", m.ID)
 		}
-		if m.Role == Voter {
-			voters++
-		}
 	}
-	if len(c.Members) > 0 && voters == 0 {
+	if len(c.Members) > 0 && len(voters[0]) == 0 || joint && len(voters[1]) == 0 {
 		return ErrLastVoter
 	}
+	if c.Stay && !joint {
+		return errors.New("membership: a configuration that is not joint has nothing to stay in")
+	}
 	return nil
+}
+
+// Joint reports whether two sets of voters decide together.
+func (c Config) Joint() bool {
+	return slices.ContainsFunc(c.Members, func(m Member) bool { return m.Old != none })
 }
 
 // Find returns the member with this ID.
@@ -104,21 +122,25 @@ func (c Config) Find(id NodeID) (Member, bool) {
 	return c.Members[i], true
 }
 
-// Voter reports whether the node may vote and campaign.
+// Voter reports whether the node's vote counts, in either set.
 func (c Config) Voter(id NodeID) bool {
 	m, found := c.Find(id)
-	return found && m.Role == Voter
+	return found && (m.Role == Voter || m.Old == Voter)
 }
 
-// Quorum returns the sets that must agree.
+// Quorum returns the sets that must agree (M3): the new voters, and in a joint
+// configuration the old ones too.
 func (c Config) Quorum() quorum.Joint {
-	voters := make(quorum.Voters, 0, len(c.Members))
+	var j quorum.Joint
 	for _, m := range c.Members {
 		if m.Role == Voter {
-			voters = append(voters, m.ID)
+			j[0] = append(j[0], m.ID)
+		}
+		if m.Old == Voter {
+			j[1] = append(j[1], m.ID)
 		}
 	}
-	return quorum.Joint{voters}
+	return j
 }
 
 func (c Config) search(id NodeID) (int, bool) {
