@@ -161,6 +161,7 @@ func (g *Group) recover(cfg GroupConfig) (*raft.Raft, error) {
 		return nil, fmt.Errorf("quorate: group %d cannot be started: %w", g.id, err)
 	}
 	g.machine.applied = core.Status().Applied
+	g.waiting.applied.Index = g.machine.applied
 	return core, nil
 }
 

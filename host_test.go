@@ -342,3 +342,17 @@ func TestLeadershipIsHandedOverOnRequest(t *testing.T) {
 		c.propose(old, "on")
 	}
 }
+
+func TestARestartedNodeServesReadsOfAnIdleGroup(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	c.propose(c.nodes[0], "only")
+	for _, node := range c.nodes {
+		c.read(node)
+	}
+	down := c.follower()
+	c.stop(down)
+	c.restart(down)
+	if got := c.read(down); len(got) != 1 {
+		t.Fatalf("after its restart the node reads %q", got)
+	}
+}

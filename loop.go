@@ -1,6 +1,7 @@
 package quorate
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/quorate-db/quorate/codec"
@@ -85,7 +86,7 @@ func (g *Group) startEarly() {
 
 func (h *Host) step(m *codec.Envelope) {
 	if err := h.loop.engine.Step(m); err != nil {
-		h.cfg.Logger.Debug("a message was refused", "from", m.Message.From, "group", m.Group, "err", err)
+		h.cfg.Logger.Debug("a message was refused", "from", fmt.Sprintf("%016x", uint64(m.Message.From)), "group", m.Group, "err", err)
 	}
 }
 

@@ -50,6 +50,16 @@ func (m *machine) load(id raft.EntryID) error {
 	return nil
 }
 
+// held is the index that the state stands for. One that is durable by itself knows
+// only of commands: to say more of it than it will say after a restart would
+// leave a gap between it and the log.
+func (m *machine) held() raft.Index {
+	if m.durable == nil {
+		return m.applied
+	}
+	return max(m.durable.Applied(), raft.BootstrapID.Index)
+}
+
 // install loads a snapshot that came from the leader. The log begins with it
 // already, durably: a crash from here on ends in recover.
 func (m *machine) install(s raft.Snapshot) error {
@@ -86,7 +96,7 @@ func (m *machine) maybeCompact() error {
 		return nil
 	}
 	m.since = backlog{}
-	at := m.applied
+	at := m.held()
 	if m.durable != nil {
 		if err := m.durable.Sync(); err != nil {
 			return fmt.Errorf("quorate: the state machine cannot be synced: %w", err)
@@ -185,7 +195,7 @@ func (h *Host) sendSnapshot(m codec.Envelope) {
 	g.sending[to] = true
 	g.machine.put(job{run: func() {
 		view, err := g.machine.sm.Snapshot()
-		at := g.machine.applied
+		at := g.machine.held()
 		h.running.Go(func() {
 			if err == nil {
 				err = g.stream(view, at, m)
@@ -197,7 +207,7 @@ func (h *Host) sendSnapshot(m codec.Envelope) {
 
 func (h *Host) snapshotSent(g *Group, to NodeID, err error) {
 	if err != nil {
-		h.cfg.Logger.Warn("a snapshot did not reach a follower", "group", g.id, "to", fmt.Sprintf("%x", uint64(to)), "err", err)
+		h.cfg.Logger.Warn("a snapshot did not reach a follower", "group", g.id, "to", fmt.Sprintf("%016x", uint64(to)), "err", err)
 	}
 	h.inbox.do(func() {
 		delete(g.sending, to)
