@@ -27,7 +27,8 @@ import (
 //	cut A->B, cut A, heal           messages are lost one way; to and from A; no more
 //	propose A x y, read A, transfer A [B], change A add|promote|remove B [expect=]
 //	hold A, sync A, release A       writes wait; the oldest is durable; all are
-//	crash A, start A, compact A
+//	crash A, start A
+//	compact A [INDEX]               up to what A has applied, unless it says otherwise
 //	unreachable A B, snapshot A B sent|failed   what A's host reports of B
 //	step KIND from= to= term= ...   a message that nobody sent
 //	state|log|members [A]..., peers A
@@ -247,7 +248,12 @@ func (s *Script) start(a *args) {
 
 func (s *Script) compact(a *args) {
 	n := s.up(a)
-	s.told(n.ID, s.c.Compact(n.ID))
+	if len(a.words) == 0 {
+		s.told(n.ID, s.c.Compact(n.ID))
+		return
+	}
+	s.told(n.ID, n.Core.Compact(raft.Index(a.count(0))))
+	s.c.Drain(n.ID)
 }
 
 func (s *Script) unreachable(a *args) {
