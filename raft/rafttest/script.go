@@ -170,8 +170,12 @@ func (s *Script) step(a *args) {
 	for k := raft.PreVote; k <= raft.TimeoutNow; k++ {
 		kinds[k.String()] = k
 	}
+	kind, ok := kinds[a.next()]
+	if !ok {
+		fail("no such message")
+	}
 	m := raft.Message{
-		Kind: kinds[a.next()], From: raft.NodeID(a.number("from", 0)), To: raft.NodeID(a.number("to", 0)),
+		Kind: kind, From: raft.NodeID(a.number("from", 0)), To: raft.NodeID(a.number("to", 0)),
 		Term: raft.Term(a.number("term", 0)), Last: a.entryID("last"), Rejected: a.entryID("rejected"),
 		Span:    raft.Span{Prev: a.entryID("prev"), Entries: a.entries("entries")},
 		Granted: a.flag("granted"), Transfer: a.flag("transfer"),
@@ -213,6 +217,9 @@ func (s *Script) transfer(a *args) {
 func (s *Script) change(a *args) {
 	n := s.up(a)
 	kind := slices.Index([]string{"", "add", "promote", "remove"}, a.next())
+	if kind < 1 {
+		fail("a change is add, promote or remove")
+	}
 	change := membership.Change{Kind: membership.ChangeKind(kind), Member: membership.Member{ID: s.id(a.next())}}
 	_, err := n.Core.Change(change, raft.Index(a.number("expect", 0)))
 	s.told(n.ID, err)
