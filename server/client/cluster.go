@@ -6,17 +6,17 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // Status asks the current endpoint what it knows. It needs no leader.
 // WithHash adds the hash of the whole state, which costs a walk over all keys.
-func (c *Client) Status(ctx context.Context, withHash bool) (*httpapi.Status, error) {
+func (c *Client) Status(ctx context.Context, withHash bool) (*wire.Status, error) {
 	q := url.Values{}
 	if withHash {
 		q.Set("hash", "true")
 	}
-	var s httpapi.Status
+	var s wire.Status
 	if err := c.get(ctx, "/v1/status", q, &s); err != nil {
 		return nil, err
 	}
@@ -24,14 +24,14 @@ func (c *Client) Status(ctx context.Context, withHash bool) (*httpapi.Status, er
 }
 
 // Version asks the current endpoint which program it runs.
-func (c *Client) Version(ctx context.Context) (httpapi.Version, error) {
-	var v httpapi.Version
+func (c *Client) Version(ctx context.Context) (wire.Version, error) {
+	var v wire.Version
 	return v, c.get(ctx, "/version", nil, &v)
 }
 
 // Members asks an endpoint for the configuration that it knows.
-func (c *Client) Members(ctx context.Context) (*httpapi.Members, error) {
-	var m httpapi.Members
+func (c *Client) Members(ctx context.Context) (*wire.Members, error) {
+	var m wire.Members
 	if err := c.get(ctx, "/v1/members", nil, &m); err != nil {
 		return nil, err
 	}
@@ -39,8 +39,8 @@ func (c *Client) Members(ctx context.Context) (*httpapi.Members, error) {
 }
 
 // AddMember adds a member as a learner and returns it, with its ID.
-func (c *Client) AddMember(ctx context.Context, add httpapi.AddMember) (*httpapi.Member, error) {
-	var m httpapi.Member
+func (c *Client) AddMember(ctx context.Context, add wire.AddMember) (*wire.Member, error) {
+	var m wire.Member
 	if err := c.call(ctx, http.MethodPost, "/v1/members", add, &m); err != nil {
 		return nil, err
 	}
@@ -49,8 +49,8 @@ func (c *Client) AddMember(ctx context.Context, add httpapi.AddMember) (*httpapi
 
 // UpdateMember replaces what the cluster knows of a member: its name and its
 // URLs. The ID in the update is ignored.
-func (c *Client) UpdateMember(ctx context.Context, id httpapi.ID, update httpapi.AddMember) (*httpapi.Member, error) {
-	var m httpapi.Member
+func (c *Client) UpdateMember(ctx context.Context, id wire.ID, update wire.AddMember) (*wire.Member, error) {
+	var m wire.Member
 	if err := c.call(ctx, http.MethodPut, "/v1/members/"+id.String(), update, &m); err != nil {
 		return nil, err
 	}
@@ -59,22 +59,22 @@ func (c *Client) UpdateMember(ctx context.Context, id httpapi.ID, update httpapi
 
 // PromoteMember makes a learner a voter. The leader refuses until the learner
 // has caught up; the refusal is retried until the deadline.
-func (c *Client) PromoteMember(ctx context.Context, id httpapi.ID) error {
+func (c *Client) PromoteMember(ctx context.Context, id wire.ID) error {
 	_, err := c.do(ctx, request{method: http.MethodPost, path: "/v1/members/" + id.String() + "/promote"})
 	return err
 }
 
 // RemoveMember removes a member from the cluster.
-func (c *Client) RemoveMember(ctx context.Context, id httpapi.ID) error {
+func (c *Client) RemoveMember(ctx context.Context, id wire.ID) error {
 	_, err := c.do(ctx, request{method: http.MethodDelete, path: "/v1/members/" + id.String()})
 	return err
 }
 
 // TransferLeader hands leadership to the member, or, if zero, to the one most up
 // to date, and returns who leads then.
-func (c *Client) TransferLeader(ctx context.Context, to httpapi.ID) (httpapi.ID, error) {
-	var t httpapi.Transferred
-	if err := c.call(ctx, http.MethodPost, "/v1/leader/transfer", httpapi.Transfer{To: to}, &t); err != nil {
+func (c *Client) TransferLeader(ctx context.Context, to wire.ID) (wire.ID, error) {
+	var t wire.Transferred
+	if err := c.call(ctx, http.MethodPost, "/v1/leader/transfer", wire.Transfer{To: to}, &t); err != nil {
 		return 0, err
 	}
 	return t.Leader, nil

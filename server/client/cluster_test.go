@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 func TestClusterCallsAreRequests(t *testing.T) {
@@ -20,14 +20,14 @@ func TestClusterCallsAreRequests(t *testing.T) {
 		got = r.Method + " " + r.URL.Path + " " + string(body)
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/transfer"):
-			_ = json.NewEncoder(w).Encode(httpapi.Transferred{Leader: 2})
+			_ = json.NewEncoder(w).Encode(wire.Transferred{Leader: 2})
 		case r.Method == http.MethodGet:
-			_ = json.NewEncoder(w).Encode(httpapi.Members{ClusterID: 1, Members: []httpapi.Member{{ID: 0xa}}})
+			_ = json.NewEncoder(w).Encode(wire.Members{ClusterID: 1, Members: []wire.Member{{ID: 0xa}}})
 		default:
-			_ = json.NewEncoder(w).Encode(httpapi.Member{ID: 0xa, Name: "n"})
+			_ = json.NewEncoder(w).Encode(wire.Member{ID: 0xa, Name: "n"})
 		}
 	}))
-	add := httpapi.AddMember{Name: "n", PeerURL: "http://h:1"}
+	add := wire.AddMember{Name: "n", PeerURL: "http://h:1"}
 	for want, call := range map[string]func() error{
 		"GET /v1/members ": func() error {
 			m, err := c.Members(t.Context())

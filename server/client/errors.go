@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // What a call can end with; use errors.Is. A write that ends with any of them
@@ -24,27 +24,27 @@ var (
 
 // sentinels says which error a problem's code is. Codes that are not here are
 // told apart by Error.Code.
-var sentinels = map[httpapi.Code]error{
-	httpapi.NotFound:           ErrNotFound,
-	httpapi.PreconditionFailed: ErrPreconditionFailed,
-	httpapi.KeyTooLarge:        ErrTooLarge,
-	httpapi.ValueTooLarge:      ErrTooLarge,
-	httpapi.Compacted:          ErrCompacted,
-	httpapi.SessionExpired:     ErrSessionExpired,
-	httpapi.MemberUnknown:      ErrMemberUnknown,
-	httpapi.Busy:               ErrBusy,
-	httpapi.NoLeader:           ErrNoLeader,
-	httpapi.Unavailable:        ErrUnavailable,
-	httpapi.Timeout:            ErrUnavailable,
-	httpapi.OutcomeUnknown:     ErrUnknownOutcome,
+var sentinels = map[wire.Code]error{
+	wire.NotFound:           ErrNotFound,
+	wire.PreconditionFailed: ErrPreconditionFailed,
+	wire.KeyTooLarge:        ErrTooLarge,
+	wire.ValueTooLarge:      ErrTooLarge,
+	wire.Compacted:          ErrCompacted,
+	wire.SessionExpired:     ErrSessionExpired,
+	wire.MemberUnknown:      ErrMemberUnknown,
+	wire.Busy:               ErrBusy,
+	wire.NoLeader:           ErrNoLeader,
+	wire.Unavailable:        ErrUnavailable,
+	wire.Timeout:            ErrUnavailable,
+	wire.OutcomeUnknown:     ErrUnknownOutcome,
 }
 
 // Error is a problem that a server answered with.
 type Error struct {
-	Endpoint string       // who answered
-	Status   int          // of the HTTP answer
-	Code     httpapi.Code // empty if the answer was not quorate's
-	Detail   string       // one sentence: what is wrong and what to do
+	Endpoint string    // who answered
+	Status   int       // of the HTTP answer
+	Code     wire.Code // empty if the answer was not quorate's
+	Detail   string    // one sentence: what is wrong and what to do
 }
 
 // Error returns the server's sentence.

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // KeyValue is a key with its value. Revisions count the store's writes from 1.
@@ -85,7 +85,7 @@ func (c *Client) Get(ctx context.Context, key []byte, options ...ReadOption) (Va
 	if v.ModRevision, err = revision(strings.Trim(resp.header.Get("ETag"), `"`)); err != nil {
 		return Value{}, err
 	}
-	v.Revision, err = revision(resp.header.Get(httpapi.HeaderRevision))
+	v.Revision, err = revision(resp.header.Get(wire.HeaderRevision))
 	return v, err
 }
 
@@ -126,7 +126,7 @@ func conditionHeader(conditions []Condition) http.Header {
 	return h
 }
 
-func (c *Client) write(ctx context.Context, rq request) (w httpapi.Written, err error) {
+func (c *Client) write(ctx context.Context, rq request) (w wire.Written, err error) {
 	resp, err := c.do(ctx, rq)
 	if err != nil {
 		return w, err
@@ -166,15 +166,15 @@ func (c *Client) List(ctx context.Context, r Range, options ...ReadOption) (*Lis
 		}
 	}
 	if r.Limit > 0 {
-		q.Set("limit", strconv.Itoa(min(r.Limit, httpapi.MaxListKeys)))
+		q.Set("limit", strconv.Itoa(min(r.Limit, wire.MaxListKeys)))
 	}
-	var wire httpapi.Listing
-	if err := c.get(ctx, "/v1/kv", q, &wire); err != nil {
+	var page wire.Listing
+	if err := c.get(ctx, "/v1/kv", q, &page); err != nil {
 		return nil, err
 	}
-	l := &Listing{Revision: wire.Revision, More: wire.More, KVs: make([]KeyValue, len(wire.KVs))}
-	for i := range wire.KVs {
-		kv := &wire.KVs[i]
+	l := &Listing{Revision: page.Revision, More: page.More, KVs: make([]KeyValue, len(page.KVs))}
+	for i := range page.KVs {
+		kv := &page.KVs[i]
 		key, value := kv.Bytes()
 		l.KVs[i] = KeyValue{key, value, kv.CreateRevision, kv.ModRevision, kv.Version}
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // A key is any bytes; on its way through a request line and a ServeMux, which
@@ -50,7 +50,7 @@ func TestListReadsBytesFromEitherField(t *testing.T) {
 	var asked url.Values
 	c := connect(t, Config{}, serve(t, func(w http.ResponseWriter, r *http.Request) {
 		asked = r.URL.Query()
-		l := httpapi.Listing{Revision: 5, More: true, KVs: make([]httpapi.KV, 2)}
+		l := wire.Listing{Revision: 5, More: true, KVs: make([]wire.KV, 2)}
 		l.KVs[0].SetBytes([]byte("text"), []byte("\xff"))
 		l.KVs[1].SetBytes([]byte("\xfe"), nil)
 		_ = json.NewEncoder(w).Encode(l)

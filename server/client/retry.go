@@ -15,7 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // request is what a call sends, as often as it is safe.
@@ -196,17 +196,17 @@ func noAnswer(endpoint *url.URL, err error) error {
 // problem reads an answer that is no success.
 func problem(endpoint *url.URL, resp *http.Response, body []byte) *failure {
 	e := &Error{Endpoint: endpoint.String(), Status: resp.StatusCode}
-	var p httpapi.Problem
-	if strings.HasPrefix(resp.Header.Get("Content-Type"), httpapi.ProblemType) && json.Unmarshal(body, &p) == nil && p.Code != "" {
+	var p wire.Problem
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), wire.ProblemType) && json.Unmarshal(body, &p) == nil && p.Code != "" {
 		e.Code, e.Detail = p.Code, p.Detail
 	} else {
 		e.Detail = fmt.Sprintf("%s answered %s, which quorate does not say; check that this is a quorate client URL", endpoint, resp.Status)
 	}
 	f := &failure{err: e, connected: true}
-	switch retry := httpapi.KindOf(e.Code).Retry; {
-	case retry == httpapi.RetryNever, e.Code == "" && resp.StatusCode < http.StatusInternalServerError:
+	switch retry := wire.KindOf(e.Code).Retry; {
+	case retry == wire.RetryNever, e.Code == "" && resp.StatusCode < http.StatusInternalServerError:
 		f.verdict = final
-	case retry == httpapi.RetrySafe:
+	case retry == wire.RetrySafe:
 		f.verdict = notDone
 	default:
 		f.verdict = doubtful

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // endpoint is a server that does what it is told, and counts.
@@ -47,12 +47,12 @@ func connect(t *testing.T, cfg Config, endpoints ...*endpoint) *Client {
 }
 
 // refuse answers with a problem of the code.
-func refuse(code httpapi.Code) http.HandlerFunc {
+func refuse(code wire.Code) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		kind := httpapi.KindOf(code)
-		w.Header().Set("Content-Type", httpapi.ProblemType)
+		kind := wire.KindOf(code)
+		w.Header().Set("Content-Type", wire.ProblemType)
 		w.WriteHeader(kind.Status)
-		_ = json.NewEncoder(w).Encode(httpapi.Problem{Code: code, Status: kind.Status, Detail: "told " + string(code)})
+		_ = json.NewEncoder(w).Encode(wire.Problem{Code: code, Status: kind.Status, Detail: "told " + string(code)})
 	}
 }
 
@@ -60,11 +60,11 @@ func refuse(code httpapi.Code) http.HandlerFunc {
 func written(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		w.Header().Set("ETag", `"7"`)
-		w.Header().Set(httpapi.HeaderRevision, "9")
+		w.Header().Set(wire.HeaderRevision, "9")
 		fmt.Fprint(w, "value")
 		return
 	}
-	_ = json.NewEncoder(w).Encode(httpapi.Written{Revision: 7})
+	_ = json.NewEncoder(w).Encode(wire.Written{Revision: 7})
 }
 
 // cut takes the request and closes the connection without an answer.
@@ -94,7 +94,7 @@ func nobody(t *testing.T) string {
 }
 
 func TestWriteThatWasNotDoneGoesToTheNextEndpoint(t *testing.T) {
-	for _, code := range []httpapi.Code{httpapi.NoLeader, httpapi.Busy, httpapi.Unavailable, httpapi.Timeout} {
+	for _, code := range []wire.Code{wire.NoLeader, wire.Busy, wire.Unavailable, wire.Timeout} {
 		a, b := serve(t, refuse(code)), serve(t, written)
 		c := connect(t, Config{}, a, b)
 		if revision, err := c.Put(t.Context(), []byte("k"), []byte("v")); err != nil || revision != 7 {
@@ -117,8 +117,8 @@ func TestWriteToDeadEndpointGoesToTheNext(t *testing.T) {
 
 func TestPlainWriteInDoubtIsNeverRepeated(t *testing.T) {
 	for name, first := range map[string]http.HandlerFunc{
-		"answered unknown":  refuse(httpapi.OutcomeUnknown),
-		"a fault":           refuse(httpapi.Internal),
+		"answered unknown":  refuse(wire.OutcomeUnknown),
+		"a fault":           refuse(wire.Internal),
 		"connection cut":    cut,
 		"no answer in time": hang,
 		"a proxy's answer":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
@@ -139,7 +139,7 @@ func TestPlainWriteInDoubtIsNeverRepeated(t *testing.T) {
 }
 
 func TestReadInDoubtIsRepeated(t *testing.T) {
-	for name, first := range map[string]http.HandlerFunc{"cut": cut, "hang": hang, "fault": refuse(httpapi.Internal)} {
+	for name, first := range map[string]http.HandlerFunc{"cut": cut, "hang": hang, "fault": refuse(wire.Internal)} {
 		t.Run(name, func(t *testing.T) {
 			a, b := serve(t, first), serve(t, written)
 			v, err := connect(t, Config{Timeout: time.Second}, a, b).Get(t.Context(), []byte("k"))
@@ -151,7 +151,7 @@ func TestReadInDoubtIsRepeated(t *testing.T) {
 }
 
 func TestFinalAnswerIsNotRepeated(t *testing.T) {
-	a, b := serve(t, refuse(httpapi.PreconditionFailed)), serve(t, written)
+	a, b := serve(t, refuse(wire.PreconditionFailed)), serve(t, written)
 	_, err := connect(t, Config{}, a, b).Put(t.Context(), []byte("k"), []byte("v"), IfRevision(3))
 	if !errors.Is(err, ErrPreconditionFailed) || b.asked.Load() != 0 {
 		t.Errorf("put = %v, the other endpoint was asked %d times", err, b.asked.Load())
@@ -178,7 +178,7 @@ func TestFailFastEndsAfterOneRound(t *testing.T) {
 }
 
 func TestDeadlineEndsTheTrying(t *testing.T) {
-	a := serve(t, refuse(httpapi.NoLeader))
+	a := serve(t, refuse(wire.NoLeader))
 	c := connect(t, Config{}, a)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -213,7 +213,7 @@ func TestEveryCodeIsAnErrorThatSaysTheSame(t *testing.T) {
 			t.Errorf("%s is not %v", code, want)
 		}
 		unknown := errors.Is(e, ErrUnknownOutcome)
-		if advice := httpapi.KindOf(code).Retry; unknown != (advice == httpapi.RetryInSession) {
+		if advice := wire.KindOf(code).Retry; unknown != (advice == wire.RetryInSession) {
 			t.Errorf("%s: unknown outcome is %v, but the table says retry %s", code, unknown, advice)
 		}
 	}

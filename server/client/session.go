@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // Session makes writes count once, however often they have to be sent
@@ -19,7 +19,7 @@ import (
 // Open several sessions to write in parallel.
 type Session struct {
 	client *Client
-	id     httpapi.ID
+	id     wire.ID
 
 	// turn holds the number of the last write. Whoever takes it out may write;
 	// unlike a mutex it can be waited for with a deadline. One write at a time
@@ -35,11 +35,11 @@ func (c *Client) OpenSession(ctx context.Context) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	var wire httpapi.Session
-	if err := resp.decode(&wire); err != nil {
+	var opened wire.Session
+	if err := resp.decode(&opened); err != nil {
 		return nil, err
 	}
-	s := &Session{client: c, id: wire.ID, turn: make(chan uint64, 1)}
+	s := &Session{client: c, id: opened.ID, turn: make(chan uint64, 1)}
 	s.turn <- 0
 	return s, nil
 }
@@ -60,15 +60,15 @@ func (s *Session) Delete(ctx context.Context, key []byte, conditions ...Conditio
 	return w.Deleted != nil && *w.Deleted, w.Revision, err
 }
 
-func (s *Session) write(ctx context.Context, rq request) (httpapi.Written, error) {
+func (s *Session) write(ctx context.Context, rq request) (wire.Written, error) {
 	select {
 	case <-ctx.Done():
-		return httpapi.Written{}, fmt.Errorf("the session's write before this one took too long: %w", ctx.Err())
+		return wire.Written{}, fmt.Errorf("the session's write before this one took too long: %w", ctx.Err())
 	case last := <-s.turn:
 		sequence := last + 1
 		defer func() { s.turn <- sequence }()
-		rq.header.Set(httpapi.HeaderSession, s.id.String())
-		rq.header.Set(httpapi.HeaderSequence, strconv.FormatUint(sequence, 10))
+		rq.header.Set(wire.HeaderSession, s.id.String())
+		rq.header.Set(wire.HeaderSequence, strconv.FormatUint(sequence, 10))
 		rq.repeatable = true
 		return s.client.write(ctx, rq)
 	}

@@ -10,14 +10,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // opened answers POST /v1/sessions; everything else goes to then.
 func opened(then http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && r.URL.Path == "/v1/sessions" {
-			_ = json.NewEncoder(w).Encode(httpapi.Session{ID: 0xabc})
+			_ = json.NewEncoder(w).Encode(wire.Session{ID: 0xabc})
 			return
 		}
 		then(w, r)
@@ -41,7 +41,7 @@ func TestSessionRepeatsWriteInDoubtUnderItsNumber(t *testing.T) {
 	note := func(then http.HandlerFunc) http.HandlerFunc {
 		return opened(func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
-			seen = append(seen, r.Header.Get(httpapi.HeaderSession)+" "+r.Header.Get(httpapi.HeaderSequence))
+			seen = append(seen, r.Header.Get(wire.HeaderSession)+" "+r.Header.Get(wire.HeaderSequence))
 			mu.Unlock()
 			then(w, r)
 		})
@@ -62,7 +62,7 @@ func TestSessionRepeatsWriteInDoubtUnderItsNumber(t *testing.T) {
 // An attempt was cut, and then nobody could be reached: the refusals after it
 // say nothing about the first.
 func TestDoubtOutlivesLaterRefusals(t *testing.T) {
-	a, b := serve(t, opened(cut)), serve(t, refuse(httpapi.NoLeader))
+	a, b := serve(t, opened(cut)), serve(t, refuse(wire.NoLeader))
 	s := openSession(t, connect(t, Config{}, a, b))
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
@@ -73,7 +73,7 @@ func TestDoubtOutlivesLaterRefusals(t *testing.T) {
 }
 
 func TestSessionThatExpiredSaysSo(t *testing.T) {
-	a := serve(t, opened(refuse(httpapi.SessionExpired)))
+	a := serve(t, opened(refuse(wire.SessionExpired)))
 	s := openSession(t, connect(t, Config{}, a))
 	if _, err := s.Put(t.Context(), []byte("k"), []byte("v")); !errors.Is(err, ErrSessionExpired) {
 		t.Errorf("put = %v, want ErrSessionExpired", err)

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
 )
 
@@ -120,9 +120,9 @@ func (c *cluster) others(but *node) []*node {
 
 // settle waits until all nodes have applied the same, and returns the hash that
 // each has then.
-func (c *cluster) settle() []httpapi.StateHash {
+func (c *cluster) settle() []wire.StateHash {
 	c.t.Helper()
-	var hashes []httpapi.StateHash
+	var hashes []wire.StateHash
 	eventually(c.t, "equal applied indexes", func() error {
 		hashes = nil
 		for _, n := range c.nodes {
@@ -153,8 +153,8 @@ func (c *cluster) agree() {
 	}
 }
 
-func equalHashes(hashes []httpapi.StateHash) bool {
-	return !slices.ContainsFunc(hashes, func(h httpapi.StateHash) bool { return h != hashes[0] })
+func equalHashes(hashes []wire.StateHash) bool {
+	return !slices.ContainsFunc(hashes, func(h wire.StateHash) bool { return h != hashes[0] })
 }
 
 func (n *node) data() string    { return filepath.Join(n.home, "data") }
@@ -203,15 +203,15 @@ func (n *node) awaitReady() {
 }
 
 // status is what the node says of itself.
-func (n *node) status() (*httpapi.Status, error) { return n.api.Status(n.t.Context(), false) }
+func (n *node) status() (*wire.Status, error) { return n.api.Status(n.t.Context(), false) }
 
 // hash is the same with the hash of its state.
-func (n *node) hash() (*httpapi.Status, error) { return n.api.Status(n.t.Context(), true) }
+func (n *node) hash() (*wire.Status, error) { return n.api.Status(n.t.Context(), true) }
 
 // await waits for something that the node says of itself.
-func (n *node) await(what string, holds func(*httpapi.Status) bool) *httpapi.Status {
+func (n *node) await(what string, holds func(*wire.Status) bool) *wire.Status {
 	n.t.Helper()
-	var last *httpapi.Status
+	var last *wire.Status
 	eventually(n.t, n.name+": "+what, func() error {
 		s, err := n.status()
 		if err != nil {

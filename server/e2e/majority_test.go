@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
 )
 
@@ -68,9 +68,9 @@ func wantRefusal(t *testing.T, n *node, method, path string) {
 	t.Helper()
 	status, p := ask(t, n, method, path, "value")
 	switch {
-	case status == http.StatusServiceUnavailable && (p.Code == httpapi.NoLeader || p.Code == httpapi.Unavailable || p.Code == httpapi.Timeout):
-	case status == http.StatusGatewayTimeout && (p.Code == httpapi.OutcomeUnknown || p.Code == httpapi.Timeout):
-		if method == http.MethodPut && p.Code != httpapi.OutcomeUnknown {
+	case status == http.StatusServiceUnavailable && (p.Code == wire.NoLeader || p.Code == wire.Unavailable || p.Code == wire.Timeout):
+	case status == http.StatusGatewayTimeout && (p.Code == wire.OutcomeUnknown || p.Code == wire.Timeout):
+		if method == http.MethodPut && p.Code != wire.OutcomeUnknown {
 			t.Errorf("%s %s: code %s of a write that may be carried out", method, path, p.Code)
 		}
 	default:
@@ -79,7 +79,7 @@ func wantRefusal(t *testing.T, n *node, method, path string) {
 }
 
 // ask sends one request and returns its status and, if it is one, its problem.
-func ask(t *testing.T, n *node, method, path, body string) (int, httpapi.Problem) {
+func ask(t *testing.T, n *node, method, path, body string) (int, wire.Problem) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -96,8 +96,8 @@ func ask(t *testing.T, n *node, method, path, body string) (int, httpapi.Problem
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
-	var p httpapi.Problem
-	if strings.HasPrefix(resp.Header.Get("Content-Type"), httpapi.ProblemType) {
+	var p wire.Problem
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), wire.ProblemType) {
 		if err := json.Unmarshal(answer, &p); err != nil {
 			t.Errorf("%s %s: %v in %q", method, path, err, answer)
 		}

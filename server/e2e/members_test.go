@@ -8,7 +8,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // The life of a cluster, told with the command line alone.
@@ -71,7 +71,7 @@ func (c *cluster) wantVoters(voters ...*node) {
 	slices.Sort(want)
 	for _, n := range c.nodes {
 		eventually(c.t, "the members that "+n.name+" lists", func() error {
-			var listed httpapi.Members
+			var listed wire.Members
 			if err := json.Unmarshal([]byte(succeed(c.t, "member", "list", "-o", "json", "--endpoints", n.client)), &listed); err != nil {
 				return err
 			}
@@ -95,12 +95,12 @@ func TestAFollowerBehindTheCompactedLogCatchesUpBySnapshot(t *testing.T) {
 	leader := c.leader()
 	late := c.others(leader)[0]
 	put(t, persistent(t, c.nodes...), "early", 50, valueSize)
-	had := late.await("has the early keys", func(s *httpapi.Status) bool { return s.Log.Applied >= 50 }).Log.Last
+	had := late.await("has the early keys", func(s *wire.Status) bool { return s.Log.Applied >= 50 }).Log.Last
 	late.stop()
 
 	put(t, persistent(t, c.others(late)...), "late", 1000, valueSize)
 	for _, n := range c.others(late) {
-		n.await("has compacted its log", func(s *httpapi.Status) bool { return s.Log.Compacted > had })
+		n.await("has compacted its log", func(s *wire.Status) bool { return s.Log.Compacted > had })
 	}
 	late.start()
 	late.awaitReady()

@@ -16,6 +16,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/vfs"
 )
 
@@ -23,10 +24,10 @@ import (
 // anything else is, and compared at every start: a member that took another
 // one's log would vote twice.
 type identity struct {
-	Format    int        `json:"format"`
-	ClusterID httpapi.ID `json:"cluster_id"`
-	NodeID    httpapi.ID `json:"node_id"`
-	Name      string     `json:"name"`
+	Format    int     `json:"format"`
+	ClusterID wire.ID `json:"cluster_id"`
+	NodeID    wire.ID `json:"node_id"`
+	Name      string  `json:"name"`
 
 	// Joining is set until the cluster has taken in a member that asked to join.
 	Joining bool `json:"joining,omitempty"`
@@ -41,10 +42,10 @@ type identity struct {
 
 // seat is a member as the identity file records it.
 type seat struct {
-	ID         httpapi.ID `json:"id"`
-	Name       string     `json:"name"`
-	Address    string     `json:"address"` // host:port for its peers
-	ClientURLs []string   `json:"client_urls,omitempty"`
+	ID         wire.ID  `json:"id"`
+	Name       string   `json:"name"`
+	Address    string   `json:"address"` // host:port for its peers
+	ClientURLs []string `json:"client_urls,omitempty"`
 }
 
 const (
@@ -90,17 +91,17 @@ func bootstrapIdentity(cfg *Config) *identity {
 }
 
 // hash is a 64-bit number for words that contain no line break, never zero.
-func hash(words ...string) httpapi.ID {
+func hash(words ...string) wire.ID {
 	sum := sha256.Sum256([]byte(strings.Join(words, "\n")))
-	return httpapi.ID(max(1, binary.BigEndian.Uint64(sum[:])))
+	return wire.ID(max(1, binary.BigEndian.Uint64(sum[:])))
 }
 
 // drawID draws the ID of a member that joins: it must differ from that of every
 // member that ever was.
-func drawID() httpapi.ID {
+func drawID() wire.ID {
 	var b [8]byte
 	rand.Read(b[:]) // never fails: the program would have stopped
-	return httpapi.ID(max(1, binary.BigEndian.Uint64(b[:])))
+	return wire.ID(max(1, binary.BigEndian.Uint64(b[:])))
 }
 
 // address is the host:port of a URL that Check has seen.

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // configure is a loaded configuration with a directory of its own.
@@ -106,15 +106,15 @@ func TestDamagedIdentity(t *testing.T) {
 type cluster struct {
 	*httptest.Server
 	mu      sync.Mutex
-	members httpapi.Members
+	members wire.Members
 	lose    int // so many answers to POST are lost after the work is done
 }
 
 func newCluster(t *testing.T) *cluster {
-	c := &cluster{members: httpapi.Members{ClusterID: 0xc}}
+	c := &cluster{members: wire.Members{ClusterID: 0xc}}
 	c.Server = httptest.NewServer(c)
 	t.Cleanup(c.Close)
-	c.members.Members = []httpapi.Member{{ID: 1, Name: "a", Role: "voter", PeerURL: "http://10.0.0.1:2380", ClientURLs: []string{c.URL}}}
+	c.members.Members = []wire.Member{{ID: 1, Name: "a", Role: "voter", PeerURL: "http://10.0.0.1:2380", ClientURLs: []string{c.URL}}}
 	return c
 }
 
@@ -122,12 +122,12 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r.Method == http.MethodPost {
-		var add httpapi.AddMember
+		var add wire.AddMember
 		if err := json.NewDecoder(r.Body).Decode(&add); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		c.members.Members = append(c.members.Members, httpapi.Member{
+		c.members.Members = append(c.members.Members, wire.Member{
 			ID: add.ID, Name: add.Name, Role: "learner", PeerURL: add.PeerURL, ClientURLs: add.ClientURLs})
 		if c.lose > 0 {
 			c.lose--
@@ -183,7 +183,7 @@ func TestExistingTakesTheMemberAddedBeforehand(t *testing.T) {
 		}
 	}
 	refuse("quorate member add")
-	c.members.Members = append(c.members.Members, httpapi.Member{ID: 9, Name: "d", Role: "learner", PeerURL: "http://10.0.0.4:2380"})
+	c.members.Members = append(c.members.Members, wire.Member{ID: 9, Name: "d", Role: "learner", PeerURL: "http://10.0.0.4:2380"})
 	if id := identified(t, configure(t, args...)); id.NodeID != 9 {
 		t.Errorf("ID %v, want 9", id.NodeID)
 	}

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
 )
 
@@ -80,7 +80,7 @@ func joinCluster(ctx context.Context, cfg *Config, id *identity) (*identity, err
 }
 
 // meet asks a member for the cluster.
-func meet(ctx context.Context, url string) (*httpapi.Members, error) {
+func meet(ctx context.Context, url string) (*wire.Members, error) {
 	c, err := client.New(client.Config{Endpoints: []string{url}, FailFast: true})
 	if err != nil {
 		return nil, fmt.Errorf("--join: %w", err)
@@ -100,7 +100,7 @@ func meet(ctx context.Context, url string) (*httpapi.Members, error) {
 // Only a member that has never started is taken over: it announces client URLs
 // when it starts, and from then on its ID belongs to its data directory. A member
 // that lost its data must not come back under the ID that voted (M17).
-func chooseID(cfg *Config, members *httpapi.Members) (httpapi.ID, error) {
+func chooseID(cfg *Config, members *wire.Members) (wire.ID, error) {
 	if cfg.Bootstrap.State == StateNew {
 		return drawID(), nil
 	}
@@ -118,7 +118,7 @@ func chooseID(cfg *Config, members *httpapi.Members) (httpapi.ID, error) {
 
 // enter adds this node to the cluster unless the cluster has it already. Any
 // member can be asked; the one that --join names may be down by now.
-func enter(ctx context.Context, cfg *Config, id *identity, members *httpapi.Members) error {
+func enter(ctx context.Context, cfg *Config, id *identity, members *wire.Members) error {
 	endpoints := []string{cfg.Bootstrap.Join}
 	for _, s := range id.Members {
 		endpoints = append(endpoints, s.ClientURLs...)
@@ -134,10 +134,10 @@ func enter(ctx context.Context, cfg *Config, id *identity, members *httpapi.Memb
 				return nil
 			}
 		}
-		_, err := c.AddMember(ctx, httpapi.AddMember{
+		_, err := c.AddMember(ctx, wire.AddMember{
 			ID: id.NodeID, Name: cfg.Name, PeerURL: cfg.Peer.Advertise[0], ClientURLs: cfg.Client.Advertise,
 		})
-		if problem, ok := errors.AsType[*client.Error](err); ok && problem.Code == httpapi.MemberExists {
+		if problem, ok := errors.AsType[*client.Error](err); ok && problem.Code == wire.MemberExists {
 			return nil // an attempt whose answer was lost; no other member has this ID
 		}
 		// When the outcome is unknown, only the list of members knows it.

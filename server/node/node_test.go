@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // running is a node in this process.
@@ -199,7 +199,7 @@ func TestJoinLearnVote(t *testing.T) {
 	}
 	for _, r := range []*running{a, b} {
 		status, text := r.ask("GET", "/v1/members", "")
-		var all httpapi.Members
+		var all wire.Members
 		if err := json.Unmarshal([]byte(text), &all); err != nil || status != 200 || len(all.Members) != 2 {
 			t.Fatalf("%d %s (%v)", status, text, err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
 )
@@ -162,13 +163,13 @@ func (a answered) want(t *testing.T, status int) answered {
 
 // problem fails the test unless the answer is this kind of problem, told in one
 // sentence.
-func (a answered) problem(t *testing.T, code Code) Problem {
+func (a answered) problem(t *testing.T, code wire.Code) wire.Problem {
 	t.Helper()
-	var p Problem
+	var p wire.Problem
 	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
 		t.Fatalf("status %d, not a problem: %s", a.status, a.body)
 	}
-	if p.Code != code || p.Status != a.status || a.status != KindOf(code).Status || a.header.Get("Content-Type") != ProblemType {
+	if p.Code != code || p.Status != a.status || a.status != wire.KindOf(code).Status || a.header.Get("Content-Type") != wire.ProblemType {
 		t.Fatalf("status %d and problem %+v, want %s", a.status, p, code)
 	}
 	if p.Detail == "" || strings.Contains(p.Detail, "\n") || p.Type != "urn:quorate:problem:"+string(code) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/kv"
 )
 
@@ -35,9 +36,9 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h := w.Header()
-	h.Set(HeaderRevision, strconv.FormatInt(at, 10))
+	h.Set(wire.HeaderRevision, strconv.FormatInt(at, 10))
 	if found == nil {
-		return problem(NotFound, fmt.Sprintf("the key %s does not exist", printable(string(key))))
+		return problem(wire.NotFound, fmt.Sprintf("the key %s does not exist", printable(string(key))))
 	}
 	h.Set("ETag", etag(found.Mod))
 	h.Set("Cache-Control", "no-cache")
@@ -59,7 +60,7 @@ func (s *Server) readable(ctx context.Context, query url.Values) (int64, error) 
 	if text := query.Get("revision"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 1 {
-			return 0, problem(Malformed, fmt.Sprintf("revision=%q: write a whole number from 1", text))
+			return 0, problem(wire.Malformed, fmt.Sprintf("revision=%q: write a whole number from 1", text))
 		}
 		revision = n
 	}
@@ -70,7 +71,7 @@ func (s *Server) readable(ctx context.Context, query url.Values) (int64, error) 
 	case "stale":
 		return revision, nil
 	default:
-		return 0, problem(Malformed, fmt.Sprintf("consistency=%q: it is linearizable or stale", c))
+		return 0, problem(wire.Malformed, fmt.Sprintf("consistency=%q: it is linearizable or stale", c))
 	}
 }
 
@@ -89,8 +90,8 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("ETag", etag(result.Revision))
-	w.Header().Set(HeaderRevision, strconv.FormatInt(result.Revision, 10))
-	return reply(w, http.StatusOK, Written{Revision: uint64(result.Revision)})
+	w.Header().Set(wire.HeaderRevision, strconv.FormatInt(result.Revision, 10))
+	return reply(w, http.StatusOK, wire.Written{Revision: uint64(result.Revision)})
 }
 
 // del answers DELETE /v1/kv/{key}. A key that is not there is no error, because a
@@ -105,8 +106,8 @@ func (s *Server) del(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	deleted := len(result.Ops) == 1 && result.Ops[0].Deleted > 0
-	w.Header().Set(HeaderRevision, strconv.FormatInt(result.Revision, 10))
-	return reply(w, http.StatusOK, Written{Revision: uint64(result.Revision), Deleted: &deleted})
+	w.Header().Set(wire.HeaderRevision, strconv.FormatInt(result.Revision, 10))
+	return reply(w, http.StatusOK, wire.Written{Revision: uint64(result.Revision), Deleted: &deleted})
 }
 
 // writeKey proposes one operation under the conditions in the request's headers.
@@ -129,7 +130,7 @@ func (s *Server) writeKey(r *http.Request, key []byte, op kv.Op) (*kv.Result, er
 		return nil, err
 	}
 	if !result.Succeeded {
-		return nil, problem(PreconditionFailed, fmt.Sprintf(
+		return nil, problem(wire.PreconditionFailed, fmt.Sprintf(
 			"the key %s is not as If-Match or If-None-Match requires and nothing was written: read it again", printable(string(key))))
 	}
 	return result, nil
@@ -157,11 +158,11 @@ func (s *Server) key(r *http.Request) ([]byte, error) {
 	key, err := url.PathUnescape(strings.TrimPrefix(r.URL.EscapedPath(), keyPath))
 	switch {
 	case err != nil:
-		return nil, problem(Malformed, "the key cannot be read: write a percent sign as %25")
+		return nil, problem(wire.Malformed, "the key cannot be read: write a percent sign as %25")
 	case key == "":
-		return nil, problem(Malformed, "the key is empty: write it behind /v1/kv/; GET /v1/kv?prefix= lists keys")
+		return nil, problem(wire.Malformed, "the key is empty: write it behind /v1/kv/; GET /v1/kv?prefix= lists keys")
 	case len(key) > s.Limits.KeyBytes:
-		return nil, problem(KeyTooLarge, fmt.Sprintf("the key has %d bytes, at most %d are allowed (--max-key-bytes of quorate serve)",
+		return nil, problem(wire.KeyTooLarge, fmt.Sprintf("the key has %d bytes, at most %d are allowed (--max-key-bytes of quorate serve)",
 			len(key), s.Limits.KeyBytes))
 	}
 	return []byte(key), nil
@@ -170,7 +171,7 @@ func (s *Server) key(r *http.Request) ([]byte, error) {
 // value reads the body, never more of it than is allowed.
 func (s *Server) value(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	limit := int64(s.Limits.ValueBytes)
-	tooLarge := problem(ValueTooLarge, fmt.Sprintf("the value has more than %d bytes, the most that is allowed (--max-value-bytes of quorate serve)", limit))
+	tooLarge := problem(wire.ValueTooLarge, fmt.Sprintf("the value has more than %d bytes, the most that is allowed (--max-value-bytes of quorate serve)", limit))
 	if r.ContentLength > limit {
 		return nil, tooLarge
 	}
@@ -179,7 +180,7 @@ func (s *Server) value(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, tooLarge
 	}
 	if err != nil {
-		return nil, problem(Malformed, "the body was cut short and nothing was written: "+oneLine(err.Error()))
+		return nil, problem(wire.Malformed, "the body was cut short and nothing was written: "+oneLine(err.Error()))
 	}
 	return value, nil
 }
@@ -194,7 +195,7 @@ func conditions(h http.Header, key []byte) ([]kv.Compare, error) {
 	default:
 		revision, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimPrefix(match, `"`), `"`), 10, 63)
 		if err != nil || match != etag(int64(revision)) {
-			return nil, problem(Malformed, fmt.Sprintf(`If-Match: %s: write * or one revision in quotes, as in the ETag of a GET`, printable(match)))
+			return nil, problem(wire.Malformed, fmt.Sprintf(`If-Match: %s: write * or one revision in quotes, as in the ETag of a GET`, printable(match)))
 		}
 		all = append(all, kv.ModifiedAt(key, int64(revision)))
 	}
@@ -203,21 +204,21 @@ func conditions(h http.Header, key []byte) ([]kv.Compare, error) {
 	case "*":
 		all = append(all, kv.Absent(key))
 	default:
-		return nil, problem(Malformed, fmt.Sprintf("If-None-Match: %s: a write takes only *, for a key that must not exist", printable(none)))
+		return nil, problem(wire.Malformed, fmt.Sprintf("If-None-Match: %s: a write takes only *, for a key that must not exist", printable(none)))
 	}
 	return all, nil
 }
 
 // numbered returns the session and sequence of a write, zeros if it has none.
 func numbered(h http.Header) (kv.SessionID, uint64, error) {
-	session, sequence := h.Get(HeaderSession), h.Get(HeaderSequence)
+	session, sequence := h.Get(wire.HeaderSession), h.Get(wire.HeaderSequence)
 	if session == "" && sequence == "" {
 		return 0, 0, nil
 	}
-	id, err := ParseID(session)
+	id, err := wire.ParseID(session)
 	n, err2 := strconv.ParseUint(sequence, 10, 64)
 	if err != nil || err2 != nil || id == 0 || n == 0 {
-		return 0, 0, problem(Malformed, HeaderSession+" and "+HeaderSequence+
+		return 0, 0, problem(wire.Malformed, wire.HeaderSession+" and "+wire.HeaderSequence+
 			" come together: the ID that POST /v1/sessions gave, and a whole number from 1 that no other write of the session has")
 	}
 	return kv.SessionID(id), n, nil

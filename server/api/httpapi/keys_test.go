@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"io"
 	"net"
 	"net/http"
@@ -14,12 +15,12 @@ func TestPutGetDelete(t *testing.T) {
 	_, web := serve(t, testLimits)
 	value := "raw \x00\xff bytes\n"
 	put := do(t, web, "PUT", "/v1/kv/greeting", value).want(t, 200)
-	if got := decode[Written](t, put); got.Revision != 2 || put.header.Get("ETag") != `"2"` || put.header.Get(HeaderRevision) != "2" {
+	if got := decode[wire.Written](t, put); got.Revision != 2 || put.header.Get("ETag") != `"2"` || put.header.Get(wire.HeaderRevision) != "2" {
 		t.Fatalf("the first write of a store of revision 1 was answered %+v with %v", got, put.header)
 	}
 	for _, path := range []string{"/v1/kv/greeting", "/v1/kv/greeting?consistency=stale", "/v1/kv/greeting?revision=2"} {
 		got := do(t, web, "GET", path, "").want(t, 200)
-		if got.body != value || got.header.Get("ETag") != `"2"` || got.header.Get(HeaderRevision) != "2" {
+		if got.body != value || got.header.Get("ETag") != `"2"` || got.header.Get(wire.HeaderRevision) != "2" {
 			t.Errorf("GET %s: %q with %v", path, got.body, got.header)
 		}
 	}
@@ -29,15 +30,15 @@ func TestPutGetDelete(t *testing.T) {
 	do(t, web, "GET", "/v1/kv/greeting", "", `If-None-Match: "2"`).want(t, 304)
 
 	for _, deleted := range []bool{true, false} {
-		got := decode[Written](t, do(t, web, "DELETE", "/v1/kv/greeting", "").want(t, 200))
+		got := decode[wire.Written](t, do(t, web, "DELETE", "/v1/kv/greeting", "").want(t, 200))
 		if got.Deleted == nil || *got.Deleted != deleted || got.Revision != 3 {
 			t.Errorf("DELETE: %+v, want deleted %v at revision 3", got, deleted)
 		}
 	}
 	gone := do(t, web, "GET", "/v1/kv/greeting", "")
-	gone.problem(t, NotFound)
-	if gone.header.Get(HeaderRevision) != "3" {
-		t.Errorf("an absent key was looked for at revision %q", gone.header.Get(HeaderRevision))
+	gone.problem(t, wire.NotFound)
+	if gone.header.Get(wire.HeaderRevision) != "3" {
+		t.Errorf("an absent key was looked for at revision %q", gone.header.Get(wire.HeaderRevision))
 	}
 	if old := do(t, web, "GET", "/v1/kv/greeting?revision=2", "").want(t, 200); old.body != value {
 		t.Errorf("history: %q", old.body)
@@ -62,7 +63,7 @@ func TestKeysAreBytes(t *testing.T) {
 			t.Errorf("path %s: %s, want %s", path, got.body, want)
 		}
 	}
-	listing := decode[Listing](t, do(t, web, "GET", "/v1/kv", "").want(t, 200))
+	listing := decode[wire.Listing](t, do(t, web, "GET", "/v1/kv", "").want(t, 200))
 	if len(listing.KVs) != len(keys) {
 		t.Errorf("%d keys are listed, want %d", len(listing.KVs), len(keys))
 	}
@@ -70,13 +71,13 @@ func TestKeysAreBytes(t *testing.T) {
 
 func TestConditions(t *testing.T) {
 	_, web := serve(t, testLimits)
-	do(t, web, "PUT", "/v1/kv/k", "1", "If-Match: *").problem(t, PreconditionFailed)
+	do(t, web, "PUT", "/v1/kv/k", "1", "If-Match: *").problem(t, wire.PreconditionFailed)
 	do(t, web, "PUT", "/v1/kv/k", "1", "If-None-Match: *").want(t, 200)
-	do(t, web, "PUT", "/v1/kv/k", "2", "If-None-Match: *").problem(t, PreconditionFailed)
-	do(t, web, "PUT", "/v1/kv/k", "2", `If-Match: "1"`).problem(t, PreconditionFailed)
+	do(t, web, "PUT", "/v1/kv/k", "2", "If-None-Match: *").problem(t, wire.PreconditionFailed)
+	do(t, web, "PUT", "/v1/kv/k", "2", `If-Match: "1"`).problem(t, wire.PreconditionFailed)
 	do(t, web, "PUT", "/v1/kv/k", "2", `If-Match: "2"`).want(t, 200)
 	do(t, web, "PUT", "/v1/kv/k", "3", "If-Match: *").want(t, 200)
-	do(t, web, "DELETE", "/v1/kv/k", "", `If-Match: "3"`).problem(t, PreconditionFailed)
+	do(t, web, "DELETE", "/v1/kv/k", "", `If-Match: "3"`).problem(t, wire.PreconditionFailed)
 	if got := do(t, web, "GET", "/v1/kv/k", "").want(t, 200); got.body != "3" || got.header.Get("ETag") != `"4"` {
 		t.Fatalf("after refused writes: %q, %s", got.body, got.header.Get("ETag"))
 	}
@@ -89,42 +90,42 @@ func TestBadRequests(t *testing.T) {
 	for _, c := range []struct {
 		method, path, body string
 		header             string
-		code               Code
+		code               wire.Code
 		says               string
 	}{
-		{"PUT", "/v1/kv/", "v", "", Malformed, "empty"},
-		{"GET", "/v1/kv/" + long, "", "", KeyTooLarge, "--max-key-bytes"},
-		{"PUT", "/v1/kv/" + long, "v", "", KeyTooLarge, "64"},
-		{"PUT", "/v1/kv/k", strings.Repeat("v", testLimits.ValueBytes+1), "", ValueTooLarge, "--max-value-bytes"},
-		{"PUT", "/v1/kv/k", "v", "If-Match: 5", Malformed, "quotes"},
-		{"PUT", "/v1/kv/k", "v", `If-Match: "05"`, Malformed, "quotes"},
-		{"PUT", "/v1/kv/k", "v", `If-None-Match: "5"`, Malformed, "*"},
-		{"PUT", "/v1/kv/k", "v", HeaderSession + ": 12", Malformed, HeaderSequence},
-		{"PUT", "/v1/kv/k", "v", HeaderSequence + ": 12", Malformed, HeaderSession},
-		{"PUT", "/v1/kv/k?timeout=soon", "v", "", Malformed, "500ms"},
-		{"PUT", "/v1/kv/k?timeout=-1s", "v", "", Malformed, "timeout"},
-		{"PUT", "/v1/kv/k?timeout=2m", "v", "", Malformed, "1m"},
-		{"PUT", "/v1/kv/k?consistency=stale", "v", "", Malformed, "consistency"},
-		{"GET", "/v1/kv/k?consistency=strong", "", "", Malformed, "linearizable"},
-		{"GET", "/v1/kv/k?consistancy=stale", "", "", Malformed, "consistancy"},
-		{"GET", "/v1/kv/k?revision=0", "", "", Malformed, "revision"},
-		{"GET", "/v1/kv/k?revision=1&revision=2", "", "", Malformed, "2 times"},
-		{"GET", "/v1/kv/k?revision=99", "", "", FutureRevision, HeaderRevision},
-		{"GET", "/v1/kv/k?revision=%zz", "", "", Malformed, "query"},
-		{"GET", "/v1/kv?limit=0", "", "", Malformed, "limit"},
-		{"GET", "/v1/kv?limit=100000", "", "", Malformed, "10000"},
-		{"GET", "/v1/kv?prefix=" + long + "k", "", "", KeyTooLarge, "prefix"},
-		{"POST", "/v1/kv/k", "v", "", MethodNotAllowed, "DELETE and GET and PUT"},
-		{"PUT", "/v1/status", "", "", MethodNotAllowed, "GET"},
-		{"GET", "/v2/kv/k", "", "", UnknownPath, "/v1/"},
-		{"DELETE", "/v1/sessions/xyz", "", "", Malformed, "hexadecimal"},
-		{"DELETE", "/v1/sessions/9", "", "", SessionExpired, "POST /v1/sessions"},
-		{"DELETE", "/v1/members/0", "", "", Malformed, "zero"},
-		{"POST", "/v1/members", "{", "", Malformed, "JSON"},
-		{"POST", "/v1/members", `{"name":"d","peer_url":"localhost"}`, "", Malformed, "http://"},
-		{"POST", "/v1/members", `{"peer_url":"http://h:1"}`, "", Malformed, "name"},
-		{"POST", "/v1/leader/transfer", `{"to":5}`, "", Malformed, "JSON"},
-		{"GET", "/v1/status?hash=1", "", "", Malformed, "true or false"},
+		{"PUT", "/v1/kv/", "v", "", wire.Malformed, "empty"},
+		{"GET", "/v1/kv/" + long, "", "", wire.KeyTooLarge, "--max-key-bytes"},
+		{"PUT", "/v1/kv/" + long, "v", "", wire.KeyTooLarge, "64"},
+		{"PUT", "/v1/kv/k", strings.Repeat("v", testLimits.ValueBytes+1), "", wire.ValueTooLarge, "--max-value-bytes"},
+		{"PUT", "/v1/kv/k", "v", "If-Match: 5", wire.Malformed, "quotes"},
+		{"PUT", "/v1/kv/k", "v", `If-Match: "05"`, wire.Malformed, "quotes"},
+		{"PUT", "/v1/kv/k", "v", `If-None-Match: "5"`, wire.Malformed, "*"},
+		{"PUT", "/v1/kv/k", "v", wire.HeaderSession + ": 12", wire.Malformed, wire.HeaderSequence},
+		{"PUT", "/v1/kv/k", "v", wire.HeaderSequence + ": 12", wire.Malformed, wire.HeaderSession},
+		{"PUT", "/v1/kv/k?timeout=soon", "v", "", wire.Malformed, "500ms"},
+		{"PUT", "/v1/kv/k?timeout=-1s", "v", "", wire.Malformed, "timeout"},
+		{"PUT", "/v1/kv/k?timeout=2m", "v", "", wire.Malformed, "1m"},
+		{"PUT", "/v1/kv/k?consistency=stale", "v", "", wire.Malformed, "consistency"},
+		{"GET", "/v1/kv/k?consistency=strong", "", "", wire.Malformed, "linearizable"},
+		{"GET", "/v1/kv/k?consistancy=stale", "", "", wire.Malformed, "consistancy"},
+		{"GET", "/v1/kv/k?revision=0", "", "", wire.Malformed, "revision"},
+		{"GET", "/v1/kv/k?revision=1&revision=2", "", "", wire.Malformed, "2 times"},
+		{"GET", "/v1/kv/k?revision=99", "", "", wire.FutureRevision, wire.HeaderRevision},
+		{"GET", "/v1/kv/k?revision=%zz", "", "", wire.Malformed, "query"},
+		{"GET", "/v1/kv?limit=0", "", "", wire.Malformed, "limit"},
+		{"GET", "/v1/kv?limit=100000", "", "", wire.Malformed, "10000"},
+		{"GET", "/v1/kv?prefix=" + long + "k", "", "", wire.KeyTooLarge, "prefix"},
+		{"POST", "/v1/kv/k", "v", "", wire.MethodNotAllowed, "DELETE and GET and PUT"},
+		{"PUT", "/v1/status", "", "", wire.MethodNotAllowed, "GET"},
+		{"GET", "/v2/kv/k", "", "", wire.UnknownPath, "/v1/"},
+		{"DELETE", "/v1/sessions/xyz", "", "", wire.Malformed, "hexadecimal"},
+		{"DELETE", "/v1/sessions/9", "", "", wire.SessionExpired, "POST /v1/sessions"},
+		{"DELETE", "/v1/members/0", "", "", wire.Malformed, "zero"},
+		{"POST", "/v1/members", "{", "", wire.Malformed, "JSON"},
+		{"POST", "/v1/members", `{"name":"d","peer_url":"localhost"}`, "", wire.Malformed, "http://"},
+		{"POST", "/v1/members", `{"peer_url":"http://h:1"}`, "", wire.Malformed, "name"},
+		{"POST", "/v1/leader/transfer", `{"to":5}`, "", wire.Malformed, "JSON"},
+		{"GET", "/v1/status?hash=1", "", "", wire.Malformed, "true or false"},
 	} {
 		var headers []string
 		if c.header != "" {
@@ -135,7 +136,7 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("%s %.60s: %q does not say %q", c.method, c.path, p.Detail, c.says)
 		}
 	}
-	if got := decode[Listing](t, do(t, web, "GET", "/v1/kv", "").want(t, 200)); len(got.KVs) != 0 || got.Revision != 1 {
+	if got := decode[wire.Listing](t, do(t, web, "GET", "/v1/kv", "").want(t, 200)); len(got.KVs) != 0 || got.Revision != 1 {
 		t.Errorf("refused requests wrote something: %+v", got)
 	}
 }
@@ -178,16 +179,16 @@ func TestBodyCutShort(t *testing.T) {
 		}
 		conn.Close()
 	}
-	do(t, web, "GET", "/v1/kv/k", "").problem(t, NotFound)
+	do(t, web, "GET", "/v1/kv/k", "").problem(t, wire.NotFound)
 }
 
 func TestSessionMakesARepeatedWriteCountOnce(t *testing.T) {
 	_, web := serve(t, testLimits)
-	session := decode[Session](t, do(t, web, "POST", "/v1/sessions", "").want(t, 201))
-	head := []string{HeaderSession + ": " + session.ID.String(), HeaderSequence + ": 1"}
-	first := decode[Written](t, do(t, web, "PUT", "/v1/kv/k", "1", head...).want(t, 200))
+	session := decode[wire.Session](t, do(t, web, "POST", "/v1/sessions", "").want(t, 201))
+	head := []string{wire.HeaderSession + ": " + session.ID.String(), wire.HeaderSequence + ": 1"}
+	first := decode[wire.Written](t, do(t, web, "PUT", "/v1/kv/k", "1", head...).want(t, 200))
 	do(t, web, "PUT", "/v1/kv/k", "2").want(t, 200)
-	again := decode[Written](t, do(t, web, "PUT", "/v1/kv/k", "1", head...).want(t, 200))
+	again := decode[wire.Written](t, do(t, web, "PUT", "/v1/kv/k", "1", head...).want(t, 200))
 	if again.Revision != first.Revision {
 		t.Errorf("the repeated write got revision %d, the first one %d", again.Revision, first.Revision)
 	}
@@ -195,7 +196,7 @@ func TestSessionMakesARepeatedWriteCountOnce(t *testing.T) {
 		t.Errorf("the repeated write was carried out again: %s", got.body)
 	}
 	do(t, web, "DELETE", "/v1/sessions/"+session.ID.String(), "").want(t, 204)
-	do(t, web, "PUT", "/v1/kv/k", "3", head[0], HeaderSequence+": 2").problem(t, SessionExpired)
+	do(t, web, "PUT", "/v1/kv/k", "3", head[0], wire.HeaderSequence+": 2").problem(t, wire.SessionExpired)
 	if got := do(t, web, "GET", "/v1/kv/k", ""); got.body != "2" {
 		t.Errorf("a write of a closed session was carried out: %s", got.body)
 	}

@@ -7,14 +7,8 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/kv"
-)
-
-// Bounds of a listing. One that meets a bound is cut there and says so.
-const (
-	DefaultListKeys = 1000
-	MaxListKeys     = 10_000
-	MaxListBytes    = 4 << 20 // of keys and values; the last key may go beyond
 )
 
 // list answers GET /v1/kv.
@@ -31,7 +25,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 	for _, name := range []string{"prefix", "start", "end"} {
 		// The place behind the largest key is one byte longer than a key may be.
 		if n := len(query.Get(name)); n > s.Limits.KeyBytes+1 {
-			return problem(KeyTooLarge, fmt.Sprintf("%s has %d bytes, keys have at most %d (--max-key-bytes of quorate serve)", name, n, s.Limits.KeyBytes))
+			return problem(wire.KeyTooLarge, fmt.Sprintf("%s has %d bytes, keys have at most %d (--max-key-bytes of quorate serve)", name, n, s.Limits.KeyBytes))
 		}
 	}
 	revision, err := s.readable(ctx, query)
@@ -43,18 +37,18 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set(HeaderRevision, strconv.FormatUint(listing.Revision, 10))
+	w.Header().Set(wire.HeaderRevision, strconv.FormatUint(listing.Revision, 10))
 	return reply(w, http.StatusOK, listing)
 }
 
 func listLimit(query url.Values) (int, error) {
 	text := query.Get("limit")
 	if text == "" {
-		return DefaultListKeys, nil
+		return wire.DefaultListKeys, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > MaxListKeys {
-		return 0, problem(Malformed, fmt.Sprintf("limit=%q: write a whole number from 1 to %d", text, MaxListKeys))
+	if err != nil || n < 1 || n > wire.MaxListKeys {
+		return 0, problem(wire.Malformed, fmt.Sprintf("limit=%q: write a whole number from 1 to %d", text, wire.MaxListKeys))
 	}
 	return n, nil
 }
@@ -79,8 +73,8 @@ func span(query url.Values) (start, end []byte) {
 
 // collect reads the keys in pages that grow while the values are small, because
 // a page is in memory before its size is known.
-func (s *Server) collect(start, end []byte, revision int64, limit int) (Listing, error) {
-	listing := Listing{KVs: []KV{}}
+func (s *Server) collect(start, end []byte, revision int64, limit int) (wire.Listing, error) {
+	listing := wire.Listing{KVs: []wire.KV{}}
 	if !bytes.Equal(end, kv.NoEnd) && bytes.Compare(start, end) >= 0 {
 		state, err := s.Machine.State()
 		listing.Revision = uint64(state.Revision)
@@ -102,18 +96,18 @@ func (s *Server) collect(start, end []byte, revision int64, limit int) (Listing,
 		if listing.Revision == 0 {
 			listing.Revision = uint64(page.Revision)
 		}
-		if !page.More || len(listing.KVs) == limit || size >= MaxListBytes {
+		if !page.More || len(listing.KVs) == limit || size >= wire.MaxListBytes {
 			return listing, nil
 		}
 		start = append(page.KVs[len(page.KVs)-1].Key, 0)
-		if size > MaxListBytes/8 {
+		if size > wire.MaxListBytes/8 {
 			keys = 8
 		}
 	}
 }
 
-func shown(found kv.KV) KV {
-	out := KV{
+func shown(found kv.KV) wire.KV {
+	out := wire.KV{
 		CreateRevision: uint64(found.Create),
 		ModRevision:    uint64(found.Mod),
 		Version:        uint64(found.Version),

@@ -2,13 +2,14 @@ package httpapi
 
 import (
 	"fmt"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 )
 
-func names(l Listing) []string {
+func names(l wire.Listing) []string {
 	var all []string
 	for _, kv := range l.KVs {
 		key, _ := kv.Bytes()
@@ -40,7 +41,7 @@ func TestListRanges(t *testing.T) {
 		{"revision=3", []string{"a", "b/1"}, false},
 		{"consistency=stale&limit=1", []string{"a"}, true},
 	} {
-		got := decode[Listing](t, do(t, web, "GET", "/v1/kv?"+c.query, "").want(t, 200))
+		got := decode[wire.Listing](t, do(t, web, "GET", "/v1/kv?"+c.query, "").want(t, 200))
 		if !slices.Equal(names(got), c.want) || got.More != c.more || got.Revision != 7 {
 			t.Errorf("%s: %q, more %v, revision %d; want %q, %v, 7", c.query, names(got), got.More, got.Revision, c.want, c.more)
 		}
@@ -71,7 +72,7 @@ func TestListIsCutByBytes(t *testing.T) {
 	}
 	seen, start := 0, ""
 	for page := 0; ; page++ {
-		got := decode[Listing](t, do(t, web, "GET", "/v1/kv?prefix=k&start="+url.QueryEscape(start), "").want(t, 200))
+		got := decode[wire.Listing](t, do(t, web, "GET", "/v1/kv?prefix=k&start="+url.QueryEscape(start), "").want(t, 200))
 		if len(got.KVs) > 16 {
 			t.Fatalf("one page has %d keys of 1 MiB", len(got.KVs))
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // Info is what a member says about itself in the log.
@@ -47,17 +48,17 @@ func (s *Server) members(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer cancel()
 	status := s.Cluster.Status()
-	out := Members{ClusterID: s.ClusterID, Members: []Member{}}
+	out := wire.Members{ClusterID: s.ClusterID, Members: []wire.Member{}}
 	for _, m := range status.Config.Members {
 		out.Members = append(out.Members, memberOf(m, status.Leader))
 	}
 	return reply(w, http.StatusOK, out)
 }
 
-func memberOf(m quorate.Member, leader raft.NodeID) Member {
+func memberOf(m quorate.Member, leader raft.NodeID) wire.Member {
 	info := InfoOf(m)
-	return Member{
-		ID:         ID(m.ID),
+	return wire.Member{
+		ID:         wire.ID(m.ID),
 		Name:       info.Name,
 		Role:       m.Role.String(),
 		PeerURL:    "http://" + m.Address,
@@ -68,7 +69,7 @@ func memberOf(m quorate.Member, leader raft.NodeID) Member {
 
 // addMember answers POST /v1/members: the member joins as a learner.
 func (s *Server) addMember(w http.ResponseWriter, r *http.Request) error {
-	var add AddMember
+	var add wire.AddMember
 	if err := body(w, r, &add); err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (s *Server) updateMember(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var update AddMember
+	var update wire.AddMember
 	if err := body(w, r, &update); err != nil {
 		return err
 	}
@@ -113,18 +114,18 @@ func (s *Server) updateMember(w http.ResponseWriter, r *http.Request) error {
 }
 
 // described is the member that a request describes, as the log records it.
-func (s *Server) described(add AddMember) (quorate.Member, error) {
+func (s *Server) described(add wire.AddMember) (quorate.Member, error) {
 	address, err := peerAddress(add.PeerURL)
 	if err != nil {
 		return quorate.Member{}, err
 	}
 	if add.Name == "" {
-		return quorate.Member{}, problem(Malformed, "the member has no name: give it one")
+		return quorate.Member{}, problem(wire.Malformed, "the member has no name: give it one")
 	}
 	for _, m := range s.Cluster.Status().Config.Members {
-		if InfoOf(m).Name == add.Name && ID(m.ID) != add.ID {
-			return quorate.Member{}, problem(NameUsed, fmt.Sprintf("the member %v is named %s already: remove it first, or choose another name",
-				ID(m.ID), printable(add.Name)))
+		if InfoOf(m).Name == add.Name && wire.ID(m.ID) != add.ID {
+			return quorate.Member{}, problem(wire.NameUsed, fmt.Sprintf("the member %v is named %s already: remove it first, or choose another name",
+				wire.ID(m.ID), printable(add.Name)))
 		}
 	}
 	return quorate.Member{
@@ -136,16 +137,16 @@ func (s *Server) described(add AddMember) (quorate.Member, error) {
 }
 
 // drawID draws the ID of a member that has not drawn its own.
-func drawID() ID {
+func drawID() wire.ID {
 	var b [8]byte
 	rand.Read(b[:]) // never fails: the program would have stopped
-	return ID(binary.BigEndian.Uint64(b[:]) | 1)
+	return wire.ID(binary.BigEndian.Uint64(b[:]) | 1)
 }
 
 func peerAddress(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.Port() == "" {
-		return "", problem(Malformed, fmt.Sprintf("peer_url %s: write it like http://10.0.0.4:2380", printable(raw)))
+		return "", problem(wire.Malformed, fmt.Sprintf("peer_url %s: write it like http://10.0.0.4:2380", printable(raw)))
 	}
 	return u.Host, nil
 }
@@ -196,14 +197,14 @@ func (s *Server) transfer(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer cancel()
-	var t Transfer
+	var t wire.Transfer
 	if err := body(w, r, &t); err != nil {
 		return err
 	}
 	if err := s.Cluster.Transfer(ctx, quorate.NodeID(t.To)); err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, Transferred{Leader: ID(s.Cluster.Status().Leader)})
+	return reply(w, http.StatusOK, wire.Transferred{Leader: wire.ID(s.Cluster.Status().Leader)})
 }
 
 // maxJSON is the largest JSON body, in bytes.
@@ -213,16 +214,16 @@ const maxJSON = 64 << 10
 func body(w http.ResponseWriter, r *http.Request, out any) error {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJSON))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return problem(Malformed, fmt.Sprintf("the body has more than %d bytes", maxJSON))
+		return problem(wire.Malformed, fmt.Sprintf("the body has more than %d bytes", maxJSON))
 	}
 	if err != nil {
-		return problem(Malformed, "the body was cut short and nothing was done: "+oneLine(err.Error()))
+		return problem(wire.Malformed, "the body was cut short and nothing was done: "+oneLine(err.Error()))
 	}
 	if len(data) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(data, out); err != nil {
-		return problem(Malformed, "the body is not the JSON that is expected here: "+oneLine(err.Error()))
+		return problem(wire.Malformed, "the body is not the JSON that is expected here: "+oneLine(err.Error()))
 	}
 	return nil
 }

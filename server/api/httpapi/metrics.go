@@ -11,6 +11,7 @@ import (
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // metrics counts requests and shows the group, in a registry of its own: several
@@ -112,7 +113,7 @@ func (c *groupCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, g.of(status))
 	}
 	for _, p := range status.Peers {
-		out <- prometheus.MustNewConstMetric(c.match, prometheus.GaugeValue, float64(p.Match), ID(p.ID).String())
+		out <- prometheus.MustNewConstMetric(c.match, prometheus.GaugeValue, float64(p.Match), wire.ID(p.ID).String())
 	}
 }
 

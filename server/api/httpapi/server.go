@@ -1,3 +1,10 @@
+// Package httpapi is the HTTP door of a node: it translates requests into
+// commands and reads, checks them against limits, and maps what comes back to
+// status codes. It decides nothing about the data.
+//
+// Reading order: package wire (what travels, and what can go wrong), server.go
+// (doors and limits), errors.go (which problem an error is), then one file per
+// family of paths.
 package httpapi
 
 import (
@@ -13,6 +20,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/kv"
 )
 
@@ -33,7 +41,7 @@ type Cluster interface {
 // Options is what a server is made of. All fields are needed.
 type Options struct {
 	Name      string
-	ClusterID ID
+	ClusterID wire.ID
 	Version   string
 	Log       Proposer
 	Cluster   Cluster
@@ -87,7 +95,7 @@ func (s *Server) routes() {
 	s.handle("/health", methods{"GET": s.health})
 	s.open("/metrics", methods{"GET": s.metrics.answer})
 	s.handle("/", methods{"": func(_ http.ResponseWriter, r *http.Request) error {
-		return problem(UnknownPath, fmt.Sprintf("there is nothing at %s: the paths begin with /v1/, the README lists them", printable(r.URL.Path)))
+		return problem(wire.UnknownPath, fmt.Sprintf("there is nothing at %s: the paths begin with /v1/, the README lists them", printable(r.URL.Path)))
 	}})
 }
 
@@ -133,7 +141,7 @@ func (m methods) answer(w http.ResponseWriter, r *http.Request) error {
 	}
 	slices.Sort(allowed)
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	return problem(MethodNotAllowed, fmt.Sprintf("%s does not take %s, only %s", printable(r.URL.Path), printable(r.Method), strings.Join(allowed, " and ")))
+	return problem(wire.MethodNotAllowed, fmt.Sprintf("%s does not take %s, only %s", printable(r.URL.Path), printable(r.Method), strings.Join(allowed, " and ")))
 }
 
 // admitted turns a request away while too many are in progress, before its body
@@ -145,7 +153,7 @@ func (s *Server) admitted(next answer) answer {
 			defer func() { <-s.slots }()
 			return next(w, r)
 		default:
-			return problem(Busy, fmt.Sprintf("%d requests are in progress, as many as --max-requests allows: try again", cap(s.slots)))
+			return problem(wire.Busy, fmt.Sprintf("%d requests are in progress, as many as --max-requests allows: try again", cap(s.slots)))
 		}
 	}
 }
@@ -159,10 +167,10 @@ func (s *Server) counted(route string, next answer) http.Handler {
 		defer s.metrics.inFlight.Dec()
 		if err := next(status, r); err != nil {
 			p := problemOf(err)
-			if p.Code == Internal {
+			if p.Code == wire.Internal {
 				s.Logger.Error("a request failed", "method", r.Method, "route", route, "error", err)
 			}
-			p.write(status)
+			tell(status, p)
 		}
 		s.metrics.observe(route, r.Method, status.status, time.Since(begin))
 	})
@@ -191,22 +199,22 @@ const maxTimeout = time.Minute
 func (s *Server) query(r *http.Request, known ...string) (context.Context, context.CancelFunc, url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, nil, nil, problem(Malformed, "the query cannot be read: "+err.Error())
+		return nil, nil, nil, problem(wire.Malformed, "the query cannot be read: "+err.Error())
 	}
 	for name := range values {
 		if name != "timeout" && !slices.Contains(known, name) {
-			return nil, nil, nil, problem(Malformed, fmt.Sprintf("the parameter %q is not known here: known are %s",
+			return nil, nil, nil, problem(wire.Malformed, fmt.Sprintf("the parameter %q is not known here: known are %s",
 				name, strings.Join(append(known, "timeout"), ", ")))
 		}
 		if len(values[name]) > 1 {
-			return nil, nil, nil, problem(Malformed, fmt.Sprintf("the parameter %q is given %d times: give it once", name, len(values[name])))
+			return nil, nil, nil, problem(wire.Malformed, fmt.Sprintf("the parameter %q is given %d times: give it once", name, len(values[name])))
 		}
 	}
 	timeout := s.Limits.RequestTimeout
 	if text := values.Get("timeout"); text != "" {
 		timeout, err = time.ParseDuration(text)
 		if err != nil || timeout <= 0 || timeout > maxTimeout {
-			return nil, nil, nil, problem(Malformed, fmt.Sprintf("timeout=%q: write a duration from 1ms to %v, like 500ms", text, maxTimeout))
+			return nil, nil, nil, problem(wire.Malformed, fmt.Sprintf("timeout=%q: write a duration from 1ms to %v, like 500ms", text, maxTimeout))
 		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)

@@ -9,6 +9,7 @@ import (
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/raft/progress"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // Without a leader requests end in time, status answers, and no write is called
@@ -16,18 +17,18 @@ import (
 func TestNoAnswerFromTheCluster(t *testing.T) {
 	n, web := serve(t, testLimits)
 	n.set(func(n *oneNode) { n.block, n.status.Leader = true, 0 })
-	do(t, web, "PUT", "/v1/kv/k?timeout=5ms", "v").problem(t, OutcomeUnknown)
-	do(t, web, "GET", "/v1/kv/k?timeout=5ms", "").problem(t, Timeout)
-	do(t, web, "GET", "/v1/kv?timeout=5ms", "").problem(t, Timeout)
-	do(t, web, "POST", "/v1/members?timeout=5ms", `{"name":"d","peer_url":"http://h:1"}`).problem(t, OutcomeUnknown)
-	do(t, web, "GET", "/v1/kv/k?consistency=stale", "").problem(t, NotFound)
+	do(t, web, "PUT", "/v1/kv/k?timeout=5ms", "v").problem(t, wire.OutcomeUnknown)
+	do(t, web, "GET", "/v1/kv/k?timeout=5ms", "").problem(t, wire.Timeout)
+	do(t, web, "GET", "/v1/kv?timeout=5ms", "").problem(t, wire.Timeout)
+	do(t, web, "POST", "/v1/members?timeout=5ms", `{"name":"d","peer_url":"http://h:1"}`).problem(t, wire.OutcomeUnknown)
+	do(t, web, "GET", "/v1/kv/k?consistency=stale", "").problem(t, wire.NotFound)
 	do(t, web, "GET", "/health?timeout=5ms", "").want(t, 503)
-	if got := decode[Status](t, do(t, web, "GET", "/v1/status", "").want(t, 200)); got.Leader != 0 || got.Term != 3 {
+	if got := decode[wire.Status](t, do(t, web, "GET", "/v1/status", "").want(t, 200)); got.Leader != 0 || got.Term != 3 {
 		t.Errorf("status without a leader: %+v", got)
 	}
 	n.set(func(n *oneNode) { n.block, n.fail = false, quorate.ErrNoLeader })
-	do(t, web, "PUT", "/v1/kv/k", "v").problem(t, NoLeader)
-	do(t, web, "GET", "/v1/kv/k", "").problem(t, NoLeader)
+	do(t, web, "PUT", "/v1/kv/k", "v").problem(t, wire.NoLeader)
+	do(t, web, "GET", "/v1/kv/k", "").problem(t, wire.NoLeader)
 }
 
 func TestTooManyRequests(t *testing.T) {
@@ -49,7 +50,7 @@ func TestTooManyRequests(t *testing.T) {
 		first <- resp.StatusCode
 	}()
 	<-arrived
-	do(t, slow, "PUT", "/v1/kv/k", "v").problem(t, Busy)
+	do(t, slow, "PUT", "/v1/kv/k", "v").problem(t, wire.Busy)
 	do(t, slow, "GET", "/readyz", "").want(t, 200) // who asks for life is always answered
 	close(release)
 	if status := <-first; status != 200 {
@@ -75,19 +76,19 @@ func (w waiting) Status() quorate.Status {
 
 func TestMembers(t *testing.T) {
 	n, web := serve(t, testLimits)
-	added := decode[Member](t, do(t, web, "POST", "/v1/members", `{"name":"b","peer_url":"http://10.0.0.2:2380"}`).want(t, 201))
+	added := decode[wire.Member](t, do(t, web, "POST", "/v1/members", `{"name":"b","peer_url":"http://10.0.0.2:2380"}`).want(t, 201))
 	if added.ID == 0 || added.Role != "learner" {
 		t.Fatalf("added %+v", added)
 	}
 	path := "/v1/members/" + added.ID.String()
-	do(t, web, "POST", "/v1/members", `{"name":"b","peer_url":"http://10.0.0.3:2380"}`).problem(t, NameUsed)
-	do(t, web, "POST", "/v1/members", `{"name":"c","peer_url":"http://10.0.0.2:2380"}`).problem(t, AddressUsed)
-	do(t, web, "POST", "/v1/members", `{"id":"`+added.ID.String()+`","name":"b","peer_url":"http://10.0.0.2:2380"}`).problem(t, MemberExists)
+	do(t, web, "POST", "/v1/members", `{"name":"b","peer_url":"http://10.0.0.3:2380"}`).problem(t, wire.NameUsed)
+	do(t, web, "POST", "/v1/members", `{"name":"c","peer_url":"http://10.0.0.2:2380"}`).problem(t, wire.AddressUsed)
+	do(t, web, "POST", "/v1/members", `{"id":"`+added.ID.String()+`","name":"b","peer_url":"http://10.0.0.2:2380"}`).problem(t, wire.MemberExists)
 	do(t, web, "PUT", path, `{"name":"b","peer_url":"http://10.0.0.9:2380","client_urls":["http://10.0.0.9:2379"]}`).want(t, 200)
 	do(t, web, "POST", path+"/promote", "").want(t, 204)
-	do(t, web, "POST", path+"/promote", "").problem(t, NotLearner)
+	do(t, web, "POST", path+"/promote", "").problem(t, wire.NotLearner)
 
-	all := decode[Members](t, do(t, web, "GET", "/v1/members", "").want(t, 200))
+	all := decode[wire.Members](t, do(t, web, "GET", "/v1/members", "").want(t, 200))
 	if all.ClusterID != 0xc || len(all.Members) != 2 || !all.Members[0].Leader {
 		t.Fatalf("members %+v", all)
 	}
@@ -95,12 +96,12 @@ func TestMembers(t *testing.T) {
 		t.Errorf("member %+v", b)
 	}
 	n.set(func(n *oneNode) { n.fail = raft.ErrNotCaughtUp })
-	do(t, web, "POST", path+"/promote", "").problem(t, NotCaughtUp)
+	do(t, web, "POST", path+"/promote", "").problem(t, wire.NotCaughtUp)
 	n.set(func(n *oneNode) { n.fail = nil })
 	do(t, web, "DELETE", path, "").want(t, 204)
-	do(t, web, "DELETE", path, "").problem(t, MemberUnknown)
-	do(t, web, "DELETE", "/v1/members/1", "").problem(t, LastVoter)
-	do(t, web, "POST", "/v1/leader/transfer", `{"to":"77"}`).problem(t, TransferFailed)
+	do(t, web, "DELETE", path, "").problem(t, wire.MemberUnknown)
+	do(t, web, "DELETE", "/v1/members/1", "").problem(t, wire.LastVoter)
+	do(t, web, "POST", "/v1/leader/transfer", `{"to":"77"}`).problem(t, wire.TransferFailed)
 }
 
 // A leader that is to go hands over first.
@@ -110,7 +111,7 @@ func TestRemovedLeaderHandsOver(t *testing.T) {
 		n.status.Config = membership.New(n.status.Config.Members[0], quorate.Member{ID: 2, Role: membership.Voter, Address: "h:2"})
 	})
 	n.set(func(n *oneNode) { n.fail = quorate.ErrNotTakenOver })
-	do(t, web, "DELETE", "/v1/members/1", "").problem(t, TransferFailed)
+	do(t, web, "DELETE", "/v1/members/1", "").problem(t, wire.TransferFailed)
 	if _, still := n.Status().Config.Find(1); !still {
 		t.Fatal("the leader was removed although nobody took over")
 	}
@@ -127,7 +128,7 @@ func TestStatusAndMetrics(t *testing.T) {
 	n.set(func(n *oneNode) {
 		n.status.Peers = []raft.PeerStatus{{ID: 5, State: progress.Replicate, Match: 6, Next: 9, InFlight: 2, Active: true}}
 	})
-	got := decode[Status](t, do(t, web, "GET", "/v1/status?hash=true", "").want(t, 200))
+	got := decode[wire.Status](t, do(t, web, "GET", "/v1/status?hash=true", "").want(t, 200))
 	if got.Name != "a" || got.Role != "leader" || got.Log.Commit != 7 || len(got.Followers) != 1 || got.Followers[0].State != "replicate" {
 		t.Errorf("status %+v", got)
 	}
@@ -151,7 +152,7 @@ func TestStatusAndMetrics(t *testing.T) {
 	}
 	n.set(func(n *oneNode) { n.status.Err = errDisk })
 	for _, path := range []string{"/livez", "/readyz"} {
-		if got := decode[Health](t, do(t, web, "GET", path, "").want(t, 503)); got.Reason != errDisk.Error() {
+		if got := decode[wire.Health](t, do(t, web, "GET", path, "").want(t, 503)); got.Reason != errDisk.Error() {
 			t.Errorf("%s: %+v", path, got)
 		}
 	}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/kv"
 )
 
@@ -18,9 +19,9 @@ func (s *Server) openSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id := ID(result.Session)
+	id := wire.ID(result.Session)
 	w.Header().Set("Location", "/v1/sessions/"+id.String())
-	return reply(w, http.StatusCreated, Session{ID: id})
+	return reply(w, http.StatusCreated, wire.Session{ID: id})
 }
 
 // closeSession answers DELETE /v1/sessions/{id}.
@@ -42,13 +43,13 @@ func (s *Server) closeSession(w http.ResponseWriter, r *http.Request) error {
 }
 
 // pathID returns the {id} of the path.
-func pathID(r *http.Request) (ID, error) {
-	id, err := ParseID(r.PathValue("id"))
+func pathID(r *http.Request) (wire.ID, error) {
+	id, err := wire.ParseID(r.PathValue("id"))
 	if err != nil {
-		return 0, problem(Malformed, err.Error())
+		return 0, problem(wire.Malformed, err.Error())
 	}
 	if id == 0 {
-		return 0, problem(Malformed, "the ID zero names nothing")
+		return 0, problem(wire.Malformed, "the ID zero names nothing")
 	}
 	return id, nil
 }

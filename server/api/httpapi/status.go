@@ -7,6 +7,7 @@ import (
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // status answers GET /v1/status from what this node knows: it never waits.
@@ -25,28 +26,28 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	default:
-		return problem(Malformed, fmt.Sprintf("hash=%q: it is true or false", query.Get("hash")))
+		return problem(wire.Malformed, fmt.Sprintf("hash=%q: it is true or false", query.Get("hash")))
 	}
 	return reply(w, http.StatusOK, out)
 }
 
-func (s *Server) hash() (*StateHash, error) {
+func (s *Server) hash() (*wire.StateHash, error) {
 	d, err := s.Machine.Hash()
 	if err != nil {
 		return nil, err
 	}
-	return &StateHash{Hash: ID(d.Sum).String(), Applied: uint64(d.Applied), Revision: uint64(d.Revision)}, nil
+	return &wire.StateHash{Hash: wire.ID(d.Sum).String(), Applied: uint64(d.Applied), Revision: uint64(d.Revision)}, nil
 }
 
-func statusOf(st quorate.Status) Status {
+func statusOf(st quorate.Status) wire.Status {
 	self, known := st.Config.Find(st.ID)
-	out := Status{
-		ID:      ID(st.ID),
+	out := wire.Status{
+		ID:      wire.ID(st.ID),
 		Role:    st.Role.String(),
 		Learner: known && self.Role == membership.Learner,
 		Term:    uint64(st.Term),
-		Leader:  ID(st.Leader),
-		Log: Log{
+		Leader:  wire.ID(st.Leader),
+		Log: wire.Log{
 			Commit:    uint64(st.Commit),
 			Applied:   uint64(st.Applied),
 			Durable:   uint64(st.Durable),
@@ -59,8 +60,8 @@ func statusOf(st quorate.Status) Status {
 	}
 	for _, p := range st.Peers {
 		m, _ := st.Config.Find(p.ID)
-		out.Followers = append(out.Followers, Follower{
-			ID:       ID(p.ID),
+		out.Followers = append(out.Followers, wire.Follower{
+			ID:       wire.ID(p.ID),
 			Name:     InfoOf(m).Name,
 			State:    p.State.String(),
 			Match:    uint64(p.Match),
@@ -75,7 +76,7 @@ func statusOf(st quorate.Status) Status {
 
 // version answers GET /version.
 func (s *Server) version(w http.ResponseWriter, _ *http.Request) error {
-	return reply(w, http.StatusOK, Version{Version: s.Version, Go: runtime.Version()})
+	return reply(w, http.StatusOK, wire.Version{Version: s.Version, Go: runtime.Version()})
 }
 
 // livez says whether restarting this process could help: its group has stopped.
@@ -101,7 +102,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 
 func healthy(w http.ResponseWriter, err error) error {
 	if err != nil {
-		return reply(w, http.StatusServiceUnavailable, Health{Reason: oneLine(err.Error())})
+		return reply(w, http.StatusServiceUnavailable, wire.Health{Reason: oneLine(err.Error())})
 	}
-	return reply(w, http.StatusOK, Health{OK: true})
+	return reply(w, http.StatusOK, wire.Health{OK: true})
 }

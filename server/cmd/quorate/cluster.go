@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
 	"github.com/quorate-db/quorate/server/node"
 )
@@ -44,7 +44,7 @@ func memberList() *cobra.Command {
 	return cmd
 }
 
-func memberTable(w io.Writer, members []httpapi.Member) {
+func memberTable(w io.Writer, members []wire.Member) {
 	row(w, "ID", "NAME", "ROLE", "LEADER", "PEER URL", "CLIENT URLS")
 	for _, m := range members {
 		leader := ""
@@ -70,12 +70,12 @@ func memberAdd() *cobra.Command {
 				return usagef("--peer-url is missing: where will the other members reach %s", args[0])
 			}
 			return r.run(cmd, func(ctx context.Context, c *client.Client) error {
-				m, err := c.AddMember(ctx, httpapi.AddMember{Name: args[0], PeerURL: peer})
+				m, err := c.AddMember(ctx, wire.AddMember{Name: args[0], PeerURL: peer})
 				if err != nil {
 					return err
 				}
 				return r.show(cmd.OutOrStdout(), m, func(w io.Writer) {
-					memberTable(w, []httpapi.Member{*m})
+					memberTable(w, []wire.Member{*m})
 					fmt.Fprintf(w, "\nNow start it:\n  quorate serve --name %s --initial-cluster-state existing --join %s --listen-peer-urls %s --listen-client-urls URL\n",
 						m.Name, c.Endpoints()[0], m.PeerURL)
 				})
@@ -89,8 +89,8 @@ func memberAdd() *cobra.Command {
 
 // done is the JSON of a command that has no other result.
 type done struct {
-	Member httpapi.ID `json:"member"`
-	Done   string     `json:"done"`
+	Member wire.ID `json:"member"`
+	Done   string  `json:"done"`
 }
 
 func memberPromote() *cobra.Command {
@@ -122,7 +122,7 @@ func memberRemove() *cobra.Command {
 }
 
 // onMember does something to one member and says that it is done.
-func (r *remote) onMember(cmd *cobra.Command, who, did string, do func(*client.Client, context.Context, httpapi.ID) error) error {
+func (r *remote) onMember(cmd *cobra.Command, who, did string, do func(*client.Client, context.Context, wire.ID) error) error {
 	return r.run(cmd, func(ctx context.Context, c *client.Client) error {
 		id, err := resolve(ctx, c, who)
 		if err != nil {
@@ -137,8 +137,8 @@ func (r *remote) onMember(cmd *cobra.Command, who, did string, do func(*client.C
 
 // resolve finds the ID of a member by its name or ID. A name comes first, unless
 // all 16 digits of an ID are written: members are often called a, b and c.
-func resolve(ctx context.Context, c *client.Client, who string) (httpapi.ID, error) {
-	id, err := httpapi.ParseID(who)
+func resolve(ctx context.Context, c *client.Client, who string) (wire.ID, error) {
+	id, err := wire.ParseID(who)
 	if err == nil && len(who) == 16 {
 		return id, nil
 	}
@@ -146,7 +146,7 @@ func resolve(ctx context.Context, c *client.Client, who string) (httpapi.ID, err
 	if listErr != nil {
 		return 0, listErr
 	}
-	var named []httpapi.ID
+	var named []wire.ID
 	for _, member := range m.Members {
 		if member.Name == who {
 			named = append(named, member.ID)
@@ -182,7 +182,7 @@ func leaderTransfer() *cobra.Command {
 		Args:  optional("ID|NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return r.run(cmd, func(ctx context.Context, c *client.Client) error {
-				var to httpapi.ID
+				var to wire.ID
 				if len(args) > 0 {
 					var err error
 					if to, err = resolve(ctx, c, args[0]); err != nil {
@@ -193,7 +193,7 @@ func leaderTransfer() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return r.show(cmd.OutOrStdout(), httpapi.Transferred{Leader: leader}, func(w io.Writer) { row(w, "leader", leader) })
+				return r.show(cmd.OutOrStdout(), wire.Transferred{Leader: leader}, func(w io.Writer) { row(w, "leader", leader) })
 			})
 		},
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
 )
 
@@ -57,7 +57,7 @@ func putCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return r.show(cmd.OutOrStdout(), httpapi.Written{Revision: revision}, func(w io.Writer) {
+				return r.show(cmd.OutOrStdout(), wire.Written{Revision: revision}, func(w io.Writer) {
 					row(w, "revision", revision)
 				})
 			})
@@ -143,7 +143,7 @@ func getCommand() *cobra.Command {
 
 func (r *remote) showValue(out io.Writer, key string, v client.Value) error {
 	if r.output == "json" {
-		var kv httpapi.KV
+		var kv wire.KV
 		kv.SetBytes([]byte(key), v.Bytes)
 		return r.show(out, got{kv.Key, kv.KeyBase64, kv.Value, kv.ValueBase64, v.ModRevision, v.Revision}, nil)
 	}
@@ -171,7 +171,7 @@ func delCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return r.show(cmd.OutOrStdout(), httpapi.Written{Revision: revision, Deleted: &deleted}, func(w io.Writer) {
+				return r.show(cmd.OutOrStdout(), wire.Written{Revision: revision, Deleted: &deleted}, func(w io.Writer) {
 					row(w, "deleted", deleted)
 					row(w, "revision", revision)
 				})

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
 )
 
@@ -19,14 +19,14 @@ func TestExitCodes(t *testing.T) {
 		want int
 	}{
 		{usagef("wrong"), exitUsage},
-		{&client.Error{Code: httpapi.NotFound}, exitNotFound},
-		{&client.Error{Code: httpapi.MemberUnknown}, exitNotFound},
-		{&client.Error{Code: httpapi.PreconditionFailed}, exitPrecondition},
-		{&client.Error{Code: httpapi.NoLeader}, exitUnavailable},
-		{&client.Error{Code: httpapi.Busy}, exitUnavailable},
+		{&client.Error{Code: wire.NotFound}, exitNotFound},
+		{&client.Error{Code: wire.MemberUnknown}, exitNotFound},
+		{&client.Error{Code: wire.PreconditionFailed}, exitPrecondition},
+		{&client.Error{Code: wire.NoLeader}, exitUnavailable},
+		{&client.Error{Code: wire.Busy}, exitUnavailable},
 		{fmt.Errorf("%w: nobody", client.ErrUnavailable), exitUnavailable},
-		{&client.Error{Code: httpapi.OutcomeUnknown}, exitUnknown},
-		{&client.Error{Code: httpapi.ValueTooLarge}, exitFailed},
+		{&client.Error{Code: wire.OutcomeUnknown}, exitUnknown},
+		{&client.Error{Code: wire.ValueTooLarge}, exitFailed},
 		{errors.New("anything"), exitFailed},
 		// Doubt comes first, whatever else is wrapped.
 		{fmt.Errorf("%w: %w", client.ErrUnavailable, client.ErrUnknownOutcome), exitUnknown},

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
 )
 
@@ -71,13 +71,13 @@ func listAll(ctx context.Context, c *client.Client, which client.Range, how read
 	return all, nil
 }
 
-func wireListing(all *client.Listing) httpapi.Listing {
-	wire := httpapi.Listing{Revision: all.Revision, More: all.More, KVs: make([]httpapi.KV, len(all.KVs))}
+func wireListing(all *client.Listing) wire.Listing {
+	out := wire.Listing{Revision: all.Revision, More: all.More, KVs: make([]wire.KV, len(all.KVs))}
 	for i, kv := range all.KVs {
-		wire.KVs[i].SetBytes(kv.Key, kv.Value)
-		wire.KVs[i].CreateRevision, wire.KVs[i].ModRevision, wire.KVs[i].Version = kv.CreateRevision, kv.ModRevision, kv.Version
+		out.KVs[i].SetBytes(kv.Key, kv.Value)
+		out.KVs[i].CreateRevision, out.KVs[i].ModRevision, out.KVs[i].Version = kv.CreateRevision, kv.ModRevision, kv.Version
 	}
-	return wire
+	return out
 }
 
 func listingTable(w io.Writer, all *client.Listing) {

@@ -9,15 +9,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
 )
 
 // answered is what one endpoint said about itself, or why it said nothing.
 type answered struct {
-	Endpoint string          `json:"endpoint"`
-	Status   *httpapi.Status `json:"status,omitempty"`
-	Error    string          `json:"error,omitempty"`
+	Endpoint string       `json:"endpoint"`
+	Status   *wire.Status `json:"status,omitempty"`
+	Error    string       `json:"error,omitempty"`
 	err      error
 }
 
@@ -55,7 +55,7 @@ func statusCommand() *cobra.Command {
 }
 
 // clientURLs returns one URL of each member that has started.
-func clientURLs(members []httpapi.Member) []string {
+func clientURLs(members []wire.Member) []string {
 	var urls []string
 	for _, m := range members {
 		if len(m.ClientURLs) > 0 {
@@ -142,7 +142,7 @@ func statusTable(w io.Writer, statuses []answered, hash bool) {
 	}
 }
 
-func role(s *httpapi.Status) string {
+func role(s *wire.Status) string {
 	switch {
 	case s.Error != "":
 		return "stopped: " + s.Error
@@ -152,14 +152,14 @@ func role(s *httpapi.Status) string {
 	return s.Role
 }
 
-func leader(s *httpapi.Status) string {
+func leader(s *wire.Status) string {
 	if s.Leader == 0 {
 		return "none"
 	}
 	return s.Leader.String()
 }
 
-func followerTable(w io.Writer, followers []httpapi.Follower) {
+func followerTable(w io.Writer, followers []wire.Follower) {
 	row(w, "NAME", "ID", "STATE", "MATCH", "NEXT", "IN FLIGHT", "PAUSED", "ACTIVE")
 	for _, f := range followers {
 		row(w, f.Name, f.ID, f.State, f.Match, f.Next, f.InFlight, f.Paused, f.Active)

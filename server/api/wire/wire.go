@@ -1,14 +1,11 @@
-// Package httpapi is the HTTP door of a node: it translates requests into
-// commands and reads, checks them against limits, and maps what comes back to
-// status codes. It decides nothing about the data.
-//
-// Reading order: wire.go (what travels), problem.go (what can go wrong and how it
-// is told), server.go (doors and limits), then one file per family of paths.
+// Package wire is what travels between a node's HTTP door and those who call it:
+// the JSON of requests and answers, and the codes of problems. It imports nothing
+// but the standard library, so that a client links no more than it needs.
 //
 // Keys and values travel as raw bytes in the path and the body. Where JSON must
 // carry them, text goes into "key" and "value"; bytes that are not UTF-8 go into
 // "key_base64" and "value_base64" instead.
-package httpapi
+package wire
 
 import (
 	"fmt"
@@ -21,6 +18,13 @@ const (
 	HeaderSession  = "Quorate-Session"  // request: the session that numbers this write
 	HeaderSequence = "Quorate-Sequence" // request: the number of this write in its session, from 1
 	HeaderRevision = "Quorate-Revision" // answer: the store's revision that the answer saw or made
+)
+
+// Bounds of a listing. One that meets a bound is cut there and says so.
+const (
+	DefaultListKeys = 1000
+	MaxListKeys     = 10_000
+	MaxListBytes    = 4 << 20 // of keys and values; the last key may go beyond
 )
 
 // ID is the number of a node, a cluster or a session. As text it has 16

@@ -1,9 +1,6 @@
-package httpapi
+package wire
 
-import (
-	"encoding/json"
-	"net/http"
-)
+import "net/http"
 
 // Code names a kind of problem. Codes never change their meaning.
 type Code string
@@ -110,28 +107,3 @@ type Problem struct {
 
 // Error is the problem in one line.
 func (p *Problem) Error() string { return p.Detail }
-
-// problem makes a problem of a kind.
-func problem(code Code, detail string) *Problem {
-	k := KindOf(code)
-	return &Problem{
-		Type:   "urn:quorate:problem:" + string(k.Code),
-		Title:  k.Title,
-		Status: k.Status,
-		Detail: detail,
-		Code:   k.Code,
-	}
-}
-
-// write sends the problem as the answer.
-func (p *Problem) write(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Content-Type", ProblemType)
-	h.Set("Cache-Control", "no-store")
-	if p.Code == Busy || p.Code == NoLeader {
-		h.Set("Retry-After", "1")
-	}
-	w.WriteHeader(p.Status)
-	// The client may be gone; there is nobody left to tell.
-	_ = json.NewEncoder(w).Encode(p)
-}
