@@ -127,10 +127,22 @@ func (p *peerHandler) Stream(from NodeID, header []byte, body io.Reader) error {
 	return (*Host)(p).receiveSnapshot(from, header, body)
 }
 
-func (p *peerHandler) Unreachable(peer NodeID, _ bool) {
+// Unreachable says that a connection to the peer broke. If nobody listens there
+// any more its process is gone, and the groups that it led need not wait until
+// its silence has lasted an election timeout.
+func (p *peerHandler) Unreachable(peer NodeID, refused bool) {
 	h := (*Host)(p)
+	soon := h.cfg.Env.Uint64() % ticksPerHeartbeat
 	h.inbox.do(func() {
-		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Unreachable(peer) })
+		h.loop.engine.Each(func(id GroupID, core *raft.Raft) {
+			core.Unreachable(peer)
+			if refused {
+				core.Forget(peer)
+			}
+			if leader, _ := core.Leader(); leader == 0 && refused {
+				h.group(id).early = h.loop.ticks + 1 + soon
+			}
+		})
 	})
 }
 
@@ -164,14 +176,10 @@ func (g *Group) proposeFor(term raft.Term, data []byte, answer func([]byte)) {
 	}
 	accepted := h.inbox.do(func() {
 		answer(encodeAnswer(h.loop.engine.Do(g.id, func(core *raft.Raft) error {
-			if _, now := core.Leader(); now != term {
-				return errNotMade
-			}
 			if g.machine.behind() {
 				return ErrBusy
 			}
-			_, err := core.Propose(data)
-			if err != nil {
+			if _, err := core.ProposeIn(term, data); err != nil {
 				return asRefusal(err)
 			}
 			return nil

@@ -67,9 +67,9 @@ func (h *Host) tick() {
 	}
 }
 
-// startEarly asks for pre-votes soon after a start, if no leader is heard by then.
-// To wait as long as for a leader that fell silent would only delay clients; a
-// leader that lives is heard within two heartbeats, and pre-vote protects it.
+// startEarly asks for pre-votes soon after a start, or after the leader's process
+// was found to be gone, if no leader is heard by then. To wait as long as for one
+// that fell silent would only delay clients; pre-vote protects one that lives.
 func (g *Group) startEarly() {
 	h := g.host
 	if g.early == 0 || h.loop.ticks < g.early {

@@ -29,11 +29,12 @@ var (
 
 	anyMember = rapid.Custom(func(t *rapid.T) membership.Member {
 		return membership.Member{
-			ID:      anyNode.Draw(t, "id"),
-			Role:    membership.Role(rapid.Byte().Draw(t, "role")),
-			Old:     membership.Role(rapid.Byte().Draw(t, "old role")),
-			Address: rapid.String().Draw(t, "address"),
-			Info:    rapid.String().Draw(t, "info"),
+			ID:       anyNode.Draw(t, "id"),
+			Role:     membership.Role(rapid.Byte().Draw(t, "role")),
+			Old:      membership.Role(rapid.Byte().Draw(t, "old role")),
+			Priority: rapid.Byte().Draw(t, "priority"),
+			Address:  rapid.String().Draw(t, "address"),
+			Info:     rapid.String().Draw(t, "info"),
 		}
 	})
 

@@ -10,9 +10,9 @@ import (
 // flagStay is the flag of a configuration.
 const flagStay = 1
 
-// minMember is the shortest encoding of a member, in bytes: ID, roles and two
+// minMember is the shortest encoding of a member, in bytes: ID, roles, priority and two
 // empty strings.
-const minMember = 8 + 1 + 1 + 1 + 1
+const minMember = 8 + 1 + 1 + 1 + 1 + 1
 
 func appendNode(dst []byte, id raft.NodeID) []byte {
 	return binary.LittleEndian.AppendUint64(dst, uint64(id))
@@ -30,7 +30,7 @@ func appendConfig(dst []byte, c *membership.Config) []byte {
 	dst = binary.AppendUvarint(append(dst, flags), uint64(len(c.Members)))
 	for i := range c.Members {
 		m := &c.Members[i]
-		dst = append(appendNode(dst, m.ID), byte(m.Role), byte(m.Old))
+		dst = append(appendNode(dst, m.ID), byte(m.Role), byte(m.Old), m.Priority)
 		dst = appendString(appendString(dst, m.Address), m.Info)
 	}
 	return dst
@@ -45,11 +45,12 @@ func (r *reader) config() membership.Config {
 	c.Members = make([]membership.Member, count)
 	for i := range c.Members {
 		c.Members[i] = membership.Member{
-			ID:      r.node(),
-			Role:    membership.Role(r.byte()),
-			Old:     membership.Role(r.byte()),
-			Address: string(r.bytes()),
-			Info:    string(r.bytes()),
+			ID:       r.node(),
+			Role:     membership.Role(r.byte()),
+			Old:      membership.Role(r.byte()),
+			Priority: r.byte(),
+			Address:  string(r.bytes()),
+			Info:     string(r.bytes()),
 		}
 	}
 	return c

@@ -10,7 +10,11 @@ func (r *Raft) maybeCommit() {
 	n := r.quorum().Committed(r.matched)
 	// L8 §5.4.2 Fig 8: an entry of an earlier term may be on a majority and
 	// still be overwritten. One of this term carries all before it along.
-	if at, ok := r.log.at(n); ok && at.Term == r.term {
+	if at, ok := r.log.at(n); ok && at.Term == r.term && n > r.commit {
+		r.trace(L8, 0, at)
+		if r.members().Joint() {
+			r.trace(M3, 0, at)
+		}
 		r.commitTo(n)
 	}
 }

@@ -8,13 +8,23 @@ type Config struct {
 	ID   NodeID
 	Seed uint64 // of the election timeouts; give every node and every start its own
 
-	ElectionTicks  int // ticks without a leader before a campaign, at least; drawn up to twice this: 10
+	ElectionTicks  int // ticks without a leader before a campaign, at least: 10
+	ElectionSpread int // drawn below this many ticks more: ElectionTicks; negative: nothing is drawn
 	HeartbeatTicks int // ticks between heartbeats: 1
+
+	// Lease lets a leader answer reads without a round of heartbeats while it
+	// cannot have been deposed (RD3), so long as the clocks of any two nodes
+	// differ in rate by at most MaxDrift percent: 10. All nodes must agree on it.
+	Lease    bool
+	MaxDrift int
 
 	MaxMessageBytes     uint64 // entries in one AppendEntries, as far as one entry is not larger: 1 MiB
 	MaxInFlight         int    // AppendEntries on their way to one follower: 64
 	MaxInFlightBytes    uint64 // and the bytes in them: 16 MiB
 	MaxUncommittedBytes uint64 // proposals that wait for a majority: 64 MiB
+
+	// Trace makes Effects tell which rules were followed.
+	Trace bool
 
 	// Applied is what the state machine holds already, zero if it starts empty
 	// or from the snapshot at the log's base.
@@ -26,6 +36,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("raft: Config.ID must not be zero")
 	}
 	orInt(&c.ElectionTicks, 10)
+	orInt(&c.ElectionSpread, c.ElectionTicks)
+	orInt(&c.MaxDrift, 10)
 	orInt(&c.HeartbeatTicks, 1)
 	orInt(&c.MaxInFlight, 64)
 	orUint(&c.MaxMessageBytes, 1<<20)
@@ -34,11 +46,20 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.ElectionTicks < 0 || c.HeartbeatTicks < 0 || c.MaxInFlight < 0:
 		return c, errors.New("raft: numbers in Config must not be negative")
+	case c.MaxDrift < 0 || c.MaxDrift >= 50:
+		return c, errors.New("raft: Config.MaxDrift must be a percentage from 1 to 49")
 	case c.HeartbeatTicks >= c.ElectionTicks:
 		// REQ-T2: followers would campaign between two heartbeats.
 		return c, errors.New("raft: Config.HeartbeatTicks must be less than ElectionTicks")
 	}
 	return c, nil
+}
+
+// leaseTicks is how long a leader may rely on a majority that has answered. A
+// follower whose clock is fast lets its promise end early, and a leader whose
+// clock is slow notices late; one tick more is lost to counting in whole ones.
+func (c *Config) leaseTicks() uint64 {
+	return uint64(max(0, c.ElectionTicks*(100-c.MaxDrift)/(100+c.MaxDrift)-1))
 }
 
 func orInt(v *int, otherwise int) {

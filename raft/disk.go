@@ -40,6 +40,7 @@ func (r *Raft) Persisted(write uint64) {
 	}
 	r.disk.pending = r.disk.pending[:copy(r.disk.pending, r.disk.pending[n:])]
 	r.ownVoteDurable()
+	r.trace(L10, 0, EntryID{Index: r.disk.durable})
 	r.maybeCommit() // L10 §10.2.1 d: our own disk is one vote among the others
 	r.check(before)
 }
@@ -48,6 +49,9 @@ func (r *Raft) Persisted(write uint64) {
 func (r *Raft) Applied(i Index) {
 	before := r.mark()
 	assert(i <= r.commit, "V2: applied %d of committed %d", i, r.commit)
-	r.applied = max(r.applied, i)
+	if i > r.applied {
+		r.applied = i
+		r.trace(ALL1, 0, EntryID{Index: i})
+	}
 	r.check(before)
 }

@@ -83,4 +83,5 @@ type Effects struct {
 	Install   *Snapshot // then load the state machine from this snapshot before applying more (IS4)
 	Commit    Index     // apply up to here: committed, and durable on this node
 	Reads     []Read    // may be served once Index is applied
+	Trace     []Event   // what was done, and by which rule; only with Config.Trace
 }

@@ -8,20 +8,52 @@ type election struct {
 	random  random
 	elapsed int // ticks since the timer was reset
 	timeout int // ticks
-	ballots map[NodeID]quorum.Ballot
+	quiet   int // ticks for which this node helps nobody to lead, itself included (RD3)
+	ballots []ballot
+}
+
+type ballot struct {
+	from NodeID
+	says quorum.Ballot
+}
+
+// of returns a node's ballot.
+func (e *election) of(id NodeID) quorum.Ballot {
+	for _, b := range e.ballots {
+		if b.from == id {
+			return b.says
+		}
+	}
+	return quorum.Unanswered
 }
 
 // resetTimer draws a new timeout. F2 §5.2: each draw is new, so that two nodes
 // that tied once will hardly tie again.
 func (r *Raft) resetTimer() {
 	r.election.elapsed = 0
-	r.election.timeout = r.cfg.ElectionTicks + r.election.random.below(r.cfg.ElectionTicks)
+	r.election.timeout = r.cfg.ElectionTicks
+	if r.cfg.ElectionSpread > 0 {
+		r.election.timeout += r.election.random.below(r.cfg.ElectionSpread)
+	}
+	r.trace(F2, 0, EntryID{})
+}
+
+// Forget reports that a node's process has certainly ended. If it led us, we need
+// not wait for its silence before we help to elect another: votes stay votes.
+func (r *Raft) Forget(id NodeID) {
+	before := r.mark()
+	if r.lead == id && r.role == Follower && !r.cfg.Lease {
+		r.refuseReads()
+		r.lead = 0
+	}
+	r.check(before)
 }
 
 // Campaign makes this node stand for leader now, as if its timer had run out.
+// Where leases are on, it does nothing while a leader may count on its silence.
 func (r *Raft) Campaign() {
 	before := r.mark()
-	if r.role != Leader {
+	if r.role != Leader && (!r.cfg.Lease || !r.hearsLeader()) {
 		r.resetTimer()
 		r.campaign()
 	}
@@ -32,12 +64,13 @@ func (r *Raft) Campaign() {
 func (r *Raft) campaign() {
 	r.refuseReads()
 	r.lead = 0 // or else those who lost the same leader would refuse each other
-	if !r.mayLead() {
+	if !r.mayLead() || r.election.quiet > 0 {
 		return // a learner, a node that was removed or one not yet invited
 	}
 	// PV1 §9.6 d: a node that cannot win must not raise the term, or it would
 	// depose a leader that is well as soon as it is heard again.
 	r.role = PreCandidate
+	r.trace(PV1, 0, r.log.last())
 	r.ask(Message{Kind: PreVote, Last: r.log.last()}, r.term+1)
 }
 
@@ -62,16 +95,18 @@ func (r *Raft) stand(transfer bool) {
 	// C1 Fig 2 §5.2: a new term, our own vote in it, and all others asked. The
 	// questions wait for the disk: having forgotten our vote we could give it away.
 	r.becomeFollower(r.term+1, 0)
+	r.resetTimer()
 	r.role, r.vote = Candidate, r.cfg.ID
+	r.trace(C1, 0, r.log.last())
 	r.ask(Message{Kind: RequestVote, Last: r.log.last(), Transfer: transfer}, r.term)
 }
 
 // ask sends a question to all other voters. Our own answer counts at once only
 // where it promises nothing.
 func (r *Raft) ask(m Message, term Term) {
-	r.election.ballots = map[NodeID]quorum.Ballot{}
+	r.election.ballots = nil
 	if m.Kind == PreVote {
-		r.election.ballots[r.cfg.ID] = quorum.Granted
+		r.election.ballots = []ballot{{r.cfg.ID, quorum.Granted}}
 	}
 	for _, member := range r.members().Members {
 		if member.ID == r.cfg.ID || !r.members().Voter(member.ID) {
@@ -91,8 +126,8 @@ func (r *Raft) ask(m Message, term Term) {
 // lone voter would otherwise lead, send entries to its learners, crash, and lead
 // the same term again with other entries.
 func (r *Raft) ownVoteDurable() {
-	if r.role == Candidate && r.disk.term == r.term {
-		r.election.ballots[r.cfg.ID] = quorum.Granted
+	if r.role == Candidate && r.disk.term == r.term && r.election.of(r.cfg.ID) == quorum.Unanswered {
+		r.election.ballots = append(r.election.ballots, ballot{r.cfg.ID, quorum.Granted})
 		r.count()
 	}
 }
@@ -116,12 +151,22 @@ func (r *Raft) onRequestVote(m *Message) {
 	// RV3 §5.4.1: a candidate whose log lacks what ours has may lack a
 	// committed entry. Terms count before length.
 	if !free || r.log.last().newer(m.Last) {
+		r.trace(whyRefused(free), m.From, m.Last)
 		r.say(Message{Kind: RequestVoteReply, To: m.From})
 		return // the timer runs on: a candidate that cannot win must not delay those that can
 	}
 	r.vote = m.From
+	r.trace(RV2, m.From, m.Last)
 	r.resetTimer()
 	r.promise(Message{Kind: RequestVoteReply, To: m.From, Granted: true})
+}
+
+// whyRefused is the rule by which a vote is not given.
+func whyRefused(free bool) Rule {
+	if free {
+		return RV3
+	}
+	return RV2
 }
 
 // onBallot counts an answer to what we ask at the moment.
@@ -132,20 +177,21 @@ func (r *Raft) onBallot(m *Message) {
 	case m.Kind == PreVoteReply && m.Granted && m.Term != r.term+1:
 		return // or to an earlier one
 	}
-	if _, again := r.election.ballots[m.From]; again {
+	if r.election.of(m.From) != quorum.Unanswered {
 		return
 	}
-	r.election.ballots[m.From] = quorum.Refused
+	says := quorum.Refused
 	if m.Granted {
-		r.election.ballots[m.From] = quorum.Granted
+		says = quorum.Granted
 	}
+	r.election.ballots = append(r.election.ballots, ballot{m.From, says})
 	r.count()
 }
 
 // count looks whether the campaign is decided. Ballots of nodes that are not
 // voters of the configuration in force do not count.
 func (r *Raft) count() {
-	switch r.quorum().Tally(func(id NodeID) quorum.Ballot { return r.election.ballots[id] }) {
+	switch r.quorum().Tally(r.election.of) {
 	case quorum.Won:
 		if r.role == PreCandidate {
 			r.stand(false)
@@ -164,6 +210,9 @@ func (r *Raft) becomeLeader() {
 	assert(r.role == Candidate, "V11: a %v became leader", r.role)
 	r.role, r.lead, r.election.ballots = Leader, r.cfg.ID, nil
 	r.leading = newLeadership(r)
+	r.trace(C2, 0, EntryID{})
+	r.trace(L1, 0, EntryID{})
+	r.trace(L2, 0, EntryID{})
 	// L2 §8 §5.4.2: without an entry of its own term a leader can neither
 	// commit what others left behind nor know how far they had committed.
 	r.append(Entry{Kind: Blank})

@@ -25,7 +25,7 @@ type peer struct {
 }
 
 func newLeadership(r *Raft) *leadership {
-	l := &leadership{reads: reads{round: 1}}
+	l := &leadership{}
 	for i := r.commit + 1; i <= r.log.last().Index; i++ {
 		l.uncommitted += r.log.entries[i-r.log.base.Index-1].size()
 	}
@@ -75,6 +75,7 @@ func (r *Raft) tickLeader() {
 	// L9 §6.2 d: a leader that no majority answers must not be mistaken for one
 	// by its clients; and a new one may have been elected long ago.
 	if heard := Index(l.ticks) - min(r.lastHeard(), Index(l.ticks)); heard > Index(r.cfg.ElectionTicks) {
+		r.trace(L9, 0, EntryID{})
 		r.becomeFollower(r.term, 0)
 		return
 	}
@@ -82,6 +83,7 @@ func (r *Raft) tickLeader() {
 		r.heartbeat() // L7 §5.2: followers must not take silence for death
 	}
 	r.tickTransfer()
+	r.preferOther()
 }
 
 // lastHeard is the latest tick by which a majority has been heard, ourselves

@@ -56,10 +56,12 @@ func (r *Raft) mayChange(expect Index) error {
 	switch at, _ := r.log.at(r.commit); {
 	case now.index > r.commit:
 		// M1 §4.1 d: two steps at once may have majorities without a common node.
+		r.trace(M1, 0, EntryID{Index: now.index})
 		return ErrChangePending
 	case at.Term != r.term:
 		// M7 (Ongaro, raft-dev 2015): until then a change of an earlier leader may
 		// be pending somewhere else, and be committed beside ours.
+		r.trace(M7, 0, at)
 		return ErrTooEarly
 	case expect != 0 && expect != now.index:
 		return ErrStaleChange
@@ -78,6 +80,7 @@ func (r *Raft) plan(wish Reconfiguration) (membership.Config, error) {
 		// M5 §4.2.1 d: a voter that lags would have to catch up before the
 		// group could commit anything without the slowest of the others.
 		if change.Kind == membership.Promote && !r.caughtUp(change.Member.ID) {
+			r.trace(M5, change.Member.ID, EntryID{})
 			return membership.Config{}, ErrNotCaughtUp
 		}
 	}
@@ -93,6 +96,7 @@ func (r *Raft) plan(wish Reconfiguration) (membership.Config, error) {
 func (r *Raft) appendConfig(next membership.Config) EntryID {
 	before := r.mark()
 	id := r.append(Entry{Kind: Membership, Config: &next})
+	r.trace(M2, 0, id)
 	r.followConfig()
 	r.check(before)
 	return id
@@ -130,7 +134,7 @@ func (r *Raft) changeCommitted() {
 		// M4 §6 §4.3 d: a majority of both has it, so that no majority of the
 		// old voters alone can decide any more: the new ones may.
 		if next, err := config.Leave(); err == nil && !config.Stay {
-			r.append(Entry{Kind: Membership, Config: &next})
+			r.trace(M4, 0, r.append(Entry{Kind: Membership, Config: &next}))
 		}
 		return
 	}
@@ -140,6 +144,7 @@ func (r *Raft) changeCommitted() {
 	}
 	// M6 §4.2.2 d: until now we led a group whose majority we did not count in.
 	// Somebody who has everything takes over at once instead of by timeout.
+	r.trace(M6, 0, EntryID{})
 	r.broadcastCommit()
 	if to := r.successor(); to != 0 {
 		r.sendTimeoutNow(to)

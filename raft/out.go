@@ -7,6 +7,7 @@ type out struct {
 	reads   []Read
 	base    *Snapshot
 	install *Snapshot
+	trace   []Event
 }
 
 // say sends a message that promises nothing but our term: it may leave at once,
@@ -23,6 +24,7 @@ func (r *Raft) say(m Message) {
 // promise sends a message that a crash must not make untrue (ALL4).
 func (r *Raft) promise(m Message) {
 	m.From, m.Term = r.cfg.ID, r.term
+	r.trace(ALL4, m.To, m.Last)
 	if n := len(r.out.after); n > 0 && m.Kind == AppendEntriesReply {
 		// One acknowledgement speaks for all before it. Only the term's
 		// leader gets any, and what it has sent us it never takes back.
@@ -44,7 +46,7 @@ func (r *Raft) Take() Effects {
 	if r.leading != nil {
 		r.broadcast()
 	}
-	fx := Effects{Send: r.out.send, SendAfter: r.out.after, Reads: r.out.reads, Install: r.out.install}
+	fx := Effects{Send: r.out.send, SendAfter: r.out.after, Reads: r.out.reads, Install: r.out.install, Trace: r.out.trace}
 	fx.Write = r.nextWrite()
 	fx.WriteID = r.disk.writes
 	if len(r.disk.pending) == 0 {

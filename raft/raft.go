@@ -57,6 +57,11 @@ func New(cfg Config, saved Saved) (*Raft, error) {
 	// An answer to a read asked before a crash must not be taken for the
 	// answer to one asked after it.
 	r.tokens = uint64(r.election.random.below(1<<31)) << 32
+	if cfg.Lease {
+		// RD3: before a crash this node may have answered a leader that counts
+		// on not being deposed for an election timeout.
+		r.election.quiet = cfg.ElectionTicks
+	}
 	r.resetTimer()
 	return r, nil
 }
@@ -136,10 +141,12 @@ func (r *Raft) observeTerm(m *Message) bool {
 	// RV4 §4.2.3 d §6: a removed or cut-off node that campaigns must not
 	// disturb a group whose leader is well. Its term is not even looked at.
 	if m.Kind == RequestVote && !m.Transfer && r.hearsLeader() {
+		r.trace(RV4, m.From, m.Last)
 		return false
 	}
 	// ALL2 §5.1: whoever is behind, a leader too, becomes a follower at once.
 	r.becomeFollower(m.Term, 0)
+	r.trace(ALL2, m.From, EntryID{})
 	return true
 }
 
@@ -147,15 +154,30 @@ func (r *Raft) observeTerm(m *Message) bool {
 func (r *Raft) refuseOld(m *Message) {
 	switch m.Kind {
 	case PreVote:
+		r.trace(ALL3, m.From, m.Last)
 		r.say(Message{Kind: PreVoteReply, To: m.From})
 	case RequestVote:
 		// RV1 §5.1: the candidate learns from our term that its own is over.
+		r.trace(RV1, m.From, m.Last)
 		r.say(Message{Kind: RequestVoteReply, To: m.From})
 	case AppendEntries, Heartbeat, InstallSnapshot:
 		// ALL3, AE1, IS1 §5.1: so that a leader that was deposed without
 		// noticing steps down. Also if it is well and we alone have a later
 		// term: without this answer we would ignore each other for ever.
+		r.trace(staleRule(m.Kind), m.From, m.Span.Prev)
 		r.say(Message{Kind: HeartbeatReply, To: m.From})
+	}
+}
+
+// staleRule is the rule by which a leader of an older term is refused.
+func staleRule(kind Kind) Rule {
+	switch kind {
+	case AppendEntries:
+		return AE1
+	case InstallSnapshot:
+		return IS1
+	default:
+		return ALL3
 	}
 }
 
@@ -166,15 +188,19 @@ func (r *Raft) becomeFollower(term Term, leader NodeID) {
 		r.out.after = r.out.after[:0] // promises of an older term need not leave any more
 	}
 	r.refuseReads()
+	if r.role == Leader {
+		r.resetTimer()
+	}
+	// Otherwise the timer runs on: only a leader or a vote that we give may reset
+	// it, or a candidate that cannot win would delay those that can.
 	r.role, r.lead = Follower, leader
 	r.leading, r.election.ballots = nil, nil
-	r.resetTimer()
 }
 
 // hearsLeader reports whether a leader of this term is alive as far as we can
 // tell: we lead, or have heard it within the shortest election timeout.
 func (r *Raft) hearsLeader() bool {
-	return r.role == Leader || r.lead != 0 && r.election.elapsed < r.cfg.ElectionTicks
+	return r.role == Leader || r.lead != 0 && r.election.elapsed < r.cfg.ElectionTicks || r.election.quiet > 0
 }
 
 // follow takes the sender as the leader of this term.
@@ -182,18 +208,28 @@ func (r *Raft) follow(leader NodeID) {
 	// V5 §5.2: two leaders in one term are proof that somebody is wrong.
 	assert(r.role != Leader && (r.lead == 0 || r.lead == leader), "V5: %x and %x both lead in term %d", r.lead, leader, r.term)
 	if r.role != Follower || r.lead != leader {
+		if r.role == Candidate {
+			r.trace(C3, leader, EntryID{})
+		}
 		r.becomeFollower(r.term, leader) // C3 §5.2: somebody else has won
 	}
 	r.resetTimer() // AE6 §5.2: it lives
+	r.trace(AE6, leader, EntryID{})
 }
 
 // Tick tells the core that one unit of time has passed.
 func (r *Raft) Tick() {
 	before := r.mark()
 	r.election.elapsed++
+	r.election.quiet = max(0, r.election.quiet-1)
 	if r.role == Leader {
 		r.tickLeader()
 	} else if r.election.elapsed >= r.election.timeout {
+		if r.role == Candidate {
+			r.trace(C4, 0, EntryID{})
+		} else {
+			r.trace(F1, 0, EntryID{})
+		}
 		r.resetTimer()
 		r.campaign() // F1 §5.2: no leader was heard; C4: or nobody has won
 	}

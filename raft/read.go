@@ -2,13 +2,18 @@ package raft
 
 import "slices"
 
-// reads are the linearizable reads that a leader has under way.
+// reads are the linearizable reads that a leader has under way. Rounds of
+// heartbeats, when answered by a majority, prove that it still leads.
 type reads struct {
-	round   uint64     // the last round of heartbeats, from 1; answered means: still the leader
+	round   uint64     // the last one, counted from 1
+	sent    []sentAt   // the first round of each tick, while a lease could begin there
 	fresh   bool       // some of waiting belong to no round yet
 	early   []readFrom // before an entry of this term is committed
 	waiting []readFrom // for the answers to their round, oldest first
+	noLease bool       // leadership was offered to another node in this term
 }
+
+type sentAt struct{ round, tick uint64 }
 
 type readFrom struct {
 	node  NodeID // who asked
@@ -29,6 +34,7 @@ func (r *Raft) Read() (uint64, error) {
 	if r.leading != nil {
 		r.register(readFrom{node: r.cfg.ID, token: r.tokens})
 	} else {
+		r.forgetAsked()
 		r.asked = append(r.asked, r.tokens)
 		r.say(Message{Kind: ReadIndex, To: r.lead, Round: r.tokens})
 	}
@@ -36,26 +42,92 @@ func (r *Raft) Read() (uint64, error) {
 	return r.tokens, nil
 }
 
+// maxAsked bounds the questions to a leader that are not answered.
+const maxAsked = 256
+
+// forgetAsked gives up the oldest question if there are too many: its message, or
+// the answer, is lost.
+func (r *Raft) forgetAsked() {
+	if len(r.asked) >= maxAsked {
+		r.out.reads = append(r.out.reads, Read{Token: r.asked[0]})
+		r.asked = slices.Delete(r.asked, 0, 1)
+	}
+}
+
 // register takes a read in.
 func (r *Raft) register(read readFrom) {
 	l := r.leading
 	// RD2 §6.4 d: before that, this leader does not know how far its
 	// predecessors had committed.
-	if at, _ := r.log.at(r.commit); at.Term != r.term {
+	if !r.committedInTerm() {
+		r.trace(RD2, read.node, EntryID{})
 		l.reads.early = append(l.reads.early, read)
 		return
 	}
 	// RD1 §6.4 d: what is committed now must be seen; whether we are still the
 	// leader whose word that is must be confirmed after now.
 	read.index, read.round = r.commit, 0
+	r.trace(RD1, read.node, EntryID{Index: read.index})
+	if r.holdsLease() {
+		r.trace(RD3, read.node, EntryID{Index: read.index})
+		r.answerRead(read)
+		return
+	}
 	l.reads.waiting = append(l.reads.waiting, read)
 	l.reads.fresh = true
+}
+
+// committedInTerm reports whether an entry of the current term is committed.
+func (r *Raft) committedInTerm() bool {
+	at, _ := r.log.at(r.commit)
+	return at.Term == r.term
+}
+
+// holdsLease reports whether a majority has answered a round so recently that it
+// still refuses to elect anybody else (RV4). RD3 §6.4.1 d: the lease begins when
+// the round was sent, and ends early by what clocks may differ. An offer of the
+// leadership ends it for the rest of the term: the target need not wait (TR3), and
+// nobody knows when the offer arrives.
+func (r *Raft) holdsLease() bool {
+	if !r.cfg.Lease || r.leading.reads.noLease {
+		return false
+	}
+	sent, confirmed := r.leading.reads.sent, r.confirmed()
+	at := 0
+	for at+1 < len(sent) && sent[at+1].round <= confirmed {
+		at++
+	}
+	return at < len(sent) && sent[at].round <= confirmed && r.leading.ticks-sent[at].tick < r.cfg.leaseTicks()
+}
+
+// confirmed is the last round that a majority has answered: an answer to a later
+// round confirms the earlier ones too.
+func (r *Raft) confirmed() uint64 {
+	return uint64(r.quorum().Committed(func(id NodeID) Index {
+		if p := r.leading.peer(id); p != nil {
+			return Index(p.Round)
+		}
+		return Index(r.leading.reads.round)
+	}))
+}
+
+// nextRound names a new round.
+func (r *Raft) nextRound() {
+	q, now := &r.leading.reads, r.leading.ticks
+	q.round++
+	if !r.cfg.Lease {
+		return
+	}
+	q.sent = slices.DeleteFunc(q.sent, func(s sentAt) bool { return now-s.tick >= r.cfg.leaseTicks() })
+	if n := len(q.sent); n == 0 || q.sent[n-1].tick < now {
+		q.sent = append(q.sent, sentAt{q.round, now})
+	}
 }
 
 // startRound begins one round of heartbeats for all reads since the last.
 func (r *Raft) startRound() {
 	q := &r.leading.reads
-	if at, _ := r.log.at(r.commit); at.Term == r.term && len(q.early) > 0 {
+	if len(q.early) > 0 && r.committedInTerm() {
 		early := q.early
 		q.early = nil
 		for _, read := range early {
@@ -66,29 +138,21 @@ func (r *Raft) startRound() {
 		return
 	}
 	q.fresh = false
-	q.round++
+	r.heartbeat()
 	for i := range q.waiting {
 		if q.waiting[i].round == 0 {
 			q.waiting[i].round = q.round
 		}
 	}
-	r.heartbeat()
 }
 
-// finishReads answers the reads whose round a majority has answered: an answer
-// to a later round confirms the earlier ones too.
+// finishReads answers the reads whose round a majority has answered.
 func (r *Raft) finishReads() {
 	q := &r.leading.reads
 	if len(q.waiting) == 0 {
 		return
 	}
-	confirmed := uint64(r.quorum().Committed(func(id NodeID) Index {
-		if p := r.leading.peer(id); p != nil {
-			return Index(p.Round)
-		}
-		return Index(q.round)
-	}))
-	n := 0
+	confirmed, n := r.confirmed(), 0
 	for ; n < len(q.waiting) && q.waiting[n].round <= confirmed; n++ {
 		r.answerRead(q.waiting[n])
 	}

@@ -6,12 +6,20 @@ import "github.com/quorate-db/quorate/raft/progress"
 // (L3 §5.3). If that entry is committed, the command is carried out; if another
 // is committed at its index, it never will be. The data must not be changed
 // afterwards.
-func (r *Raft) Propose(data []byte) (EntryID, error) {
+func (r *Raft) Propose(data []byte) (EntryID, error) { return r.ProposeIn(r.term, data) }
+
+// ProposeIn is Propose on the condition that this node leads the given term: who
+// knows in which term a command was offered knows when it can no longer come.
+func (r *Raft) ProposeIn(term Term, data []byte) (EntryID, error) {
 	before := r.mark()
 	if err := r.mayPropose(uint64(len(data))); err != nil {
 		return EntryID{}, err
 	}
+	if term != r.term {
+		return EntryID{}, ErrNotLeader
+	}
 	id := r.append(Entry{Kind: Command, Data: data})
+	r.trace(L3, 0, id)
 	r.check(before)
 	return id, nil
 }
@@ -34,6 +42,7 @@ func (r *Raft) append(e Entry) EntryID {
 	e.EntryID = EntryID{r.term, r.log.last().Index + 1}
 	r.log.extend([]Entry{e})
 	r.leading.uncommitted += e.size()
+	r.trace(L4, 0, e.EntryID)
 	return e.EntryID
 }
 
@@ -74,6 +83,9 @@ func (r *Raft) sendEntries(p *peer, s Span) {
 		bytes += s.Entries[i].size()
 	}
 	p.Told = max(p.Told, min(r.commit, s.Last().Index))
+	if p.InFlight() > 0 {
+		r.trace(L11, p.id, s.Last())
+	}
 	p.Sent(s.Last().Index, bytes)
 }
 
@@ -85,10 +97,13 @@ func (r *Raft) sendSnapshot(p *peer) {
 		Kind: InstallSnapshot, From: r.cfg.ID, To: p.id, Term: r.term, Snapshot: &s,
 	})
 	p.AwaitSnapshot(s.ID.Index)
+	r.trace(SN2, p.id, s.ID)
 }
 
 func (r *Raft) heartbeat() {
 	r.leading.beat = 0
+	r.nextRound()
+	r.trace(L7, 0, EntryID{})
 	for i := range r.leading.peers {
 		r.beat(&r.leading.peers[i], r.leading.reads.round)
 	}
@@ -113,6 +128,7 @@ func (r *Raft) onAppendEntriesReply(m *Message) {
 		// L6 §5.3: the follower named the last of its entries that could match;
 		// the last of ours that could is not after that, and not of a later
 		// term. Each round trip settles a term at least.
+		r.trace(L6, m.From, m.Rejected)
 		p.Rejected(m.Rejected.Index, r.log.lastNotAfter(m.Last).Index)
 		return
 	}
@@ -120,6 +136,7 @@ func (r *Raft) onAppendEntriesReply(m *Message) {
 		return // nobody can hold more of our log than we do
 	}
 	if p.Acked(m.Last.Index) {
+		r.trace(L5, m.From, m.Last)
 		r.maybeCommit()
 	}
 }
@@ -138,10 +155,18 @@ func (r *Raft) onHeartbeatReply(m *Message) {
 		return
 	}
 	p.Round = max(p.Round, min(m.Round, r.leading.reads.round))
-	p.Answered()
-	// A lost message shows only when the next one does not fit. Where there is
-	// no next one, ask with an empty one.
-	if p.State == progress.Replicate && p.Match < r.log.last().Index && p.Next > r.log.last().Index {
+	last := r.log.last().Index
+	switch {
+	case p.State == progress.Snapshot, p.Match == last, p.CanSend() && p.Next <= last:
+	case p.Next <= r.log.base.Index:
+		// It lives, and what it lacks can only come as a snapshot, again if the
+		// last one was lost.
+		p.Lost()
+		p.Resume()
+	default:
+		// What is on its way may be lost, or wait for a slow disk. An empty
+		// message tells: it is answered after what was sent before it, or shows
+		// by a refusal that this has not arrived. More entries would only pile up.
 		r.sendEntries(p, r.log.span(p.Next-1, p.Next-1, 0))
 	}
 }

@@ -14,6 +14,7 @@ func (r *Raft) Compact(upTo Index) error {
 	s, _ := r.log.snapshot(upTo)
 	r.log.compact(s)
 	r.out.base = &s
+	r.trace(SN1, 0, s.ID)
 	r.check(before)
 	return nil
 }
@@ -37,15 +38,18 @@ func (r *Raft) onInstallSnapshot(m *Message) {
 	switch at := s.ID.Index; {
 	case at <= r.commit:
 		// IS1 Fig 13 §7: an old one. We have all of it already.
+		r.trace(IS1, m.From, s.ID)
 		committed, _ := r.log.at(r.commit)
 		r.promise(Message{Kind: InstallSnapshotReply, To: m.From, Last: committed})
 		return
 	case r.log.holds(s.ID):
 		// IS3 Fig 13 §7: it covers a prefix of our log. Nothing needs loading,
 		// and what follows may already have been acknowledged.
+		r.trace(IS3, m.From, s.ID)
 		r.commitTo(at)
 	default:
 		// IS4 Fig 13 §7: our log ends before it, or differs.
+		r.trace(IS4, m.From, s.ID)
 		r.restore(s)
 	}
 	r.promise(Message{Kind: InstallSnapshotReply, To: m.From, Last: s.ID})

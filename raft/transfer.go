@@ -1,5 +1,7 @@
 package raft
 
+import "github.com/quorate-db/quorate/raft/membership"
+
 // transfer is a leadership on its way to another node.
 type transfer struct {
 	to    NodeID // zero: none
@@ -26,6 +28,8 @@ func (r *Raft) Transfer(to NodeID) error {
 	}
 	// TR1 §3.10 d: from now on no proposals, so that the target can catch up.
 	r.leading.transfer = transfer{to: to}
+	r.leading.reads.noLease = true
+	r.trace(TR1, to, EntryID{})
 	r.check(before)
 	return nil
 }
@@ -70,7 +74,31 @@ func (r *Raft) tickTransfer() {
 	}
 	// TR2 §3.10 d: the target does not answer or cannot win. Clients wait.
 	if t.ticks++; t.ticks >= r.cfg.ElectionTicks {
+		r.trace(TR2, t.to, EntryID{})
 		*t = transfer{}
+	}
+}
+
+// preferOther hands leadership to a voter with a higher priority than ours that
+// holds all we have committed. It looks once in a few election timeouts, so that a
+// target that cannot win does not keep clients waiting.
+func (r *Raft) preferOther() {
+	l := r.leading
+	if l.transfer.to != 0 || l.ticks%uint64(4*r.cfg.ElectionTicks) != 0 {
+		return
+	}
+	self, _ := r.members().Find(r.cfg.ID)
+	best := self.Priority
+	var to NodeID
+	for i := range l.peers {
+		p := &l.peers[i]
+		m, _ := r.members().Find(p.id)
+		if m.Role == membership.Voter && m.Priority > best && p.Match >= r.commit && r.active(p.id) {
+			best, to = m.Priority, p.id
+		}
+	}
+	if to != 0 {
+		_ = r.Transfer(to) // refused: then not
 	}
 }
 
@@ -81,5 +109,6 @@ func (r *Raft) onTimeoutNow(m *Message) {
 	}
 	// TR3 §3.10 d §4.2.3 d: no pre-vote, and with permission to disturb: all
 	// others still hear their leader and would refuse.
+	r.trace(TR3, m.From, EntryID{})
 	r.stand(true)
 }

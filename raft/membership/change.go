@@ -142,7 +142,8 @@ func (c Config) with(change Change) (Config, error) {
 	case Remove:
 		members = slices.Delete(members, at, at+1)
 	case Update:
-		members[at].Address, members[at].Info = change.Member.Address, change.Member.Info
+		m := &members[at]
+		m.Priority, m.Address, m.Info = change.Member.Priority, change.Member.Address, change.Member.Info
 	}
 	if len(members) == 0 {
 		return Config{}, ErrLastVoter

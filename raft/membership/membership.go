@@ -48,11 +48,12 @@ func (r Role) String() string {
 
 // Member is one node of a group, as the log records it.
 type Member struct {
-	ID      NodeID
-	Role    Role   // zero in a joint configuration: it leaves
-	Old     Role   // only in a joint configuration: its role before; zero: it comes
-	Address string // where its transport listens
-	Info    string // the application's own words about it; never interpreted here
+	ID       NodeID
+	Role     Role   // zero in a joint configuration: it leaves
+	Old      Role   // only in a joint configuration: its role before; zero: it comes
+	Priority uint8  // of voters, those with more take over from those with less once they have caught up
+	Address  string // where its transport listens
+	Info     string // the application's own words about it; never interpreted here
 }
 
 // Config is the membership of a group: members sorted by ID, each once. It is

@@ -9,6 +9,7 @@ package progress
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/quorate-db/quorate/raft/quorum"
 )
@@ -123,14 +124,8 @@ func (p *Progress) Rejected(prev, hint Index) bool {
 	return true
 }
 
-// Answered notes a sign of life after which a message that is still unanswered
-// may count as lost: one more may be tried.
-func (p *Progress) Answered() {
-	p.waiting = false
-	if p.State == Replicate && p.window.Full() {
-		p.window.FreeOne()
-	}
-}
+// Resume lets a probe go although the one before was not answered.
+func (p *Progress) Resume() { p.waiting = false }
 
 // Lost notes that what is on its way may not have arrived: go back to searching.
 func (p *Progress) Lost() {
@@ -159,6 +154,28 @@ func (p *Progress) SnapshotEnded(installed bool) {
 	}
 	p.enter(Probe, next)
 	p.waiting = true
+}
+
+// Clone returns a copy that shares nothing.
+func (p *Progress) Clone() Progress {
+	c := *p
+	c.window.ring = slices.Clone(p.window.ring)
+	return c
+}
+
+// AppendWords appends what decides how the follower is sent to from now on, for a
+// hash: all but Heard and Round, which mean something only beside the leader's.
+func (p *Progress) AppendWords(dst []uint64) []uint64 {
+	var waiting uint64
+	if p.waiting {
+		waiting = 1
+	}
+	dst = append(dst, uint64(p.State), uint64(p.Match), uint64(p.Next), uint64(p.Told), waiting, uint64(p.covered))
+	for i := range p.window.count {
+		s := p.window.ring[(p.window.start+i)%len(p.window.ring)]
+		dst = append(dst, uint64(s.last), s.bytes)
+	}
+	return dst
 }
 
 func (p *Progress) enter(state State, next Index) {

@@ -31,7 +31,7 @@ func TestProbingWaitsForEachAnswer(t *testing.T) {
 	check(t, &p, progress.Probe, 0, 11, 0, true)
 	p.Sent(12, 20)
 	check(t, &p, progress.Probe, 0, 11, 0, false)
-	p.Answered() // a sign of life: the probe may have been lost
+	p.Resume() // a sign of life: the probe may have been lost
 	check(t, &p, progress.Probe, 0, 11, 0, true)
 	p.Sent(12, 20)
 	if !p.Rejected(10, 4) {
@@ -72,8 +72,8 @@ func TestTheWindowFillsByMessagesAndByBytes(t *testing.T) {
 	p.Acked(13)
 	p.Sent(14, 1000) // one message may always go
 	check(t, &p, progress.Replicate, 13, 15, 1, false)
-	p.Answered() // heard, but the answer to the message may be lost
-	check(t, &p, progress.Replicate, 13, 15, 0, true)
+	p.Acked(14)
+	check(t, &p, progress.Replicate, 14, 15, 0, true)
 }
 
 func TestAnEmptyMessageTakesNoPlace(t *testing.T) {
@@ -110,7 +110,7 @@ func TestASnapshotStopsEntries(t *testing.T) {
 	p.Sent(12, 5)
 	p.AwaitSnapshot(20)
 	check(t, &p, progress.Snapshot, 10, 13, 0, false)
-	p.Answered()
+	p.Resume()
 	p.Lost()
 	if p.Rejected(12, 11) {
 		t.Error("what was sent before the snapshot says nothing any more")
@@ -133,7 +133,7 @@ func TestASnapshotEndsEitherWay(t *testing.T) {
 			p.AwaitSnapshot(20)
 			p.SnapshotEnded(end.installed)
 			check(t, &p, progress.Probe, 10, end.next, 0, false)
-			p.Answered() // only a sign of life lets the search begin
+			p.Resume() // only a sign of life lets the search begin
 			check(t, &p, progress.Probe, 10, end.next, 0, true)
 		})
 	}
@@ -161,7 +161,7 @@ func TestNothingIsEverLowered(t *testing.T) {
 				}
 			},
 			"reject":   func(*rapid.T) { p.Rejected(index(), index()) },
-			"answer":   func(*rapid.T) { p.Answered() },
+			"answer":   func(*rapid.T) { p.Resume() },
 			"lose":     func(*rapid.T) { p.Lost() },
 			"snapshot": func(*rapid.T) { p.AwaitSnapshot(index()) },
 			"end":      func(t *rapid.T) { p.SnapshotEnded(rapid.Bool().Draw(t, "installed")) },
