@@ -33,6 +33,11 @@ type Host struct {
 	saved  map[GroupID]*raft.Saved
 	groups sync.Map // GroupID to *Group
 
+	life
+}
+
+// life is what runs and how it ends.
+type life struct {
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	running sync.WaitGroup // every goroutine
@@ -47,7 +52,8 @@ func Open(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{cfg: cfg, inbox: newInbox(), silent: make(chan struct{}), failure: failure{failed: make(chan struct{})}}
+	h := &Host{cfg: cfg, inbox: newInbox(), silent: make(chan struct{})}
+	h.failure.failed = make(chan struct{})
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if err := h.open(); err != nil {
 		h.release()
@@ -71,13 +77,18 @@ func (h *Host) open() (err error) {
 	if h.id, err = identify(&h.cfg); err != nil {
 		return err
 	}
-	log, saved, err := wal.Open(fs, filepath.Join(dir, "wal"), wal.Options{Env: h.cfg.Env})
+	log, saved, err := wal.Open(fs, filepath.Join(dir, logDir), wal.Options{Env: h.cfg.Env})
 	if err != nil {
 		return err
 	}
 	h.disk, h.saved = newWriter(h, log), saved
-	if h.snaps, err = snap.Open(fs, filepath.Join(dir, "snap")); err != nil {
+	if h.snaps, err = snap.Open(fs, filepath.Join(dir, snapshotDir)); err != nil {
 		return err
+	}
+	if h.id == 0 {
+		if h.id, err = introduce(&h.cfg); err != nil {
+			return fmt.Errorf("quorate: the data directory cannot be written: %w", err)
+		}
 	}
 	h.peers, err = transport.Listen(transport.Config{
 		Cluster: h.cfg.Cluster, Node: h.id, Listen: h.cfg.Listen, Advertise: h.cfg.Advertise,

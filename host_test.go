@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -354,5 +356,30 @@ func TestARestartedNodeServesReadsOfAnIdleGroup(t *testing.T) {
 	c.restart(down)
 	if got := c.read(down); len(got) != 1 {
 		t.Fatalf("after its restart the node reads %q", got)
+	}
+}
+
+func TestADirectoryOfSomebodyElseIsRefused(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	node := c.nodes[0]
+	if _, err := quorate.Open(node.cfg); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a second host on the same directory: %v", err)
+	}
+	c.stop(node)
+	for what, adjust := range map[string]func(*quorate.Config){
+		"belongs to cluster": func(cfg *quorate.Config) { cfg.Cluster++ },
+		"belongs to node":    func(cfg *quorate.Config) { cfg.ID++ },
+	} {
+		cfg := node.cfg
+		adjust(&cfg)
+		if _, err := quorate.Open(cfg); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("want an error that says %q, got %v", what, err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(node.cfg.Dir, "wal")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := quorate.Open(node.cfg); err == nil || !strings.Contains(err.Error(), "the log of this node is missing") {
+		t.Errorf("a directory without its log: %v", err)
 	}
 }

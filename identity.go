@@ -16,21 +16,19 @@ import (
 //	cluster 0123456789abcdef
 //	node 0123456789abcdef
 const (
+	logDir         = "wal"
+	snapshotDir    = "snap"
 	identityFile   = "node"
 	identityFormat = "quorate data 1\ncluster %016x\nnode %016x\n"
 )
 
-// identify compares the directory's identity with the configuration's, or gives
-// it one if it is new.
+// identify compares the directory's identity with the configuration's and returns
+// it, or zero if the directory has none yet.
 func identify(cfg *Config) (NodeID, error) {
 	path := filepath.Join(cfg.Dir, identityFile)
 	text, err := readFile(cfg.FS, path)
 	if errors.Is(err, fs.ErrNotExist) {
-		id := cfg.ID
-		for id == 0 {
-			id = NodeID(cfg.Env.Uint64())
-		}
-		return id, writeFile(cfg.FS, cfg.Dir, path, fmt.Appendf(nil, identityFormat, cfg.Cluster, uint64(id)))
+		return 0, nil
 	}
 	if err != nil {
 		return 0, fmt.Errorf("quorate: the data directory cannot be read: %w", err)
@@ -46,7 +44,32 @@ func identify(cfg *Config) (NodeID, error) {
 	case cfg.ID != 0 && cfg.ID != id:
 		return 0, fmt.Errorf("quorate: the data directory %s belongs to node %016x, not %016x: choose another directory", cfg.Dir, uint64(id), uint64(cfg.ID))
 	}
-	return id, nil
+	return id, checkLogThere(cfg)
+}
+
+// checkLogThere refuses a directory whose log is gone: the node would come up
+// without the votes and entries that others count on.
+func checkLogThere(cfg *Config) error {
+	dir := filepath.Join(cfg.Dir, logDir)
+	names, err := cfg.FS.List(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("quorate: the log cannot be read: %w", err)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("quorate: the log of this node is missing from %s: put it back, or remove this member from its groups, "+
+			"empty %s and let it join again", dir, cfg.Dir)
+	}
+	return nil
+}
+
+// introduce gives a new directory its identity, once the log is there.
+func introduce(cfg *Config) (NodeID, error) {
+	id := cfg.ID
+	for id == 0 {
+		id = NodeID(cfg.Env.Uint64())
+	}
+	text := fmt.Appendf(nil, identityFormat, cfg.Cluster, uint64(id))
+	return id, writeFile(cfg.FS, cfg.Dir, filepath.Join(cfg.Dir, identityFile), text)
 }
 
 func readFile(fs vfs.FS, path string) ([]byte, error) {
