@@ -1,5 +1,6 @@
 // Command rulespage writes docs/rules.md: the rules of Raft, with links to the
-// lines and scripts that name them.
+// lines and scripts that name them. It also renews the pages that lead through
+// the code: their line numbers, and the layouts that they show.
 //
 //	go run ./internal/archtest/rulespage DIR    (the top of the repository)
 package main
@@ -28,5 +29,9 @@ func write(root string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(root, filepath.FromSlash(archtest.Page)), index.Markdown(), 0o644)
+	if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(archtest.Page)), index.Markdown(), 0o644); err != nil {
+		return err
+	}
+	_, err = archtest.Renew(root, true)
+	return err
 }
