@@ -40,7 +40,7 @@ type Door struct {
 type Bootstrap struct {
 	Cluster []Seed // the members that begin the cluster, in the order of the flag; may be empty
 	State   string // "new" or "existing"
-	Token   string // keeps clusters with the same members apart
+	Token   string // keeps clusters with the same members apart; defaultToken if empty
 	Join    string // client URL of a member of a running cluster
 }
 
@@ -49,6 +49,9 @@ type Seed struct {
 	Name    string
 	PeerURL string
 }
+
+// defaultToken is the token of who names none.
+const defaultToken = "quorate"
 
 // The states of --initial-cluster-state.
 const (

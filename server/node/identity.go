@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -75,10 +76,11 @@ func bootstrapIdentity(cfg *Config) *identity {
 	if len(cluster) == 0 {
 		cluster = []Seed{{Name: cfg.Name, PeerURL: cfg.Peer.Advertise[0]}}
 	}
-	words := []string{"quorate cluster", cfg.Bootstrap.Token}
+	token := cmp.Or(cfg.Bootstrap.Token, defaultToken)
+	words := []string{"quorate cluster", token}
 	id := &identity{Format: identityFormat, Name: cfg.Name}
 	for _, s := range cluster {
-		member := seat{ID: hash("quorate member", cfg.Bootstrap.Token, s.Name, s.PeerURL), Name: s.Name, Address: address(s.PeerURL)}
+		member := seat{ID: hash("quorate member", token, s.Name, s.PeerURL), Name: s.Name, Address: address(s.PeerURL)}
 		if s.Name == cfg.Name {
 			id.NodeID = member.ID
 		}
@@ -159,9 +161,18 @@ func (id *identity) check(cfg *Config) error {
 		return fmt.Errorf("the data directory %s belongs to the member %q, not to %q: choose another --data-dir, or set --name %s",
 			cfg.DataDir, id.Name, cfg.Name, id.Name)
 	}
-	if len(cfg.Bootstrap.Cluster) == 0 || cfg.Bootstrap.State == StateExisting {
+	switch {
+	case cfg.Bootstrap.State == StateExisting:
 		return nil
+	case len(cfg.Bootstrap.Cluster) > 0:
+		return id.checkCluster(cfg)
+	case cfg.Bootstrap.Token != "" && !id.Joined:
+		return id.checkToken(*cfg)
 	}
+	return nil
+}
+
+func (id *identity) checkCluster(cfg *Config) error {
 	want := bootstrapIdentity(cfg)
 	if id.ClusterID != want.ClusterID {
 		return fmt.Errorf("the data directory %s belongs to the cluster %v, and --initial-cluster with its token describes the cluster %v: choose another --data-dir, or leave out --initial-cluster",
@@ -170,6 +181,20 @@ func (id *identity) check(cfg *Config) error {
 	if id.NodeID != want.NodeID {
 		return fmt.Errorf("the data directory %s belongs to the member %v, and --initial-cluster describes the member %v: choose another --data-dir, or leave out --initial-cluster",
 			cfg.DataDir, id.NodeID, want.NodeID)
+	}
+	return nil
+}
+
+// checkToken compares the token with the one that began this cluster, of which
+// only the hash is left.
+func (id *identity) checkToken(cfg Config) error {
+	cfg.Bootstrap.Cluster = nil
+	for _, s := range id.Members {
+		cfg.Bootstrap.Cluster = append(cfg.Bootstrap.Cluster, Seed{s.Name, "http://" + s.Address})
+	}
+	if bootstrapIdentity(&cfg).ClusterID != id.ClusterID {
+		return fmt.Errorf("the data directory %s belongs to the cluster %v, which began with another --initial-cluster-token: choose another --data-dir, or leave out the token",
+			cfg.DataDir, id.ClusterID)
 	}
 	return nil
 }

@@ -71,6 +71,8 @@ func TestDataDirectoryOfAnother(t *testing.T) {
 		{[]string{"--name=b"}, `belongs to the member "a", not to "b"`},
 		{[]string{"--name=a", "--initial-cluster=a=http://127.0.0.1:2380,b=http://h:1"}, "belongs to the cluster " + first.ClusterID.String()},
 		{[]string{"--name=a", "--initial-cluster=a=http://127.0.0.1:2380", "--initial-cluster-token=x"}, "belongs to the cluster"},
+		{[]string{"--name=a", "--initial-cluster-token=x"}, "began with another --initial-cluster-token"},
+		{[]string{"--name=a", "--initial-cluster-token=quorate"}, ""},
 	} {
 		other := configure(t, c.args...)
 		other.DataDir = cfg.DataDir

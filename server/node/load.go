@@ -43,7 +43,7 @@ var settings = []setting{
 		func(c *Config, v string) (err error) { c.Bootstrap.Cluster, err = seeds(v); return err }},
 	{"initial-cluster-state", StateNew, "new, or existing for a member added beforehand (needs --join)",
 		func(c *Config, v string) error { c.Bootstrap.State = v; return nil }},
-	{"initial-cluster-token", "quorate", "keeps clusters with equal members apart",
+	{"initial-cluster-token", "", "keeps clusters with equal members apart (default " + defaultToken + ")",
 		func(c *Config, v string) error { c.Bootstrap.Token = v; return nil }},
 	{"join", "", "client URL of any member of the cluster to join",
 		func(c *Config, v string) error { c.Bootstrap.Join = v; return nil }},
