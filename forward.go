@@ -19,12 +19,14 @@ import (
 //
 //	call    what u8, group u64, term u64, then
 //	        propose: the command with its ticket
-//	        change:  kind u8, a configuration of one member (codec.AppendSnapshot)
+//	        reconfigure: the wish (codec.AppendReconfiguration)
+//	        leave: nothing
 //	        transfer: node u64
 //	answer  code u8 (an index into refusals, or one of the three above them), text
 const (
 	callPropose byte = iota + 1
-	callChange
+	callReconfigure
+	callLeave
 	callTransfer
 
 	callHeader = 1 + 8 + 8
@@ -40,9 +42,9 @@ const (
 // part of the protocol: append only.
 var refusals = []error{
 	errNotMade, ErrBusy, ErrTooLarge, ErrStopped, ErrNotTakenOver,
-	raft.ErrChangePending, raft.ErrTooEarly, raft.ErrNotCaughtUp, raft.ErrNotVoter,
-	membership.ErrKnown, membership.ErrUnknown, membership.ErrNotLearner, membership.ErrLastVoter,
-	membership.ErrAddressUsed, membership.ErrBadChange,
+	raft.ErrChangePending, raft.ErrStaleChange, raft.ErrNotCaughtUp, raft.ErrNotVoter,
+	membership.ErrKnown, membership.ErrUnknown, membership.ErrNotLearner, membership.ErrNotVoter, membership.ErrLastVoter,
+	membership.ErrAddressUsed, membership.ErrBadChange, membership.ErrJoint, membership.ErrNotJoint,
 }
 
 // forward makes a proposal to a leader elsewhere. A nil error says that it may
@@ -57,11 +59,6 @@ func (g *Group) forward(ctx context.Context, leader engine.Leader, p *waiter, da
 		return nil
 	}
 	return err
-}
-
-func (g *Group) forwardChange(ctx context.Context, leader engine.Leader, change membership.Change) error {
-	one := raft.Snapshot{Config: membership.New(change.Member)}
-	return g.call(ctx, leader, callChange, codec.AppendSnapshot([]byte{byte(change.Kind)}, &one))
 }
 
 func (g *Group) forwardTransfer(ctx context.Context, leader engine.Leader, to NodeID) error {
@@ -219,12 +216,14 @@ func (g *Group) changeFor(what byte, args []byte) error {
 	switch {
 	case what == callTransfer && len(args) == 8:
 		return g.Transfer(ctx, NodeID(binary.LittleEndian.Uint64(args)))
-	case what == callChange && len(args) > 1:
-		one, err := codec.DecodeSnapshot(args[1:])
-		if err != nil || len(one.Config.Members) != 1 {
-			return errors.New("quorate: a membership change that cannot be read")
+	case what == callLeave:
+		return g.Leave(ctx)
+	case what == callReconfigure:
+		wish, err := codec.DecodeReconfiguration(args)
+		if err != nil {
+			return fmt.Errorf("quorate: a wish for another membership that cannot be read: %w", err)
 		}
-		return g.Change(ctx, membership.Change{Kind: membership.ChangeKind(args[0]), Member: one.Config.Members[0]})
+		return g.Reconfigure(ctx, wish)
 	default:
 		return fmt.Errorf("quorate: this node does not know the call %d", what)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/engine"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
@@ -121,7 +122,8 @@ func asRefusal(err error) error {
 	switch {
 	case errors.Is(err, raft.ErrBusy), errors.Is(err, ErrBusy):
 		return ErrBusy
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrTransferring), errors.Is(err, raft.ErrNoLeader):
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrTransferring), errors.Is(err, raft.ErrNoLeader),
+		errors.Is(err, raft.ErrTooEarly):
 		return fmt.Errorf("%w: %w", errNotMade, err)
 	default:
 		return err
@@ -166,8 +168,40 @@ func (g *Group) Read(ctx context.Context) (raft.Index, error) {
 // committed. New members join as learners; promote them once they have caught
 // up. Errors of raft and membership say why a change was refused.
 func (g *Group) Change(ctx context.Context, change membership.Change) error {
+	return g.Reconfigure(ctx, raft.Reconfiguration{Changes: []membership.Change{change}})
+}
+
+// Reconfigure changes the membership by any number of members and returns when
+// the last configuration that this needs is committed: of a joint one, only with
+// wish.Stay. Set wish.Expect to the ConfigIndex of a Status to act only if nobody
+// else has changed the membership since.
+func (g *Group) Reconfigure(ctx context.Context, wish raft.Reconfiguration) error {
+	err := g.insist(ctx, func(leader engine.Leader) error {
+		if leader.Node != g.host.id {
+			return g.call(ctx, leader, callReconfigure, codec.AppendReconfiguration(nil, &wish))
+		}
+		return g.change(ctx, func(core *raft.Raft) (raft.EntryID, error) { return core.Reconfigure(wish) })
+	})
+	if err != nil || wish.Stay {
+		return err
+	}
+	return g.untilLeft(ctx)
+}
+
+// Leave ends a joint configuration that was entered with Stay.
+func (g *Group) Leave(ctx context.Context) error {
+	return g.insist(ctx, func(leader engine.Leader) error {
+		if leader.Node != g.host.id {
+			return g.call(ctx, leader, callLeave, nil)
+		}
+		return g.change(ctx, (*raft.Raft).Leave)
+	})
+}
+
+// insist tries again for as long as nothing has been done.
+func (g *Group) insist(ctx context.Context, try func(engine.Leader) error) error {
 	for {
-		err := g.changeOnce(ctx, change)
+		err := try(g.currentLeader())
 		if !errors.Is(err, errNotMade) {
 			return err
 		}
@@ -177,16 +211,15 @@ func (g *Group) Change(ctx context.Context, change membership.Change) error {
 	}
 }
 
-func (g *Group) changeOnce(ctx context.Context, change membership.Change) error {
-	if leader := g.currentLeader(); leader.Node != g.host.id {
-		return g.forwardChange(ctx, leader, change)
-	}
+// change makes a change of the membership as the leader and returns when its
+// entry is committed.
+func (g *Group) change(ctx context.Context, make func(*raft.Raft) (raft.EntryID, error)) error {
 	p, err := g.waiting.open(g.host.tickets.Add(1))
 	if err != nil {
 		return err
 	}
 	err = g.do(func(core *raft.Raft) error {
-		id, err := core.Change(change, 0)
+		id, err := make(core)
 		g.waiting.mu.Lock()
 		p.entry, p.term = id, id.Term
 		g.waiting.mu.Unlock()
@@ -197,6 +230,18 @@ func (g *Group) changeOnce(ctx context.Context, change membership.Change) error 
 	}
 	_, err = g.wait(ctx, p)
 	return err
+}
+
+// untilLeft waits until no joint configuration is in force or pending here.
+func (g *Group) untilLeft(ctx context.Context) error {
+	for {
+		if s := g.Status(); s.Err != nil || !s.Config.Joint() && s.ConfigIndex <= s.Commit {
+			return s.Err
+		}
+		if err := g.pause(ctx); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
+		}
+	}
 }
 
 // Transfer hands leadership to the given voter, or, if zero, to the one most up

@@ -3,6 +3,7 @@ package quorate_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -381,5 +382,40 @@ func TestADirectoryOfSomebodyElseIsRefused(t *testing.T) {
 	}
 	if _, err := quorate.Open(node.cfg); err == nil || !strings.Contains(err.Error(), "the log of this node is missing") {
 		t.Errorf("a directory without its log: %v", err)
+	}
+}
+
+func TestSeveralMembersChangeAtOnceAndOnlyAsExpected(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	var peers []quorate.Member
+	for _, node := range c.nodes {
+		peers = append(peers, quorate.Member{ID: node.cfg.ID, Address: node.host.Addr()})
+	}
+	var adds []membership.Change
+	for range 2 {
+		node := c.add(func(cfg *quorate.Config) { cfg.Peers = peers })
+		c.begin(node, nil)
+		adds = append(adds, membership.Change{Kind: membership.Add, Member: quorate.Member{ID: node.cfg.ID, Address: node.host.Addr()}})
+	}
+	follower := c.follower()
+	seen := follower.group.Status().ConfigIndex
+	if err := follower.group.Reconfigure(t.Context(), raft.Reconfiguration{Changes: adds, Expect: seen}); err != nil {
+		t.Fatal(err)
+	}
+	if err := follower.group.Reconfigure(t.Context(), raft.Reconfiguration{Changes: adds, Expect: seen}); !errors.Is(err, raft.ErrStaleChange) {
+		t.Fatalf("a change by an old view: %v", err)
+	}
+	wish := raft.Reconfiguration{Changes: []membership.Change{ // two come, two go, one stays
+		{Kind: membership.Promote, Member: adds[0].Member}, {Kind: membership.Promote, Member: adds[1].Member},
+		{Kind: membership.Remove, Member: quorate.Member{ID: 1}}, {Kind: membership.Remove, Member: quorate.Member{ID: 2}},
+	}}
+	until(t, "the new members have caught up", func() bool { return c.nodes[2].group.Reconfigure(t.Context(), wish) == nil })
+	c.propose(c.nodes[4], "by the new majority")
+	for _, node := range c.nodes[2:] {
+		c.read(node)
+		s := node.group.Status()
+		if s.Config.Joint() || len(s.Config.Quorum()[0]) != 3 || s.Config.Voter(1) || s.Config.Voter(2) {
+			t.Fatalf("node %d: %+v", node.cfg.ID, s.Config)
+		}
 	}
 }

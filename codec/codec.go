@@ -28,6 +28,7 @@
 //	          [term uvarint, vote id, commit uvarint], [snapshotBody], span
 //	          flags: 1 a hard state follows (not all zero), 2 a base follows
 //	snapshot  0x31, snapshotBody
+//	wish      0x41, flags u8 (1 joint, 2 stay), expect uvarint, count uvarint, count times: kind u8, member
 //
 //	snapshotBody  entryID, config
 //	entryID       term uvarint, index uvarint
@@ -76,4 +77,6 @@ const (
 	formatMessage  = 0x11
 	formatRecord   = 0x21
 	formatSnapshot = 0x31
+
+	formatReconfiguration = 0x41
 )

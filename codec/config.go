@@ -29,11 +29,14 @@ func appendConfig(dst []byte, c *membership.Config) []byte {
 	}
 	dst = binary.AppendUvarint(append(dst, flags), uint64(len(c.Members)))
 	for i := range c.Members {
-		m := &c.Members[i]
-		dst = append(appendNode(dst, m.ID), byte(m.Role), byte(m.Old), m.Priority)
-		dst = appendString(appendString(dst, m.Address), m.Info)
+		dst = appendMember(dst, &c.Members[i])
 	}
 	return dst
+}
+
+func appendMember(dst []byte, m *membership.Member) []byte {
+	dst = append(appendNode(dst, m.ID), byte(m.Role), byte(m.Old), m.Priority)
+	return appendString(appendString(dst, m.Address), m.Info)
 }
 
 func (r *reader) config() membership.Config {
@@ -44,14 +47,59 @@ func (r *reader) config() membership.Config {
 	}
 	c.Members = make([]membership.Member, count)
 	for i := range c.Members {
-		c.Members[i] = membership.Member{
-			ID:       r.node(),
-			Role:     membership.Role(r.byte()),
-			Old:      membership.Role(r.byte()),
-			Priority: r.byte(),
-			Address:  string(r.bytes()),
-			Info:     string(r.bytes()),
-		}
+		c.Members[i] = r.member()
 	}
 	return c
+}
+
+func (r *reader) member() membership.Member {
+	return membership.Member{
+		ID:       r.node(),
+		Role:     membership.Role(r.byte()),
+		Old:      membership.Role(r.byte()),
+		Priority: r.byte(),
+		Address:  string(r.bytes()),
+		Info:     string(r.bytes()),
+	}
+}
+
+// Flags of a reconfiguration.
+const (
+	flagJoint  = 1
+	flagStayIn = 2
+)
+
+// AppendReconfiguration appends the encoding of a wish for another membership.
+func AppendReconfiguration(dst []byte, wish *raft.Reconfiguration) []byte {
+	var flags byte
+	if wish.Joint {
+		flags |= flagJoint
+	}
+	if wish.Stay {
+		flags |= flagStayIn
+	}
+	dst = append(dst, formatReconfiguration, flags)
+	dst = binary.AppendUvarint(dst, uint64(wish.Expect))
+	dst = binary.AppendUvarint(dst, uint64(len(wish.Changes)))
+	for i := range wish.Changes {
+		dst = appendMember(append(dst, byte(wish.Changes[i].Kind)), &wish.Changes[i].Member)
+	}
+	return dst
+}
+
+// DecodeReconfiguration reads what AppendReconfiguration wrote.
+func DecodeReconfiguration(src []byte) (raft.Reconfiguration, error) {
+	r := open(src, formatReconfiguration)
+	flags := r.flags(flagJoint | flagStayIn)
+	wish := raft.Reconfiguration{Joint: flags&flagJoint != 0, Stay: flags&flagStayIn != 0, Expect: raft.Index(r.uvarint())}
+	if count := r.count(1 + minMember); count > 0 {
+		wish.Changes = make([]membership.Change, count)
+	}
+	for i := range wish.Changes {
+		wish.Changes[i] = membership.Change{Kind: membership.ChangeKind(r.byte()), Member: r.member()}
+	}
+	if err := r.close("reconfiguration"); err != nil {
+		return raft.Reconfiguration{}, err
+	}
+	return wish, nil
 }
