@@ -118,26 +118,28 @@ func (c *cluster) others(but *node) []*node {
 	return slices.DeleteFunc(slices.Clone(c.nodes), func(n *node) bool { return n == but })
 }
 
-// settle waits until all nodes have applied the same, and returns the hash that
-// each has then.
+// settle waits until all nodes have applied the same log, all of it, and returns
+// the hash that each has then.
 func (c *cluster) settle() []wire.StateHash {
 	c.t.Helper()
 	var hashes []wire.StateHash
 	eventually(c.t, "equal applied indexes", func() error {
 		hashes = nil
+		var last uint64
 		for _, n := range c.nodes {
 			s, err := n.hash()
 			if err != nil {
 				return err
 			}
-			if s.Hash.Applied != s.Log.Last {
-				return fmt.Errorf("%s has applied %d of %d", n.name, s.Hash.Applied, s.Log.Last)
+			last = max(last, s.Log.Last)
+			if s.Log.Applied != last {
+				return fmt.Errorf("%s has applied %d of %d", n.name, s.Log.Applied, last)
 			}
 			hashes = append(hashes, *s.Hash)
 		}
 		for _, h := range hashes {
 			if h.Applied != hashes[0].Applied {
-				return fmt.Errorf("applied differs: %+v", hashes)
+				return fmt.Errorf("the states are of different indexes: %+v", hashes)
 			}
 		}
 		return nil
@@ -225,13 +227,18 @@ func (n *node) await(what string, holds func(*wire.Status) bool) *wire.Status {
 	return last
 }
 
+// log is all that the node has said.
+func (n *node) log() string {
+	data, _ := os.ReadFile(n.logPath()) // nothing if it was never started
+	return string(data)
+}
+
 // showLog shows the end of the node's log if the test failed.
 func (n *node) showLog() {
 	if !n.t.Failed() {
 		return
 	}
-	data, _ := os.ReadFile(n.logPath()) // none if it was never started
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	lines := strings.Split(strings.TrimSpace(n.log()), "\n")
 	n.t.Logf("the end of the log of %s:\n%s", n.name, strings.Join(lines[max(0, len(lines)-25):], "\n"))
 }
 
@@ -303,16 +310,20 @@ var ports = 10000 + os.Getpid()%400*50
 // freeURL returns an address on loopback that nobody listens on.
 func freeURL(t *testing.T) string {
 	t.Helper()
+	return fmt.Sprint("http://127.0.0.1:", freePort(t))
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
 	for range 1000 {
 		if ports++; ports >= 32000 {
 			ports = 10000
 		}
-		address := fmt.Sprintf("127.0.0.1:%d", ports)
-		if l, err := net.Listen("tcp", address); err == nil {
+		if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", ports)); err == nil {
 			_ = l.Close() // nobody ever connected
-			return "http://" + address
+			return ports
 		}
 	}
 	t.Fatal("no free port on 127.0.0.1")
-	return ""
+	return 0
 }
