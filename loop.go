@@ -61,6 +61,10 @@ func (h *Host) tick() {
 	h.loop.ticks++
 	h.loop.engine.Tick()
 	h.loop.book.tick(h)
+	if h.disk.stalls() {
+		// Heartbeats do not wait for the disk, so that the followers cannot tell.
+		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Resign() })
+	}
 	for _, g := range h.all() {
 		g.reads.expire(h, g)
 		g.startEarly()

@@ -2,6 +2,7 @@ package quorate
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/engine"
@@ -20,7 +21,8 @@ type writer struct {
 	waiting promises
 	closed  bool
 
-	writing sync.Mutex // held while the log is in use
+	writing sync.Mutex   // held while the log is in use
+	began   atomic.Int64 // when the write under way began, in nanoseconds; zero: none is
 }
 
 // promises is the part of batches that involves the disk.
@@ -85,10 +87,7 @@ func (w *writer) run() {
 // keep makes promises durable, and only then lets them out.
 func (w *writer) keep(p *promises) error {
 	if len(p.records) > 0 {
-		w.writing.Lock()
-		err := w.log.Append(p.records)
-		w.writing.Unlock()
-		if err != nil {
+		if err := w.append(p.records); err != nil {
 			return err
 		}
 	}
@@ -102,6 +101,21 @@ func (w *writer) keep(p *promises) error {
 		}
 	}
 	return nil
+}
+
+func (w *writer) append(records []codec.Record) error {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	w.began.Store(w.host.cfg.Env.Now().UnixNano())
+	defer w.began.Store(0)
+	return w.log.Append(records)
+}
+
+// stalls reports whether the disk has been busy with one write for so long that a
+// leader would have been given up by its followers.
+func (w *writer) stalls() bool {
+	began := w.began.Load()
+	return began != 0 && w.host.cfg.Env.Now().UnixNano()-began > int64(w.host.cfg.ElectionTimeout)
 }
 
 // report tells the cores what is durable: for each the last write is enough.
@@ -127,7 +141,5 @@ func (w *writer) report(written []engine.Written) {
 
 // bootstrap writes the beginning of a group.
 func (w *writer) bootstrap(id GroupID, first raft.Saved) error {
-	w.writing.Lock()
-	defer w.writing.Unlock()
-	return w.log.Append([]codec.Record{{Group: id, Write: raft.Write{State: first.State, Base: &first.Base}}})
+	return w.append([]codec.Record{{Group: id, Write: raft.Write{State: first.State, Base: &first.Base}}})
 }

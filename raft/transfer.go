@@ -34,6 +34,19 @@ func (r *Raft) Transfer(to NodeID) error {
 	return nil
 }
 
+// Resign gives up leadership at once, to whoever has most of the log if anybody
+// answers: this node knows that it cannot lead well, because its disk stalls, say.
+func (r *Raft) Resign() {
+	before := r.mark()
+	if r.leading != nil {
+		if to := r.successor(); to != 0 {
+			r.sendTimeoutNow(to)
+		}
+		r.becomeFollower(r.term, 0)
+	}
+	r.check(before)
+}
+
 // successor is the voter that answers and has most of the log; of several, the
 // one with the lowest ID. Zero if there is none.
 func (r *Raft) successor() NodeID {

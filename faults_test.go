@@ -1,0 +1,98 @@
+package quorate_test
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/vfs"
+)
+
+// logFault is a fault of the disk under a node's log.
+type logFault struct {
+	inject atomic.Pointer[func(vfs.Op) error]
+}
+
+func (f *logFault) on(fault func(vfs.Op) error) { f.inject.Store(&fault) }
+
+func (f *logFault) config(cfg *quorate.Config) {
+	cfg.FS = vfs.Inject(vfs.OS{}, func(op vfs.Op, path string) error {
+		if fault := f.inject.Load(); fault != nil && strings.HasSuffix(path, ".wal") {
+			return (*fault)(op)
+		}
+		return nil
+	})
+}
+
+// faulty returns a cluster and the fault of each node's disk.
+func faulty(t *testing.T, n int) (*cluster, map[*testNode]*logFault) {
+	var all []*logFault
+	c := newCluster(t, n, func(cfg *quorate.Config) {
+		all = append(all, &logFault{})
+		all[len(all)-1].config(cfg)
+	})
+	faults := map[*testNode]*logFault{}
+	for i, node := range c.nodes {
+		faults[node] = all[i]
+	}
+	return c, faults
+}
+
+func TestALeaderWhoseDiskStallsStepsDown(t *testing.T) {
+	c, faults := faulty(t, 3)
+	c.propose(c.nodes[0], "before")
+	slow := c.leader()
+	released := make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
+	faults[slow].on(func(op vfs.Op) error {
+		if op == vfs.OpSync {
+			<-released
+		}
+		return nil
+	})
+	for _, node := range c.nodes {
+		if node != slow {
+			c.propose(node, "while the disk of the leader stalls")
+		}
+	}
+	until(t, "another node leads", func() bool { return c.leader() != slow })
+	release()
+	if got := c.read(slow); len(got) != 3 {
+		t.Errorf("afterwards the slow node has %q", got)
+	}
+}
+
+func TestAFailedSyncStopsTheNodeAndLosesNothing(t *testing.T) {
+	for _, errno := range []error{syscall.EIO, syscall.ENOSPC} {
+		c, faults := faulty(t, 3)
+		c.propose(c.nodes[0], "before")
+		bad := c.leader()
+		faults[bad].on(func(op vfs.Op) error {
+			if op == vfs.OpSync {
+				return errno
+			}
+			return nil
+		})
+		if _, err := bad.group.Propose(t.Context(), []byte("at the failing disk")); err == nil {
+			t.Error("a command was acknowledged by a node whose disk failed")
+		}
+		<-bad.host.Failed()
+		if !errors.Is(bad.host.Err(), errno) {
+			t.Errorf("the node stopped because of %v, want %v", bad.host.Err(), errno)
+		}
+		_ = bad.host.Close(t.Context()) // returns the same error
+		bad.host = nil
+		c.propose(c.follower(), "by the others")
+		faults[bad].inject.Store(nil)
+		c.restart(bad)
+		got := c.read(bad)
+		if len(got) < 2 || got[0] != "before" || got[len(got)-1] != "by the others" {
+			t.Errorf("after its restart the node has %q", got)
+		}
+	}
+}
