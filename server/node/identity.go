@@ -36,6 +36,10 @@ type identity struct {
 	// Joined is false for one of those who began the cluster.
 	Joined bool `json:"joined"`
 
+	// Seated is set once a member that joined has seen itself in a committed
+	// configuration: if it stands in none later, it was removed.
+	Seated bool `json:"seated,omitempty"`
+
 	// Members are those who began the cluster, or whom the member met when it
 	// joined. Later ones are in the log.
 	Members []seat `json:"members"`

@@ -66,6 +66,7 @@ type node struct {
 	listeners []net.Listener
 	server    *http.Server
 	ready     atomic.Bool
+	fatal     chan error     // why the node cannot serve any more; the first reason counts
 	work      sync.WaitGroup // upkeep and the listeners' loops
 }
 
@@ -73,12 +74,20 @@ type node struct {
 // returns nil. An error is one sentence for the user: why the node could not be
 // started, or had to stop.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
-	n := &node{cfg: cfg, log: log}
+	n := &node{cfg: cfg, log: log, fatal: make(chan error, 1)}
 	err := n.start(ctx)
 	if err == nil {
 		err = n.serve(ctx)
 	}
-	return errors.Join(err, n.stop())
+	stopped := n.stop()
+	if err == nil {
+		return stopped
+	}
+	// What broke the node often breaks its end too, and says so once more.
+	if stopped != nil && !errors.Is(stopped, err) {
+		log.Warn("stopping did not go well either", "error", oneLine(stopped))
+	}
+	return err
 }
 
 // start brings everything up but the door to clients.
@@ -168,7 +177,7 @@ func explain(err error, flag string) error {
 	}
 }
 
-// serve opens the door and serves until ctx ends or the host fails.
+// serve opens the door and serves until ctx ends or something fails.
 func (n *node) serve(ctx context.Context) error {
 	for _, url := range n.cfg.Client.Listen {
 		l, err := net.Listen("tcp", address(url))
@@ -193,21 +202,36 @@ func (n *node) serve(ctx context.Context) error {
 	for _, l := range n.listeners {
 		n.work.Go(func() {
 			if err := n.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				n.log.Error("clients are no longer heard", "address", l.Addr().String(), "error", err)
+				n.fail(fmt.Errorf("clients are no longer heard at %v: %w: find the cause, then restart", l.Addr(), err))
 			}
 		})
 	}
-	n.work.Go(func() { n.upkeep(ctx) })
+	n.work.Go(func() { n.awaitReady(ctx) })
+	n.work.Go(func() {
+		if err := n.upkeep(ctx); err != nil {
+			n.fail(err)
+		}
+	})
 	select {
 	case <-ctx.Done():
 		n.log.Info("stopping")
 		return nil
 	case <-n.host.Failed():
 		return n.host.Err()
+	case err := <-n.fatal:
+		return err
 	}
 }
 
-var errRemoved = errors.New("this node is not, or no longer, a member of the cluster: stop it, or let it join with an empty --data-dir")
+// fail stops the node: one that cannot serve must not look alive.
+func (n *node) fail(err error) {
+	select {
+	case n.fatal <- err:
+	default: // there is a reason already
+	}
+}
+
+var errNotMember = errors.New("this node is not a member of the cluster as far as it knows")
 
 // isReady returns nil while clients should be sent here.
 func (n *node) isReady() error {
@@ -217,7 +241,7 @@ func (n *node) isReady() error {
 	case status.Err != nil:
 		return status.Err
 	case !member:
-		return errRemoved
+		return errNotMember
 	case status.Leader == 0:
 		return errors.New("no leader is known at the moment")
 	case !n.ready.Load():

@@ -2,8 +2,10 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,6 +25,8 @@ type running struct {
 	cfg  Config
 	log  *signals
 	stop func() error // ends it and returns what Run returned
+	ends func() error // waits until it ends by itself, and returns what Run returned
+	says string       // of the error that Run is to return; none if empty
 }
 
 // signals is a log that tells when a message has come.
@@ -104,9 +108,17 @@ func run(t *testing.T, cfg *Config) *running {
 	r := &running{t: t, cfg: *cfg, log: newSignals()}
 	done := make(chan error, 1)
 	go func() { done <- Run(ctx, *cfg, slog.New(r.log)) }()
-	r.stop = sync.OnceValue(func() error { cancel(); return <-done })
+	r.ends = sync.OnceValue(func() error {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(30 * time.Second):
+			return errors.New("it does not end")
+		}
+	})
+	r.stop = func() error { cancel(); return r.ends() }
 	t.Cleanup(func() {
-		if err := r.stop(); err != nil {
+		if err := r.stop(); fmt.Sprint(err) != cmp.Or(r.says, "<nil>") {
 			t.Errorf("%s stopped with %v", cfg.Name, err)
 		}
 	})

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,19 +14,21 @@ import (
 	"github.com/quorate-db/quorate/server/kv"
 )
 
-// upkeep does until ctx ends what nobody asks for: it says when the node is
-// ready, tells the cluster this member's URLs, asks for a learner's promotion,
-// and lets idle sessions expire.
-func (n *node) upkeep(ctx context.Context) {
-	n.awaitReady(ctx)
-	k := keeper{node: n, expired: time.Now()}
+// upkeep does until ctx ends what nobody asks for: it tells the cluster this
+// member's URLs, asks for a learner's promotion, and lets idle sessions expire.
+// It returns an error when the node has nothing left to do: its group has stopped
+// or the cluster has removed it.
+func (n *node) upkeep(ctx context.Context) error {
+	k := keeper{node: n, expired: time.Now(), asked: time.Now()}
 	tick := time.NewTicker(n.cfg.Heartbeat)
 	defer tick.Stop()
 	for {
-		k.round(ctx)
+		if err := k.round(ctx); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-tick.C:
 		}
 	}
@@ -44,8 +47,7 @@ func (n *node) awaitReady(ctx context.Context) {
 			n.log.Info(Ready, "url", n.cfg.Client.Advertise[0])
 			return
 		case status.Err != nil:
-			n.log.Error("the group has stopped on this node", "error", status.Err)
-			return
+			return // upkeep sees it too
 		case ctx.Err() == nil:
 			n.log.Warn("not ready yet: waiting for a leader, or for what it has committed",
 				"applied", status.Applied, "commit", status.Commit, "error", err)
@@ -58,31 +60,48 @@ type keeper struct {
 	*node
 	expired time.Time // when sessions were last expired
 	told    time.Time // when a learner's progress was last told
+	asked   time.Time // when the others were last asked whether they have removed us
 	said    string    // the last complaint, so that it is said once
 }
 
-// round looks at the group and does what is due.
-func (k *keeper) round(ctx context.Context) {
+// round looks at the group and does what is due. Its error is why the node must
+// stop.
+func (k *keeper) round(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.Limits.RequestTimeout)
 	defer cancel()
 	status := k.group.Status()
+	if status.Err != nil {
+		if ctx.Err() != nil || k.host.Err() != nil {
+			return nil // there is a better reason than the group's end
+		}
+		return fmt.Errorf("the group has stopped on this node: %w: restart it; if it stops again, remove this member and let it join with an empty --data-dir", status.Err)
+	}
+	if err := k.removed(ctx, status); err != nil {
+		return err
+	}
+	if status.Leader != 0 && k.ready.Load() {
+		k.complain(ctx, k.due(ctx, status))
+	}
+	return nil
+}
+
+// due does what this node's place in the cluster asks for.
+func (k *keeper) due(ctx context.Context, status quorate.Status) error {
 	self, known := status.Config.Find(status.ID)
 	wanted := k.self()
-	var err error
 	switch {
-	case status.Leader == 0:
 	case !known:
-		err = errRemoved
+		return errNotMember
 	case self.Address != wanted.Address || self.Info != wanted.Info:
 		// Only the member itself knows its client URLs, and its flags may have
 		// changed since last time.
-		err = k.group.Change(ctx, membership.Change{Kind: membership.Update, Member: wanted})
+		return k.group.Change(ctx, membership.Change{Kind: membership.Update, Member: wanted})
 	case self.Role == membership.Learner && k.identity.Joined:
-		err = k.promote(ctx, status)
+		return k.promote(ctx, status)
 	case status.Role == raft.Leader:
 		k.expire(ctx)
 	}
-	k.complain(ctx, err)
+	return nil
 }
 
 // passing is trouble that is gone the next time, or the time after.

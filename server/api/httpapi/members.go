@@ -48,7 +48,12 @@ func (s *Server) members(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer cancel()
 	status := s.Cluster.Status()
-	out := wire.Members{ClusterID: s.ClusterID, Members: []wire.Member{}}
+	out := wire.Members{
+		ClusterID: s.ClusterID,
+		Index:     uint64(status.ConfigIndex),
+		Committed: status.ConfigIndex <= status.Commit,
+		Members:   []wire.Member{},
+	}
 	for _, m := range status.Config.Members {
 		out.Members = append(out.Members, memberOf(m, status.Leader))
 	}

@@ -121,6 +121,8 @@ type Member struct {
 // Members answers GET /v1/members: the configuration that this node knows.
 type Members struct {
 	ClusterID ID       `json:"cluster_id"`
+	Index     uint64   `json:"index"`     // of the log, where this configuration stands
+	Committed bool     `json:"committed"` // it cannot be taken back any more
 	Members   []Member `json:"members"`
 }
 
