@@ -255,7 +255,10 @@ func demo(t *testing.T, program string, port int) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // its nodes end with it
+		// It stops its nodes first, so that nobody writes to the directory any more.
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			_ = cmd.Process.Kill() // where there is no such signal
+		}
 		_ = cmd.Wait()
 	})
 	var all strings.Builder

@@ -1,8 +1,11 @@
 // Package docs_test runs the commands that the pages show, and compares their
-// tables with the program.
+// tables with the program; make generate writes the tables anew.
 package docs_test
 
+//go:generate go test -run TestTables -rewrite
+
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,50 +32,75 @@ func read(t *testing.T, page string) string {
 	return string(text)
 }
 
-// rows returns the rows of a page's tables whose first cell matches, without
-// the bars around them.
-func rows(text, first string) (found []string) {
-	for _, m := range regexp.MustCompile("(?m)^\\| ("+first+" \\|.*) \\|$").FindAllStringSubmatch(text, -1) {
-		found = append(found, m[1])
+var rewrite = flag.Bool("rewrite", false, "write the tables of the pages anew")
+
+// table is one that a page copies from the program.
+type table struct{ page, head, rows string }
+
+// parts splits the page around the rows of the table.
+func (c table) parts(t *testing.T, text string) (before, rows, after string) {
+	t.Helper()
+	begin := strings.Index(text, "\n"+c.head+"\n|---")
+	if begin < 0 {
+		t.Fatalf("%s has no table that begins with %s", c.page, c.head)
 	}
-	return found
+	begin += 1 + len(c.head) + 1
+	begin += strings.Index(text[begin:], "\n") + 1
+	end := begin
+	for line := range strings.Lines(text[begin:]) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		end += len(line)
+	}
+	return text[:begin], text[begin:end], text[end:]
 }
 
-// TestProblems compares the table of problems with the program's.
-func TestProblems(t *testing.T) {
-	var want []string
+// TestTables compares the tables of flags and problems with the program's.
+func TestTables(t *testing.T) {
+	for _, c := range []table{
+		{"docs/operations.md", "| flag | default | meaning |", flags()},
+		{"docs/http-api.md", "| code | status | retry | meaning |", problems()},
+	} {
+		before, rows, after := c.parts(t, read(t, c.page))
+		if *rewrite {
+			if err := os.WriteFile(filepath.Join(root, c.page), []byte(before+c.rows+after), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else if rows != c.rows {
+			t.Errorf("a table of %s is stale; run make generate. It has\n%s\nthe program has\n%s", c.page, rows, c.rows)
+		}
+	}
+}
+
+func problems() string {
+	var rows strings.Builder
 	for _, k := range wire.Kinds {
-		want = append(want, fmt.Sprintf("`%s` | %d | %s | %s", k.Code, k.Status, k.Retry, k.Title))
+		fmt.Fprintf(&rows, "| `%s` | %d | %s | %s |\n", k.Code, k.Status, k.Retry, k.Title)
 	}
-	got := rows(read(t, "docs/http-api.md"), "`[a-z-]+` \\| [45][0-9]{2}")
-	if !slices.Equal(got, want) {
-		t.Errorf("docs/http-api.md lists the problems\n%s\nthe program has\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
+	return rows.String()
 }
 
-// TestFlags compares the table of flags with the program's.
-func TestFlags(t *testing.T) {
+func flags() string {
 	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	fs.SortFlags = false
 	node.Flags(fs)
-	var want []string
+	var rows strings.Builder
 	fs.VisitAll(func(f *pflag.Flag) {
 		def := ""
 		if f.DefValue != "" {
-			def = "`" + f.DefValue + "`"
+			def = "`" + f.DefValue + "` "
 		}
-		want = append(want, fmt.Sprintf("`--%s` | %s | %s", f.Name, def, f.Usage))
+		fmt.Fprintf(&rows, "| `--%s` | %s| %s |\n", f.Name, def, f.Usage)
 	})
-	got := rows(read(t, "docs/operations.md"), "`--[a-z-]+` \\| [^|]*")
-	if !slices.Equal(got, want) {
-		t.Errorf("docs/operations.md lists the flags\n%s\nthe program has\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
+	return rows.String()
 }
 
 var (
 	route  = regexp.MustCompile(`"(/[^"]*)", methods\{(.*)\}\)`)
 	byKey  = regexp.MustCompile(`:= methods\{(.*)\}`)
 	method = regexp.MustCompile(`"([A-Z]+)": s\.`)
+	listed = regexp.MustCompile("(?m)^\\| `([A-Z]+ /[^`]*)` \\|")
 )
 
 // TestRoutes compares the table of routes with those that the server has.
@@ -88,8 +116,8 @@ func TestRoutes(t *testing.T) {
 		want = append(want, verb[1]+" /v1/kv/{key}")
 	}
 	var got []string
-	for _, row := range rows(read(t, "docs/http-api.md"), "`[A-Z]+ /[^`]*`") {
-		got = append(got, strings.Split(row, "`")[1])
+	for _, row := range listed.FindAllStringSubmatch(read(t, "docs/http-api.md"), -1) {
+		got = append(got, row[1])
 	}
 	slices.Sort(want)
 	slices.Sort(got)
