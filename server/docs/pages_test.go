@@ -1,5 +1,7 @@
 // Package docs_test runs the commands that the pages show, and compares their
-// tables with the program; make generate writes the tables anew.
+// tables with the program; make generate writes the tables anew. The pages lie
+// outside of this module, so that go test does not notice when only they have
+// changed: give it -count=1 then.
 package docs_test
 
 //go:generate go test -run TestTables -rewrite
