@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/quorate-db/quorate/server/api/wire"
@@ -50,6 +51,25 @@ func TestAClusterLivesThroughStopsNewMembersAndRestarts(t *testing.T) {
 	succeed(t, "put", "greeting", "still", "--endpoints", d.client)
 	wantGet(t, a, "greeting", "still")
 	c.agree()
+}
+
+// Programs read the log: where it is no terminal, every line is JSON.
+func TestANodeLogsInJSONAndSaysWhenItServes(t *testing.T) {
+	n := newNode(t, "a")
+	n.start()
+	n.awaitReady()
+	n.stop()
+	var ready bool
+	for line := range strings.Lines(n.log()) {
+		var said struct{ Msg, URL string }
+		if err := json.Unmarshal([]byte(line), &said); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		ready = ready || said.Msg == "ready to serve client requests" && said.URL == n.client
+	}
+	if !ready {
+		t.Errorf("it does not say that it serves:\n%s", n.log())
+	}
 }
 
 // wantGet reads a key through one node.
