@@ -21,11 +21,12 @@ func TestAFullDiskAnswersAnErrorAndLosesNothing(t *testing.T) {
 
 	const valueSize = 256 << 10 // bytes
 	acked := fill(t, n, valueSize)
-	// A node that cannot write may stop, or go on to answer reads; what it must
-	// not do is to acknowledge.
-	if n.process.running() {
-		n.process.kill()
+	// What the disk holds now, only a restart can tell: the node stops.
+	if code := n.process.exit(t); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
 	}
+	said := outcome{err: n.log(), code: 1}
+	said.refused(t, 1, "no space left on device", "start")
 
 	if err := syscall.Mount("none", n.home, "tmpfs", syscall.MS_REMOUNT, "size=128m"); err != nil {
 		t.Fatalf("the disk cannot be made larger: %v", err)

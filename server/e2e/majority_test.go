@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/quorate-db/quorate/server/api/wire"
@@ -45,6 +46,32 @@ func TestWithoutAMajorityRequestsEndAndStatusAnswers(t *testing.T) {
 			c.agree()
 		})
 	}
+}
+
+// A process that is stopped in its tracks, and a machine that swaps, believe that
+// nothing has happened when they go on. A leader must not answer from memory then.
+func TestALeaderThatWasFrozenAnswersNothingOld(t *testing.T) {
+	c := startCluster(t, 3)
+	old := c.leader()
+	if _, err := old.api.Put(t.Context(), []byte("key"), []byte("before")); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.process.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	p := startPulse(t, c.others(old))
+	p.end()
+	rest := persistent(t, c.others(old)...)
+	if _, err := rest.Put(t.Context(), []byte("key"), []byte("after")); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.process.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := old.api.Get(t.Context(), []byte("key")); err != nil || string(got.Bytes) != "after" {
+		t.Errorf("the old leader answers %q, %v; another one has acknowledged %q", got.Bytes, err, "after")
+	}
+	c.agree()
 }
 
 func wantNoMajority(t *testing.T, n *node) {
