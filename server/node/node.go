@@ -21,6 +21,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,14 +68,26 @@ type node struct {
 	server    *http.Server
 	ready     atomic.Bool
 	fatal     chan error     // why the node cannot serve any more; the first reason counts
+	died      chan error     // why it cannot even be stopped
 	work      sync.WaitGroup // upkeep and the listeners' loops
 }
 
 // Run runs a node until ctx ends, then hands leadership over, flushes and
 // returns nil. An error is one sentence for the user: why the node could not be
-// started, or had to stop.
+// started, or had to stop; the process should end then.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
-	n := &node{cfg: cfg, log: log, fatal: make(chan error, 1)}
+	n := &node{cfg: cfg, log: log, fatal: make(chan error, 1), died: make(chan error)}
+	ended := make(chan error, 1)
+	go func() { ended <- n.run(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case err := <-n.died:
+		return err // nothing is lost: what was acknowledged is in the log
+	}
+}
+
+func (n *node) run(ctx context.Context) error {
 	err := n.start(ctx)
 	if err == nil {
 		err = n.serve(ctx)
@@ -85,9 +98,16 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	// What broke the node often breaks its end too, and says so once more.
 	if stopped != nil && !errors.Is(stopped, err) {
-		log.Warn("stopping did not go well either", "error", oneLine(stopped))
+		n.log.Warn("stopping did not go well either", "error", oneLine(stopped))
 	}
 	return err
+}
+
+// die ends the node without stopping it, because its store can no longer be
+// closed. It does not return.
+func (n *node) die(err error) {
+	n.died <- err
+	select {}
 }
 
 // start brings everything up but the door to clients.
@@ -110,7 +130,7 @@ func (n *node) start(ctx context.Context) (err error) {
 		return err
 	}
 	n.log.Info("starting", "name", n.cfg.Name, "data_dir", dir, "version", Version())
-	if n.store, err = store.Open(filepath.Join(dir, "kv"), store.Options{Logger: n.log}); err != nil {
+	if n.store, err = store.Open(filepath.Join(dir, "kv"), store.Options{Logger: n.log, Fatal: n.die}); err != nil {
 		return err
 	}
 	if n.machine, err = kv.New(n.store); err != nil {
@@ -217,10 +237,18 @@ func (n *node) serve(ctx context.Context) error {
 		n.log.Info("stopping")
 		return nil
 	case <-n.host.Failed():
-		return n.host.Err()
+		return diskFull(n.host.Err())
 	case err := <-n.fatal:
 		return err
 	}
+}
+
+// diskFull says what to do about the most frequent failure of a host.
+func diskFull(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("the disk that --data-dir is on is full: make room, then start this member again (%w)", err)
+	}
+	return err
 }
 
 // fail stops the node: one that cannot serve must not look alive.
@@ -274,13 +302,19 @@ func (n *node) stop() error {
 		errs = append(errs, n.host.Close(ctx))
 	}
 	if n.store != nil {
-		if n.machine != nil && n.host != nil {
-			errs = append(errs, n.machine.Sync())
-		}
-		errs = append(errs, n.store.Close())
+		errs = append(errs, n.closeStore())
 	}
 	if n.lock != nil {
 		errs = append(errs, n.lock.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// closeStore flushes and closes the store. One disk fails both in the same words.
+func (n *node) closeStore() error {
+	var flushed error
+	if n.machine != nil && n.host != nil {
+		flushed = n.machine.Sync()
+	}
+	return cmp.Or(flushed, n.store.Close())
 }

@@ -22,6 +22,11 @@ type Options struct {
 	CacheBytes    int64        // blocks read, and what was written and not yet flushed; 16 MiB if zero
 	MemTableBytes uint64       // written and not yet flushed, at most twice; 4 MiB if zero
 	Logger        *slog.Logger // Pebble's messages at debug; discarded if nil
+
+	// Fatal is called when the store can neither go on, nor say so by an error,
+	// nor be closed: what is left is to end the process. It must not return. Nil
+	// panics.
+	Fatal func(error)
 }
 
 // Disk is a store that keeps its content in a directory; see the package comment.
@@ -62,6 +67,9 @@ func Open(dir string, opts Options) (*Disk, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opts.Fatal == nil {
+		opts.Fatal = func(err error) { panic(err) }
+	}
 	d := &Disk{home: home{opts.FS, dir}, opts: opts}
 	current, err := d.home.prepare()
 	if err != nil {
@@ -100,7 +108,7 @@ func (d *Disk) open(number int, mustExist bool) (*generation, error) {
 		ErrorIfNotExists:   mustExist,
 		FormatMajorVersion: pebble.FormatTableFormatV6,
 		Levels:             filters(),
-		Logger:             quiet{d.opts.Logger},
+		Logger:             quiet{d.opts.Logger, d.opts.Fatal},
 		EventListener:      &pebble.EventListener{BackgroundError: failure.set},
 	})
 	if err != nil {

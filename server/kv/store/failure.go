@@ -27,14 +27,21 @@ func (f *failure) set(err error) {
 func (f *failure) err() error {
 	select {
 	case <-f.failed:
-		return fmt.Errorf("store: the disk failed: %w; check it and start the member again", f.cause)
+		return diskFailed(f.cause)
 	default:
 		return nil
 	}
 }
 
+func diskFailed(cause error) error {
+	return fmt.Errorf("store: the disk failed: %w; make room on it or check it, and start the member again", cause)
+}
+
 // quiet turns Pebble's messages into records that only a debugger reads.
-type quiet struct{ log *slog.Logger }
+type quiet struct {
+	log   *slog.Logger
+	fatal func(error)
+}
 
 func (q quiet) Infof(format string, args ...any) {
 	q.log.Debug("pebble: " + fmt.Sprintf(format, args...))
@@ -45,9 +52,8 @@ func (q quiet) Errorf(format string, args ...any) {
 }
 
 // Fatalf is called when Pebble can neither go on nor say so by an error (its
-// manifest could not be written). It must not return.
+// manifest could not be written). It must not return, and it holds locks that
+// Close would wait for.
 func (q quiet) Fatalf(format string, args ...any) {
-	message := "pebble: " + fmt.Sprintf(format, args...)
-	q.log.Error(message)
-	panic(message)
+	q.fatal(diskFailed(fmt.Errorf(format, args...)))
 }
