@@ -157,6 +157,20 @@ func TestRange(t *testing.T) {
 	})
 }
 
+// A range ends with the key that reaches the bound on bytes, so that it always
+// gets ahead.
+func TestRangeIsCutByBytes(t *testing.T) {
+	everywhere(t, func(t *testing.T, m *member) {
+		m.do(t, then(put("a", "123"), put("b", "123"), put("c", "123")))
+		for bytes, keys := range map[int]int{0: 3, 1: 1, 4: 1, 5: 2, 8: 2, 9: 3, 100: 3} {
+			page, err := m.Range(kv.Query{End: kv.NoEnd, Bytes: bytes})
+			if err != nil || len(page.KVs) != keys || page.More != (keys < 3) {
+				t.Errorf("%d bytes: %d keys, more %v, %v; want %d keys", bytes, len(page.KVs), page.More, err, keys)
+			}
+		}
+	})
+}
+
 func TestPrefixEnd(t *testing.T) {
 	for prefix, want := range map[string]string{"a": "b", "a\xff": "b", "a\xffb": "a\xffc", "\xff\xff": "\x00", "": "\x00"} {
 		if got := string(kv.PrefixEnd([]byte(prefix))); got != want {

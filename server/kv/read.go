@@ -19,7 +19,8 @@ type KV struct {
 type Query struct {
 	Start    []byte // empty: from the first key
 	End      []byte
-	Limit    int   // zero: all
+	Limit    int   // keys; zero: all
+	Bytes    int   // of keys and values, the last key may go beyond; zero: all
 	Revision int64 // zero: the latest
 }
 
@@ -27,7 +28,7 @@ type Query struct {
 type Page struct {
 	Revision int64 // of the store when it was read, not the one asked for
 	KVs      []KV  // in order of their keys
-	More     bool  // there are keys beyond the Limit
+	More     bool  // there are keys beyond a limit
 }
 
 // State is how far the store has come.
@@ -78,11 +79,13 @@ func (m *Machine) Range(q Query) (Page, error) {
 	if err != nil {
 		return page, err
 	}
+	size := 0
 	err = scan(view, q.Start, q.End, revision, func(key []byte, v version) bool {
-		if q.Limit > 0 && len(page.KVs) == q.Limit {
+		if q.Limit > 0 && len(page.KVs) == q.Limit || q.Bytes > 0 && size >= q.Bytes {
 			page.More = true
 			return false
 		}
+		size += len(key) + len(v.value)
 		page.KVs = append(page.KVs, KV{bytes.Clone(key), bytes.Clone(v.value), v.create, v.mod, v.version})
 		return true
 	})

@@ -33,9 +33,13 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	start, end := span(query)
-	listing, err := s.collect(start, end, revision, limit)
+	page, err := s.Machine.Range(kv.Query{Start: start, End: end, Limit: limit, Bytes: wire.MaxListBytes, Revision: revision})
 	if err != nil {
 		return err
+	}
+	listing := wire.Listing{Revision: uint64(page.Revision), KVs: make([]wire.KV, len(page.KVs)), More: page.More}
+	for i, found := range page.KVs {
+		listing.KVs[i] = shown(found)
 	}
 	w.Header().Set(wire.HeaderRevision, strconv.FormatUint(listing.Revision, 10))
 	return reply(w, http.StatusOK, listing)
@@ -69,41 +73,6 @@ func span(query url.Values) (start, end []byte) {
 		end = e
 	}
 	return start, end
-}
-
-// collect reads the keys in pages that grow while the values are small, because
-// a page is in memory before its size is known.
-func (s *Server) collect(start, end []byte, revision int64, limit int) (wire.Listing, error) {
-	listing := wire.Listing{KVs: []wire.KV{}}
-	if !bytes.Equal(end, kv.NoEnd) && bytes.Compare(start, end) >= 0 {
-		state, err := s.Machine.State()
-		listing.Revision = uint64(state.Revision)
-		return listing, err
-	}
-	for keys, size := 16, 0; ; keys *= 2 {
-		page, err := s.Machine.Range(kv.Query{Start: start, End: end, Limit: min(keys, limit-len(listing.KVs)), Revision: revision})
-		if err != nil {
-			return listing, err
-		}
-		if revision == 0 {
-			revision = page.Revision // the pages that follow see what the first one saw
-		}
-		for _, found := range page.KVs {
-			listing.KVs = append(listing.KVs, shown(found))
-			size += len(found.Key) + len(found.Value)
-		}
-		listing.More = page.More
-		if listing.Revision == 0 {
-			listing.Revision = uint64(page.Revision)
-		}
-		if !page.More || len(listing.KVs) == limit || size >= wire.MaxListBytes {
-			return listing, nil
-		}
-		start = append(page.KVs[len(page.KVs)-1].Key, 0)
-		if size > wire.MaxListBytes/8 {
-			keys = 8
-		}
-	}
 }
 
 func shown(found kv.KV) wire.KV {
