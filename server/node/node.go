@@ -129,7 +129,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.identity, err = identify(ctx, &n.cfg, n.log); err != nil {
 		return err
 	}
-	n.log.Info("starting", "name", n.cfg.Name, "data_dir", dir, "version", Version())
+	n.log.Info("starting", "name", n.cfg.Name, "id", n.identity.NodeID, "cluster_id", n.identity.ClusterID, "data_dir", dir, "version", Version())
 	if n.store, err = store.Open(filepath.Join(dir, "kv"), store.Options{Logger: n.log, Fatal: n.die}); err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func (k *keeper) removedElsewhere(ctx context.Context, status quorate.Status) bo
 		}
 		members, err := ask(ctx, info.ClientURLs)
 		if err == nil && k.without(members, status) {
-			k.log.Info("a member knows of this one's removal", "name", info.Name, "index", members.Index)
+			k.log.Info("a member knows of this one's removal", "name", info.Name, "id", wire.ID(m.ID), "index", members.Index)
 			return true
 		}
 	}
