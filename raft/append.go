@@ -23,7 +23,7 @@ func (r *Raft) onAppendEntries(m *Message) {
 	// AE3, AE4 §5.3: the log is cut only where it truly differs. An old message
 	// that arrives late holds a prefix of what we have and must not shorten it.
 	if fresh := r.log.fresh(span); len(fresh) > 0 {
-		assert(fresh[0].Index > r.commit, "V3: leader %x contradicts the committed entry before %v", m.From, fresh[0].EntryID)
+		assert(fresh[0].Index > r.commit || broken("V3: leader %x contradicts the committed entry before %v", m.From, fresh[0].EntryID))
 		if fresh[0].Index <= r.log.last().Index {
 			r.trace(AE3, m.From, fresh[0].EntryID)
 		}

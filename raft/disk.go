@@ -32,7 +32,7 @@ func (d *disk) cut(after Index) {
 // durable. Write numbers are in Effects.
 func (r *Raft) Persisted(write uint64) {
 	before := r.mark()
-	assert(write <= r.disk.writes, "V12: write %d reported durable, %d were asked for", write, r.disk.writes)
+	assert(write <= r.disk.writes || broken("V12: write %d reported durable, %d were asked for", write, r.disk.writes))
 	n := 0
 	for ; n < len(r.disk.pending) && r.disk.pending[n].write <= write; n++ {
 		r.disk.durable = max(r.disk.durable, r.disk.pending[n].last)
@@ -48,7 +48,7 @@ func (r *Raft) Persisted(write uint64) {
 // Applied reports that the state machine has applied everything up to i.
 func (r *Raft) Applied(i Index) {
 	before := r.mark()
-	assert(i <= r.commit, "V2: applied %d of committed %d", i, r.commit)
+	assert(i <= r.commit || broken("V2: applied %d of committed %d", i, r.commit))
 	if i > r.applied {
 		r.applied = i
 		r.trace(ALL1, 0, EntryID{Index: i})

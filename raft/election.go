@@ -207,7 +207,7 @@ func (r *Raft) count() {
 
 // becomeLeader is entered with a majority of votes (C2 §5.2).
 func (r *Raft) becomeLeader() {
-	assert(r.role == Candidate, "V11: a %v became leader", r.role)
+	assert(r.role == Candidate || broken("V11: a %v became leader", r.role))
 	r.role, r.lead, r.election.ballots = Leader, r.cfg.ID, nil
 	r.leading = newLeadership(r)
 	r.trace(C2, 0, EntryID{})

@@ -57,7 +57,7 @@ func (l *log) holds(id EntryID) bool {
 // maxBytes of them, but at least one.
 func (l *log) span(prev, last Index, maxBytes uint64) Span {
 	before, ok := l.at(prev)
-	assert(ok, "entries after %d asked of a log from %v to %v", prev, l.base, l.last())
+	assert(ok || broken("entries after %d asked of a log from %v to %v", prev, l.base, l.last()))
 	all := l.entries[prev-l.base.Index : last-l.base.Index]
 	var bytes uint64
 	for i := range all {

@@ -206,7 +206,7 @@ func (r *Raft) hearsLeader() bool {
 // follow takes the sender as the leader of this term.
 func (r *Raft) follow(leader NodeID) {
 	// V5 §5.2: two leaders in one term are proof that somebody is wrong.
-	assert(r.role != Leader && (r.lead == 0 || r.lead == leader), "V5: %x and %x both lead in term %d", r.lead, leader, r.term)
+	assert(r.role != Leader && (r.lead == 0 || r.lead == leader) || broken("V5: %x and %x both lead in term %d", r.lead, leader, r.term))
 	if r.role != Follower || r.lead != leader {
 		if r.role == Candidate {
 			r.trace(C3, leader, EntryID{})
