@@ -67,6 +67,7 @@ type node struct {
 	listeners []net.Listener
 	server    *http.Server
 	ready     atomic.Bool
+	leaders   atomic.Uint64  // changes of the leader that upkeep has seen
 	fatal     chan error     // why the node cannot serve any more; the first reason counts
 	died      chan error     // why it cannot even be stopped
 	work      sync.WaitGroup // upkeep and the listeners' loops
@@ -214,10 +215,13 @@ func (n *node) serve(ctx context.Context) error {
 		Version:   Version(),
 		Log:       n.group,
 		Cluster:   n.group,
+		Host:      n.host,
 		Machine:   n.machine,
 		Limits:    n.cfg.Limits,
 		Logger:    n.log,
 		Ready:     n.isReady,
+
+		LeaderChanges: n.leaders.Load,
 	}).HTTP()
 	for _, l := range n.listeners {
 		n.work.Go(func() {

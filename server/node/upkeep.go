@@ -58,10 +58,11 @@ func (n *node) awaitReady(ctx context.Context) {
 // keeper is what upkeep remembers between its rounds.
 type keeper struct {
 	*node
-	expired time.Time // when sessions were last expired
-	told    time.Time // when a learner's progress was last told
-	asked   time.Time // when the others were last asked whether they have removed us
-	said    string    // the last complaint, so that it is said once
+	expired time.Time   // when sessions were last expired
+	told    time.Time   // when a learner's progress was last told
+	asked   time.Time   // when the others were last asked whether they have removed us
+	leader  raft.NodeID // the last one seen
+	said    string      // the last complaint, so that it is said once
 }
 
 // round looks at the group and does what is due. Its error is why the node must
@@ -75,6 +76,10 @@ func (k *keeper) round(ctx context.Context) error {
 			return nil // there is a better reason than the group's end
 		}
 		return fmt.Errorf("the group has stopped on this node: %w: restart it; if it stops again, remove this member and let it join with an empty --data-dir", status.Err)
+	}
+	if status.Leader != 0 && status.Leader != k.leader {
+		k.leader = status.Leader
+		k.leaders.Add(1)
 	}
 	if err := k.removed(ctx, status); err != nil {
 		return err

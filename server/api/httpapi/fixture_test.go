@@ -19,6 +19,8 @@ import (
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
+	"github.com/quorate-db/quorate/transport"
+	"github.com/quorate-db/quorate/wal"
 )
 
 // oneNode is a group of one that commits at once: the real machine, and a log
@@ -64,6 +66,12 @@ func (n *oneNode) Status() quorate.Status {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.status
+}
+
+func (n *oneNode) Stats() (wal.Status, transport.Stats) {
+	return wal.Status{Segments: 4, LastSync: 5 * time.Millisecond}, transport.Stats{Peers: []transport.PeerStats{
+		{ID: 5, State: transport.Connected, RoundTrip: time.Millisecond, Dropped: 6},
+	}}
 }
 
 func (n *oneNode) Change(ctx context.Context, change membership.Change) error {
@@ -114,9 +122,11 @@ func serve(t *testing.T, limits Limits) (*oneNode, *httptest.Server) {
 		ID: 1, Role: raft.Leader, Leader: 1, Term: 3, Commit: 7, Config: membership.New(self),
 	}}}
 	web := httptest.NewServer(New(Options{
-		Name: "a", ClusterID: 0xc, Version: "v0", Log: n, Cluster: n, Machine: machine, Limits: limits,
+		Name: "a", ClusterID: 0xc, Version: "v0", Log: n, Cluster: n, Host: n, Machine: machine, Limits: limits,
 		Logger: slog.New(slog.DiscardHandler),
 		Ready:  func() error { return n.Status().Err },
+
+		LeaderChanges: func() uint64 { return 2 },
 	}))
 	t.Cleanup(web.Close)
 	return n, web

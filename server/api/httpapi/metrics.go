@@ -8,13 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/quorate-db/quorate"
-	"github.com/quorate-db/quorate/raft"
-	"github.com/quorate-db/quorate/server/api/wire"
 )
 
-// metrics counts requests and shows the group, in a registry of its own: several
+// metrics counts requests and shows what a collector reads, in a registry of its own: several
 // nodes in one process do not mix.
 type metrics struct {
 	inFlight prometheus.Gauge
@@ -36,7 +32,7 @@ func newMetrics(o Options) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15)},
 			[]string{"route", "method"}),
 	}
-	registry.MustRegister(m.inFlight, m.requests, m.seconds, newGroupCollector(o.Cluster),
+	registry.MustRegister(m.inFlight, m.requests, m.seconds, collector{o},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "quorate_build_info", Help: "Always 1; the labels say what runs."}, []string{"version", "name"})
@@ -61,65 +57,4 @@ func (m *metrics) observe(route, method string, status int, took time.Duration) 
 func (m *metrics) answer(w http.ResponseWriter, r *http.Request) error {
 	m.handler.ServeHTTP(w, r)
 	return nil
-}
-
-// groupCollector reads the group's status once for all its gauges, so that they
-// fit together.
-type groupCollector struct {
-	cluster Cluster
-	gauges  []groupGauge
-	match   *prometheus.Desc
-}
-
-type groupGauge struct {
-	desc *prometheus.Desc
-	of   func(quorate.Status) float64
-}
-
-func newGroupCollector(c Cluster) *groupCollector {
-	gauge := func(name, help string, of func(quorate.Status) float64) groupGauge {
-		return groupGauge{prometheus.NewDesc("quorate_raft_"+name, help, nil, nil), of}
-	}
-	return &groupCollector{
-		cluster: c,
-		gauges: []groupGauge{
-			gauge("term", "The current term.", func(s quorate.Status) float64 { return float64(s.Term) }),
-			gauge("is_leader", "1 while this node leads.", func(s quorate.Status) float64 { return truth(s.Role == raft.Leader) }),
-			gauge("has_leader", "1 while this node knows a leader.", func(s quorate.Status) float64 { return truth(s.Leader != 0) }),
-			gauge("stopped", "1 once the group has stopped on this node.", func(s quorate.Status) float64 { return truth(s.Err != nil) }),
-			gauge("members", "Members of the group, learners among them.", func(s quorate.Status) float64 { return float64(len(s.Config.Members)) }),
-			gauge("commit_index", "The last index known to be committed.", func(s quorate.Status) float64 { return float64(s.Commit) }),
-			gauge("applied_index", "The last index applied to the store.", func(s quorate.Status) float64 { return float64(s.Applied) }),
-			gauge("durable_index", "The last index on this node's disk.", func(s quorate.Status) float64 { return float64(s.Durable) }),
-			gauge("compacted_index", "The last index that only the snapshot covers.", func(s quorate.Status) float64 { return float64(s.Base.Index) }),
-		},
-		match: prometheus.NewDesc("quorate_raft_follower_match_index",
-			"The last index known to be on a follower's disk; only from the leader.", []string{"follower"}, nil),
-	}
-}
-
-// Describe names the gauges.
-func (c *groupCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, g := range c.gauges {
-		out <- g.desc
-	}
-	out <- c.match
-}
-
-// Collect reads the gauges.
-func (c *groupCollector) Collect(out chan<- prometheus.Metric) {
-	status := c.cluster.Status()
-	for _, g := range c.gauges {
-		out <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, g.of(status))
-	}
-	for _, p := range status.Peers {
-		out <- prometheus.MustNewConstMetric(c.match, prometheus.GaugeValue, float64(p.Match), wire.ID(p.ID).String())
-	}
-}
-
-func truth(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }

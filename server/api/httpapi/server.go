@@ -22,6 +22,8 @@ import (
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/transport"
+	"github.com/quorate-db/quorate/wal"
 )
 
 // Proposer takes writes and linearizable reads to the log; a *quorate.Group.
@@ -38,6 +40,11 @@ type Cluster interface {
 	Transfer(ctx context.Context, to quorate.NodeID) error
 }
 
+// Host counts what the log and the connections to peers do; a *quorate.Host.
+type Host interface {
+	Stats() (wal.Status, transport.Stats)
+}
+
 // Options is what a server is made of. All fields are needed.
 type Options struct {
 	Name      string
@@ -45,9 +52,13 @@ type Options struct {
 	Version   string
 	Log       Proposer
 	Cluster   Cluster
+	Host      Host
 	Machine   *kv.Machine
 	Limits    Limits
 	Logger    *slog.Logger
+
+	// LeaderChanges is how often another leader was seen since the start.
+	LeaderChanges func() uint64
 
 	// Ready returns nil while this node can serve, otherwise why it cannot.
 	Ready func() error

@@ -140,6 +140,9 @@ func TestStatusAndMetrics(t *testing.T) {
 		`quorate_http_requests_total{method="PUT",route="/v1/kv/{key}",status="200"} 1`,
 		"quorate_raft_term 3", "quorate_raft_is_leader 1",
 		`quorate_raft_follower_match_index{follower="0000000000000005"} 6`,
+		"quorate_raft_leader_changes_total 2", "quorate_wal_segments 4", "quorate_wal_last_sync_seconds 0.005", "quorate_kv_revision 2",
+		`quorate_transport_peer_round_trip_seconds{peer="0000000000000005"} 0.001`,
+		`quorate_transport_peer_dropped_total{peer="0000000000000005"} 6`,
 		`quorate_build_info{name="a",version="v0"} 1`, "go_goroutines",
 	} {
 		if !strings.Contains(text, want) {

@@ -1,0 +1,133 @@
+package httpapi
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/server/api/wire"
+	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/transport"
+	"github.com/quorate-db/quorate/wal"
+)
+
+// sample is what a node says about itself at one moment, so that the numbers of
+// one scrape fit together.
+type sample struct {
+	quorate.Status
+	log     wal.Status
+	net     transport.Stats
+	store   kv.State
+	leaders uint64 // changes of the leader seen since the start
+}
+
+// reading is one number of a sample.
+type reading struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	of   func(*sample) float64
+}
+
+func gauge(name, help string, of func(*sample) float64) reading {
+	return reading{prometheus.NewDesc("quorate_"+name, help, nil, nil), prometheus.GaugeValue, of}
+}
+
+func counter(name, help string, of func(*sample) float64) reading {
+	return reading{prometheus.NewDesc("quorate_"+name, help, nil, nil), prometheus.CounterValue, of}
+}
+
+var readings = []reading{
+	gauge("raft_term", "The current term.", func(s *sample) float64 { return float64(s.Term) }),
+	gauge("raft_is_leader", "1 while this node leads.", func(s *sample) float64 { return truth(s.Role == raft.Leader) }),
+	gauge("raft_has_leader", "1 while this node knows a leader.", func(s *sample) float64 { return truth(s.Leader != 0) }),
+	gauge("raft_stopped", "1 once the group has stopped on this node.", func(s *sample) float64 { return truth(s.Err != nil) }),
+	gauge("raft_members", "Members of the group, learners among them.", func(s *sample) float64 { return float64(len(s.Config.Members)) }),
+	gauge("raft_commit_index", "The last index known to be committed.", func(s *sample) float64 { return float64(s.Commit) }),
+	gauge("raft_applied_index", "The last index applied to the store.", func(s *sample) float64 { return float64(s.Applied) }),
+	gauge("raft_durable_index", "The last index on this node's disk.", func(s *sample) float64 { return float64(s.Durable) }),
+	gauge("raft_compacted_index", "The last index that only the snapshot covers.", func(s *sample) float64 { return float64(s.Base.Index) }),
+	counter("raft_leader_changes_total", "Times that this node has seen another leader than before.", func(s *sample) float64 { return float64(s.leaders) }),
+
+	gauge("wal_segments", "Files of the log.", func(s *sample) float64 { return float64(s.log.Segments) }),
+	gauge("wal_bytes", "Bytes in the files of the log.", func(s *sample) float64 { return float64(s.log.Bytes) }),
+	gauge("wal_cut_bytes", "Bytes of a torn tail that were cut at the start.", func(s *sample) float64 { return float64(s.log.Cut) }),
+	counter("wal_syncs_total", "Batches made durable since the start.", func(s *sample) float64 { return float64(s.log.Syncs) }),
+	gauge("wal_last_sync_seconds", "Seconds that the disk took for the last batch.", func(s *sample) float64 { return s.log.LastSync.Seconds() }),
+
+	counter("transport_refused_total", "Connections of peers turned away.", func(s *sample) float64 { return float64(s.net.Refused) }),
+	counter("transport_violations_total", "Connections of peers closed because of what came over them.", func(s *sample) float64 { return float64(s.net.Violations) }),
+	counter("transport_unaddressed_total", "Messages dropped because their receiver is unknown.", func(s *sample) float64 { return float64(s.net.Unaddressed) }),
+
+	gauge("kv_revision", "The store's revision.", func(s *sample) float64 { return float64(s.store.Revision) }),
+	gauge("kv_compacted_revision", "Reads below this revision are refused.", func(s *sample) float64 { return float64(s.store.Compacted) }),
+	gauge("kv_sessions", "Open sessions.", func(s *sample) float64 { return float64(s.store.Sessions) }),
+}
+
+// link is one number about the connection to a peer.
+type link struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	of   func(transport.PeerStats) float64
+}
+
+func newLink(name, help string, kind prometheus.ValueType, of func(transport.PeerStats) float64) link {
+	return link{prometheus.NewDesc("quorate_transport_peer_"+name, help, []string{"peer"}, nil), kind, of}
+}
+
+var links = []link{
+	newLink("connected", "1 while there is a connection to the peer.", prometheus.GaugeValue,
+		func(p transport.PeerStats) float64 { return truth(p.State == transport.Connected) }),
+	newLink("round_trip_seconds", "Seconds of the last ping, queues included.", prometheus.GaugeValue,
+		func(p transport.PeerStats) float64 { return p.RoundTrip.Seconds() }),
+	newLink("sent_bytes_total", "Bytes sent to the peer.", prometheus.CounterValue,
+		func(p transport.PeerStats) float64 { return float64(p.Sent) }),
+	newLink("received_bytes_total", "Bytes received from the peer.", prometheus.CounterValue,
+		func(p transport.PeerStats) float64 { return float64(p.Received) }),
+	newLink("dropped_total", "Messages to the peer dropped: no room, or no connection.", prometheus.CounterValue,
+		func(p transport.PeerStats) float64 { return float64(p.Dropped) }),
+}
+
+var followerMatch = prometheus.NewDesc("quorate_raft_follower_match_index",
+	"The last index known to be on a follower's disk; only from the leader.", []string{"follower"}, nil)
+
+// collector takes one sample for each scrape.
+type collector struct{ Options }
+
+// Describe names the numbers.
+func (c collector) Describe(out chan<- *prometheus.Desc) {
+	for _, r := range readings {
+		out <- r.desc
+	}
+	for _, l := range links {
+		out <- l.desc
+	}
+	out <- followerMatch
+}
+
+// Collect reads the numbers.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	s := sample{Status: c.Cluster.Status(), leaders: c.LeaderChanges()}
+	s.log, s.net = c.Host.Stats()
+	var err error
+	if s.store, err = c.Machine.State(); err != nil {
+		c.Logger.Warn("the metrics of the store cannot be read", "error", err)
+	}
+	for _, r := range readings {
+		out <- prometheus.MustNewConstMetric(r.desc, r.kind, r.of(&s))
+	}
+	for _, p := range s.net.Peers {
+		for _, l := range links {
+			out <- prometheus.MustNewConstMetric(l.desc, l.kind, l.of(p), wire.ID(p.ID).String())
+		}
+	}
+	for _, p := range s.Peers {
+		out <- prometheus.MustNewConstMetric(followerMatch, prometheus.GaugeValue, float64(p.Match), wire.ID(p.ID).String())
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
