@@ -97,7 +97,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return usagef("%s takes %s, not %d arguments", cmd.CommandPath(), arguments(names), len(args))
+			return usagef("%s takes %s, but got %d", cmd.CommandPath(), arguments(names), len(args))
 		}
 		return nil
 	}
@@ -114,7 +114,7 @@ func arguments(names []string) string {
 func optional(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return usagef("%s takes at most one %s, not %d arguments", cmd.CommandPath(), name, len(args))
+			return usagef("%s takes at most one %s, but got %d", cmd.CommandPath(), name, len(args))
 		}
 		return nil
 	}
@@ -150,7 +150,7 @@ func message(called *cobra.Command, err error, code int) string {
 	case errors.As(err, &answered), called.Flags().Lookup("endpoints") == nil:
 		return text // which says what to do
 	case code == exitUnavailable:
-		return text + "; check that a node runs there, or name another with --endpoints"
+		return text + "; check that a node runs there and that this is its client URL, not its peer URL, or name another with --endpoints"
 	case code == exitUnknown:
 		return text + "; read it back before you send it again"
 	}
