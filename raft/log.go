@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/raft/quorum"
 )
 
 // log is the part of the group's log that this node still holds: the entries
@@ -15,14 +16,16 @@ type log struct {
 	configs []configAt // never empty, by rising index; the last is in force
 }
 
-// configAt is a configuration and where in the log it stands.
+// configAt is a configuration and where in the log it stands. Its quorum is asked
+// with every acknowledgement, and so worked out once.
 type configAt struct {
 	index  Index
 	config *membership.Config
+	quorum quorum.Joint
 }
 
 func newLog(base Snapshot, entries []Entry) log {
-	l := log{base: base.ID, configs: []configAt{{base.ID.Index, &base.Config}}}
+	l := log{base: base.ID, configs: []configAt{{base.ID.Index, &base.Config, base.Config.Quorum()}}}
 	l.extend(entries)
 	return l
 }
@@ -73,8 +76,8 @@ func (l *log) span(prev, last Index, maxBytes uint64) Span {
 func (l *log) extend(entries []Entry) {
 	l.entries = append(l.entries, entries...)
 	for i := range entries {
-		if entries[i].Kind == Membership {
-			l.configs = append(l.configs, configAt{entries[i].Index, entries[i].Config})
+		if e := &entries[i]; e.Kind == Membership {
+			l.configs = append(l.configs, configAt{e.Index, e.Config, e.Config.Quorum()})
 		}
 	}
 }

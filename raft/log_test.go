@@ -29,7 +29,7 @@ func (n *naiveLog) at(i Index) (EntryID, bool) {
 func (n *naiveLog) config(i Index) configAt {
 	for ; n.all[i-1].Kind != Membership; i-- {
 	}
-	return configAt{i, n.all[i-1].Config}
+	return configAt{index: i, config: n.all[i-1].Config}
 }
 
 func (n *naiveLog) lastNotAfter(id EntryID) EntryID {

@@ -236,7 +236,7 @@ func (r *Raft) Tick() {
 	r.check(before)
 }
 
-func (r *Raft) quorum() quorum.Joint { return r.log.config().config.Quorum() }
+func (r *Raft) quorum() quorum.Joint { return r.log.config().quorum }
 
 // members is the configuration in force.
 func (r *Raft) members() *membership.Config { return r.log.config().config }
