@@ -1,11 +1,6 @@
 package raft
 
-import (
-	"cmp"
-	"slices"
-
-	"github.com/quorate-db/quorate/raft/progress"
-)
+import "github.com/quorate-db/quorate/raft/progress"
 
 // leadership is the state that only a leader has.
 type leadership struct {
@@ -51,8 +46,15 @@ func (l *leadership) peer(id NodeID) *peer {
 	return &l.peers[i]
 }
 
+// search returns where the peer with this ID is, or would be. It looks at one after
+// the other: they are few, and asked for with every message.
 func (l *leadership) search(id NodeID) (int, bool) {
-	return slices.BinarySearchFunc(l.peers, id, func(p peer, id NodeID) int { return cmp.Compare(p.id, id) })
+	for i := range l.peers {
+		if l.peers[i].id >= id {
+			return i, l.peers[i].id == id
+		}
+	}
+	return len(l.peers), false
 }
 
 // answering returns the peer that has just answered, nil if it is none of ours
