@@ -37,8 +37,7 @@ type seat struct {
 
 var seatLine = regexp.MustCompile(`(?m)^(n\d+) +(\d+) +(http://\S+) +(http://\S+) +(/\S+)$`)
 
-// startDemo starts a demo with a base port and returns when it says that it is
-// ready.
+// startDemo returns when the demo says that it is ready.
 func startDemo(t *testing.T, flags ...string) *demo {
 	t.Helper()
 	d := &demo{output: filepath.Join(t.TempDir(), "output")}
@@ -58,7 +57,20 @@ func startDemo(t *testing.T, flags ...string) *demo {
 		_, err = os.Stat(m[5])
 		d.seats = append(d.seats, seat{m[1], pid, m[3], m[4], m[5], err == nil})
 	}
+	t.Cleanup(d.clean)
 	return d
+}
+
+// clean kills the nodes that outlived the demo, which a test has then reported.
+// They belong to the demo, so that only their table tells who they are.
+func (d *demo) clean() {
+	d.process.kill()
+	for _, s := range d.seats {
+		if cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.pid)); err != nil || !bytes.Contains(cmdline, []byte(s.directory)) {
+			continue // it is gone, or its number is another's by now
+		}
+		_ = syscall.Kill(s.pid, syscall.SIGKILL) // fails only if it has ended
+	}
 }
 
 // gone waits until no node of the demo is left.
