@@ -19,6 +19,7 @@ type Cluster struct {
 	Seed   uint64
 	Config raft.Config       // of every node; ID, Seed and Applied are set for each
 	Trace  func(line string) // told in words what happens; nil: nobody listens
+	Event  func(raft.Event)  // told by which rules, if Config.Trace is set; nil: nobody listens
 
 	first raft.Snapshot // what every first member begins with
 }
@@ -123,6 +124,7 @@ func (c *Cluster) Drain(id raft.NodeID) {
 			n.taken = fx.Install.ID.Index
 		}
 		q := queued{fx.Write, fx.WriteID, slices.Clone(fx.SendAfter), n.Core.Entries(n.taken, fx.Commit, ^uint64(0)), fx.Install, ""}
+		c.tellEvents(&fx)
 		c.tellEffects(n, &fx, &q)
 		n.queue = append(n.queue, q)
 		n.taken = max(n.taken, fx.Commit)

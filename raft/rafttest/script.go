@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/quorate-db/quorate/raft"
-	"github.com/quorate-db/quorate/raft/membership"
 )
 
 // Script plays the commands of a script file to a cluster and answers with what
@@ -15,9 +14,9 @@ import (
 // nodes, and MESSAGE selects messages on the wire by any of A->B, a kind, and
 // nth=2 (the second of those) or all:
 //
-//	nodes N [seed= election= heartbeat= inflight= message= uncommitted=]
+//	nodes N [seed= election= spread= heartbeat= inflight= message= uncommitted= lease drift=]
 //	join                            one more node, that waits to be invited
-//	disk A [term= vote= entries=2/2,3/3:x]   A starts anew from this disk
+//	disk A [term= vote= entries=2/2,3/3:x voters=1,2,3]   A starts anew from this disk
 //	tick A|all [N]                  time passes, and only that
 //	timeout A                       time passes for A until it campaigns
 //	run N                           N times: a tick for all, then settle
@@ -25,20 +24,30 @@ import (
 //	deliver|drop|dup MESSAGE, wire  the network by hand; wire lists what lies on it
 //	settle                          deliver everything until nothing is left
 //	cut A->B, cut A, heal           messages are lost one way; to and from A; no more
-//	propose A x y, read A, transfer A [B], change A add|promote|remove B [expect=]
+//	propose A x y, read A, transfer A [B], resign A
+//	change A add|promote|remove|update|demote B [priority= expect=]
+//	reconfigure A add B remove C ... [joint] [stay] [expect=], leave A
 //	hold A, sync A, release A       writes wait; the oldest is durable; all are
 //	crash A, start A
 //	compact A [INDEX]               up to what A has applied, unless it says otherwise
-//	unreachable A B, snapshot A B sent|failed   what A's host reports of B
+//	unreachable A B, forget A B, snapshot A B sent|failed   what A's host reports of B
 //	step KIND from= to= term= ...   a message that nobody sent
 //	state|log|members [A]..., peers A
+//	trace on|off                    tell by which rules, too
 //
-// A line that begins with "quietly" leaves no transcript.
+// A line that begins with "quietly" leaves no transcript. Members are shown as
+// {1 2 3, learning 4}, in a joint configuration {the new | the old}, and 3^7 is
+// node 3 with priority 7.
 type Script struct {
-	c   *Cluster
-	cut map[[2]raft.NodeID]bool
-	out []string
+	c        *Cluster
+	cut      map[[2]raft.NodeID]bool
+	out      []string
+	followed map[raft.Rule]bool
+	tracing  bool
 }
+
+// Followed reports whether any node has followed the rule so far.
+func (s *Script) Followed(rule raft.Rule) bool { return s.followed[rule] }
 
 // A mistake is the script's author's, as against what a node refuses.
 type mistake struct{ reason string }
@@ -72,15 +81,16 @@ func (s *Script) Do(line string) (transcript string, err error) {
 }
 
 var commands = map[string]func(*Script, *args){
-	"nodes": (*Script).nodes, "join": (*Script).join, "disk": (*Script).disk,
+	"nodes": (*Script).nodes, "join": (*Script).join, "disk": (*Script).disk, "trace": (*Script).trace,
 	"tick": (*Script).tick, "timeout": (*Script).timeout, "run": (*Script).run,
 	"campaign": (*Script).campaign, "elect": (*Script).elect,
 	"deliver": (*Script).deliver, "drop": (*Script).drop, "dup": (*Script).dup, "wire": (*Script).wire,
 	"settle": (*Script).settle, "cut": (*Script).cutOff, "heal": (*Script).heal, "step": (*Script).step,
-	"propose": (*Script).propose, "read": (*Script).read, "transfer": (*Script).transfer, "change": (*Script).change,
+	"propose": (*Script).propose, "read": (*Script).read, "transfer": (*Script).transfer, "resign": (*Script).resign,
+	"change": (*Script).change, "reconfigure": (*Script).reconfigure, "leave": (*Script).leave,
 	"hold": (*Script).hold, "sync": (*Script).sync, "release": (*Script).release,
 	"crash": (*Script).crash, "start": (*Script).start, "compact": (*Script).compact,
-	"unreachable": (*Script).unreachable, "snapshot": (*Script).snapshot,
+	"unreachable": (*Script).unreachable, "forget": (*Script).forget, "snapshot": (*Script).snapshot,
 	"state": (*Script).state, "log": (*Script).log, "members": (*Script).members, "peers": (*Script).peers,
 }
 
@@ -95,13 +105,38 @@ func (s *Script) told(id raft.NodeID, err error) {
 
 func (s *Script) nodes(a *args) {
 	cfg := raft.Config{
-		ElectionTicks: int(a.number("election", 0)), HeartbeatTicks: int(a.number("heartbeat", 0)),
+		ElectionTicks: int(a.number("election", 0)), ElectionSpread: int(a.number("spread", 0)),
+		HeartbeatTicks: int(a.number("heartbeat", 0)), Lease: a.flag("lease"), MaxDrift: int(a.number("drift", 0)),
 		MaxInFlight: int(a.number("inflight", 0)), MaxMessageBytes: a.number("message", 0),
-		MaxUncommittedBytes: a.number("uncommitted", 0),
+		MaxUncommittedBytes: a.number("uncommitted", 0), Trace: true,
 	}
 	s.c = New(int(a.count(1)), a.number("seed", 1), cfg)
 	s.c.Trace = func(line string) { s.out = append(s.out, line) }
+	s.c.Event = s.event
+	s.tracing = false
+	if s.followed == nil {
+		s.followed = map[raft.Rule]bool{}
+	}
 	s.cut = map[[2]raft.NodeID]bool{}
+}
+
+// event notes by which rule a node went, and tells if it is asked to.
+func (s *Script) event(e raft.Event) {
+	s.followed[e.Rule] = true
+	if s.tracing {
+		s.say("%s", showEvent(&e))
+	}
+}
+
+func (s *Script) trace(a *args) {
+	switch a.next() {
+	case "on":
+		s.tracing = true
+	case "off":
+		s.tracing = false
+	default:
+		fail("a trace is on or off")
+	}
 }
 
 func (s *Script) join(*args) {
@@ -113,6 +148,9 @@ func (s *Script) disk(a *args) {
 	s.c.Crash(n.ID)
 	state := raft.HardState{Term: raft.Term(a.number("term", 1)), Vote: raft.NodeID(a.number("vote", 0)), Commit: 1}
 	n.Disk = raft.Saved{State: state, Base: s.c.first, Entries: a.entries("entries")}
+	if voters, ok := a.take("voters"); ok {
+		n.Disk.Base.Config = s.voters(voters)
+	}
 	s.c.Start(n.ID)
 	s.say("%s", showNode(n))
 }
@@ -214,15 +252,9 @@ func (s *Script) transfer(a *args) {
 	s.c.Drain(n.ID)
 }
 
-func (s *Script) change(a *args) {
+func (s *Script) resign(a *args) {
 	n := s.up(a)
-	kind := slices.Index([]string{"", "add", "promote", "remove"}, a.next())
-	if kind < 1 {
-		fail("a change is add, promote or remove")
-	}
-	change := membership.Change{Kind: membership.ChangeKind(kind), Member: membership.Member{ID: s.id(a.next())}}
-	_, err := n.Core.Change(change, raft.Index(a.number("expect", 0)))
-	s.told(n.ID, err)
+	n.Core.Resign()
 	s.c.Drain(n.ID)
 }
 
@@ -269,6 +301,12 @@ func (s *Script) unreachable(a *args) {
 	s.c.Drain(n.ID)
 }
 
+func (s *Script) forget(a *args) {
+	n := s.up(a)
+	n.Core.Forget(s.id(a.next()))
+	s.c.Drain(n.ID)
+}
+
 func (s *Script) snapshot(a *args) {
 	n, to := s.up(a), s.id(a.next())
 	n.Core.SnapshotSent(to, a.flag("sent"))
@@ -278,16 +316,6 @@ func (s *Script) snapshot(a *args) {
 
 func (s *Script) state(a *args) { s.list(a, showNode) }
 func (s *Script) log(a *args)   { s.list(a, showLog) }
-
-func (s *Script) members(a *args) {
-	s.list(a, func(n *Node) string {
-		if n.Core == nil {
-			return fmt.Sprintf("%d down", n.ID)
-		}
-		config, at := n.Core.Members()
-		return fmt.Sprintf("%d %s since %d", n.ID, showConfig(config), at)
-	})
-}
 
 // list says a line about each node that is named, or about all.
 func (s *Script) list(a *args, show func(*Node) string) {

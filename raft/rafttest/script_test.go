@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
 )
 
 // A script that makes no sense must not pass for one in which nothing happens.
@@ -20,7 +21,8 @@ func TestMistakesAreTheAuthors(t *testing.T) {
 	for _, line := range []string{
 		"", "comply", "quietly", "quietly comply", "campaign", "campaign 4", "campaign 0", "campaign x", "campaign 1 2",
 		"tick 1 soon", "nodes 3 nodse=2", "deliver", "deliver 1->2", "drop nth=2", "propose 1 x term=2",
-		"step AppendEntries from=1 to=9", "step Vote from=1 to=2", "step Heartbeat from=1 to=2 term=", "change 1 demote 2", "disk 1 entries=2", "start 4",
+		"step AppendEntries from=1 to=9", "step Vote from=1 to=2", "step Heartbeat from=1 to=2 term=", "change 1 depose 2", "disk 1 entries=2", "start 4",
+		"change 1 add", "reconfigure 1 add 2 depose 3", "reconfigure 1 add 2 to", "leave 1 2", "disk 1 voters=1,x", "forget 1", "trace", "trace maybe",
 	} {
 		if said, err := s.Do(line); err == nil {
 			t.Errorf("%q is played, and says %q", line, said)
@@ -44,6 +46,34 @@ func TestRefusalsAreTold(t *testing.T) {
 		}
 		if told := strings.HasPrefix(said, "2 refuses: "); told != (line != "nodes 3") {
 			t.Errorf("%s says %q", line, said)
+		}
+	}
+}
+
+// The shapes of a configuration, and of what is traced.
+func TestMembersAndRulesAreShown(t *testing.T) {
+	voter := func(id raft.NodeID) membership.Member { return membership.Member{ID: id, Role: membership.Voter} }
+	learner := membership.Member{ID: 4, Role: membership.Learner, Priority: 7}
+	trio := membership.New(voter(1), voter(2), voter(3))
+	joint, err := trio.Enter(true, membership.Change{Kind: membership.Demote, Member: voter(3)}, membership.Change{Kind: membership.Remove, Member: voter(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, c := range map[string]membership.Config{
+		"{}": {}, "{1 2 3}": trio, "{1, learning 4^7}": membership.New(learner, voter(1)), "{learning 4^7}": membership.New(learner),
+		"{2, learning 3 | 1 2 3, to stay}": joint,
+	} {
+		if got := showConfig(c); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	for want, e := range map[string]raft.Event{
+		"1 by F2":               {Rule: raft.F2, Node: 1},
+		"1 by AE2, node 2, 3/4": {Rule: raft.AE2, Node: 1, Peer: 2, Entry: raft.EntryID{Term: 3, Index: 4}},
+		"1 by AE5, at 4":        {Rule: raft.AE5, Node: 1, Entry: raft.EntryID{Index: 4}},
+	} {
+		if got := showEvent(&e); got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/quorate-db/quorate/raft"
-	"github.com/quorate-db/quorate/raft/membership"
 )
 
 // Show puts a message on one line, with only the fields that its kind uses:
@@ -78,19 +77,19 @@ func showEntry(e *raft.Entry) string {
 	}
 }
 
-func showConfig(c membership.Config) string {
-	var voters, learners string
-	for _, m := range c.Members {
-		if m.Role == membership.Voter {
-			voters += fmt.Sprintf(" %d", m.ID)
-		} else {
-			learners += fmt.Sprintf(" %d", m.ID)
-		}
+// showEvent tells by which rule a node went, and about what.
+func showEvent(e *raft.Event) string {
+	line := fmt.Sprintf("%d by %s", e.Node, e.Rule)
+	if e.Peer != 0 {
+		line += fmt.Sprintf(", node %d", e.Peer)
 	}
-	if learners != "" {
-		learners = ", learning" + learners
+	switch {
+	case e.Entry.Term != 0:
+		line += fmt.Sprintf(", %v", e.Entry)
+	case e.Entry.Index != 0:
+		line += fmt.Sprintf(", at %d", e.Entry.Index)
 	}
-	return "{" + strings.TrimSpace(voters+learners) + "}"
+	return line
 }
 
 // showWrite tells of the hard state only what differs from the write before.

@@ -27,6 +27,16 @@ func (c *Cluster) tellStep(n *Node) {
 	n.seen = now
 }
 
+// tellEvents tells by which rules the steps since the last Take went.
+func (c *Cluster) tellEvents(fx *raft.Effects) {
+	if c.Event == nil {
+		return
+	}
+	for _, e := range fx.Trace {
+		c.Event(e)
+	}
+}
+
 // tellEffects tells what leaves at once and what goes to the disk.
 func (c *Cluster) tellEffects(n *Node, fx *raft.Effects, q *queued) {
 	if c.Trace == nil {
