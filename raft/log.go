@@ -140,8 +140,11 @@ func (l *log) snapshot(i Index) (Snapshot, bool) {
 // compact drops the entries up to the snapshot, which must be held.
 func (l *log) compact(s Snapshot) {
 	// The rest moves to an array of its own: a slice of the old one would keep
-	// every dropped entry in memory.
-	l.entries = slices.Clone(l.entries[s.ID.Index-l.base.Index:])
+	// every dropped entry in memory. A log that is kept long has been longer before
+	// and will be again; one that is emptied may stay so.
+	drop := int(s.ID.Index - l.base.Index)
+	rest := l.entries[drop:]
+	l.entries = append(make([]Entry, 0, len(rest)+min(drop, 2*len(rest))), rest...)
 	l.base = s.ID
 	for len(l.configs) > 1 && l.configs[1].index <= s.ID.Index {
 		l.configs = l.configs[1:]
