@@ -37,12 +37,16 @@ func (s *Script) reconfigure(a *args) {
 	s.c.Drain(n.ID)
 }
 
-// nextChange takes two words, like "add 4".
+// nextChange takes two words, like "add 4" or, with a priority, "update 4^7".
 func (s *Script) nextChange(a *args) (change membership.Change, ok bool) {
 	word := a.next()
 	for kind := membership.Add; kind <= membership.Demote; kind++ {
 		if kind.String() == word {
-			m := membership.Member{ID: s.id(a.next()), Priority: uint8(a.number("priority", 0))}
+			id, priority, ok := strings.Cut(a.next(), "^")
+			m := membership.Member{ID: s.id(id)}
+			if ok {
+				m.Priority = uint8(number(priority))
+			}
 			return membership.Change{Kind: kind, Member: m}, true
 		}
 	}

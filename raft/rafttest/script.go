@@ -25,7 +25,7 @@ import (
 //	settle                          deliver everything until nothing is left
 //	cut A->B, cut A, heal           messages are lost one way; to and from A; no more
 //	propose A x y, read A, transfer A [B], resign A
-//	change A add|promote|remove|update|demote B [priority= expect=]
+//	change A add|promote|remove|update|demote B[^PRIORITY] [expect=]
 //	reconfigure A add B remove C ... [joint] [stay] [expect=], leave A
 //	hold A, sync A, release A       writes wait; the oldest is durable; all are
 //	crash A, start A
@@ -309,8 +309,12 @@ func (s *Script) forget(a *args) {
 
 func (s *Script) snapshot(a *args) {
 	n, to := s.up(a), s.id(a.next())
-	n.Core.SnapshotSent(to, a.flag("sent"))
+	upTo := raft.Index(0)
+	if a.flag("sent") {
+		upTo = n.Core.Base().Index
+	}
 	a.flag("failed")
+	n.Core.SnapshotSent(to, upTo)
 	s.c.Drain(n.ID)
 }
 
