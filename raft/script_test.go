@@ -1,14 +1,18 @@
 package raft_test
 
 import (
+	"flag"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
 
+	"github.com/quorate-db/quorate/internal/archtest"
+	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/rafttest"
 )
 
@@ -17,24 +21,57 @@ import (
 // block of commands is followed by what it makes happen; package rafttest says
 // what commands there are. After a change that is meant: go test ./raft -run
 // Scripts -rewrite, and read the difference as you would read code.
+//
+// A rule that a script's comments name must be followed in it, as the trace has
+// it, and every rule of the core in some script that names it.
 func TestScripts(t *testing.T) {
-	scripts := 0
+	scripts, shown := 0, map[string]bool{}
 	err := filepath.WalkDir("testdata", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if !d.IsDir() && filepath.Ext(path) == ".txt" {
 			scripts++
-			t.Run(strings.TrimSuffix(path[len("testdata/"):], ".txt"), func(t *testing.T) { playScript(t, path) })
+			t.Run(strings.TrimSuffix(path[len("testdata/"):], ".txt"), func(t *testing.T) {
+				followed := playScript(t, path)
+				for _, id := range named(t, path) {
+					shown[id] = true
+					if !followed(raft.Rule(id)) {
+						t.Errorf("%s names %s, but no node follows it there", path, id)
+					}
+				}
+			})
 		}
 		return nil
 	})
 	if err != nil || scripts == 0 {
 		t.Fatalf("%d scripts: %v", scripts, err)
 	}
+	if flag.Lookup("test.run").Value.String() == "" { // all were played
+		for _, id := range archtest.CoreRules() {
+			if !shown[id] {
+				t.Errorf("no script shows %s", id)
+			}
+		}
+	}
 }
 
-func playScript(t *testing.T, path string) {
+// named returns the rules that the comments of a script name.
+func named(t *testing.T, path string) (ids []string) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") {
+			ids = append(ids, archtest.Tags(line)...)
+		}
+	}
+	return ids
+}
+
+// playScript returns by which rules the nodes went.
+func playScript(t *testing.T, path string) (followed func(raft.Rule) bool) {
 	var s rafttest.Script
 	datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 		first := d.Cmd
@@ -53,4 +90,5 @@ func playScript(t *testing.T, path string) {
 		}
 		return transcript.String()
 	})
+	return s.Followed
 }

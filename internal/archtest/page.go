@@ -24,6 +24,7 @@ type Place struct {
 type Index struct {
 	Code    map[string][]Place // in comments of the program itself, tests left out
 	Scripts map[string][]Place // in comments of the scripts, the first mention in each
+	Tests   map[string][]Place // in comments of Go tests, the first mention in each
 }
 
 // Page is where the rendered index belongs, from the root of the repository.
@@ -39,7 +40,7 @@ var tag = regexp.MustCompile(`(?:^|[^A-Za-z0-9_-])((?:ALL|AE|RV|PV|IS|SN|RD|TR|C
 // ReadIndex looks for tags below root, the top of the repository. It returns an
 // error if a file cannot be read or parsed.
 func ReadIndex(root string) (*Index, error) {
-	x := &Index{Code: map[string][]Place{}, Scripts: map[string][]Place{}}
+	x := &Index{Code: map[string][]Place{}, Scripts: map[string][]Place{}, Tests: map[string][]Place{}}
 	for _, dir := range indexed {
 		err := filepath.WalkDir(filepath.Join(root, filepath.FromSlash(dir)), func(name string, d fs.DirEntry, err error) error {
 			if os.IsNotExist(err) {
@@ -68,14 +69,18 @@ func (x *Index) read(name, rel string) error {
 			return x.readScript(name, rel)
 		}
 		return nil
-	case strings.HasSuffix(rel, "_test.go") || path.Ext(rel) != ".go":
+	case path.Ext(rel) != ".go":
 		return nil
 	default:
-		return x.readCode(name, rel)
+		return x.readGo(name, rel)
 	}
 }
 
-func (x *Index) readCode(name, rel string) error {
+func (x *Index) readGo(name, rel string) error {
+	into, add := x.Code, every
+	if strings.HasSuffix(rel, "_test.go") {
+		into, add = x.Tests, first
+	}
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, name, nil, parser.ParseComments)
 	if err != nil {
@@ -83,10 +88,10 @@ func (x *Index) readCode(name, rel string) error {
 	}
 	for _, group := range file.Comments {
 		for _, c := range group.List {
-			first := fset.Position(c.Pos()).Line
+			top := fset.Position(c.Pos()).Line
 			for i, line := range strings.Split(c.Text, "\n") {
-				for _, id := range tags(line) {
-					x.Code[id] = append(x.Code[id], Place{rel, first + i})
+				for _, id := range Tags(line) {
+					into[id] = add(into[id], Place{rel, top + i})
 				}
 			}
 		}
@@ -103,18 +108,25 @@ func (x *Index) readScript(name, rel string) error {
 		if !strings.HasPrefix(line, "#") {
 			continue
 		}
-		for _, id := range tags(line) {
-			seen := x.Scripts[id]
-			if len(seen) == 0 || seen[len(seen)-1].File != rel {
-				x.Scripts[id] = append(seen, Place{rel, i + 1})
-			}
+		for _, id := range Tags(line) {
+			x.Scripts[id] = first(x.Scripts[id], Place{rel, i + 1})
 		}
 	}
 	return nil
 }
 
-// tags returns the rules that a line names, each once.
-func tags(line string) []string {
+func every(places []Place, p Place) []Place { return append(places, p) }
+
+// first leaves out what is not the first mention in its file.
+func first(places []Place, p Place) []Place {
+	if n := len(places); n > 0 && places[n-1].File == p.File {
+		return places
+	}
+	return append(places, p)
+}
+
+// Tags returns the rules that a line names, each once.
+func Tags(line string) []string {
 	var ids []string
 	for _, m := range tag.FindAllStringSubmatch(line, -1) {
 		if !slices.Contains(ids, m[1]) {
@@ -124,7 +136,8 @@ func tags(line string) []string {
 	return ids
 }
 
-// Unknown returns where rules are named that do not exist, as file:line: name.
+// Unknown returns where rules are named that do not exist, as file:line: name. Tests
+// are left out: they also speak of scenarios, whose names look alike.
 func (x *Index) Unknown() []string {
 	known := map[string]bool{}
 	for _, chapter := range Rules {
@@ -144,6 +157,31 @@ func (x *Index) Unknown() []string {
 	}
 	slices.Sort(unknown)
 	return unknown
+}
+
+// Missing returns what each rule lacks: a line, and a script or, where the rule is
+// carried out around the core, a test.
+func (x *Index) Missing() []string {
+	var missing []string
+	for _, chapter := range Rules {
+		for _, r := range chapter.Rules {
+			if len(x.Code[r.ID]) == 0 {
+				missing = append(missing, r.ID+" stands at no line")
+			}
+			if len(x.shown(r)) == 0 {
+				missing = append(missing, r.ID+" is shown by no script")
+			}
+		}
+	}
+	return missing
+}
+
+// shown returns the scripts that show a rule; tests, if no script can.
+func (x *Index) shown(r Rule) []Place {
+	if elsewhere[r.ID] != "" {
+		return x.Tests[r.ID]
+	}
+	return x.Scripts[r.ID]
 }
 
 const preface = `<!-- Written by "make generate" from internal/archtest/rules.go and the tags in the code. Not edited by hand. -->
@@ -166,7 +204,7 @@ func (x *Index) Markdown() []byte {
 		fmt.Fprintf(&b, "\n## %s\n\n| rule | what it says | source | lines | scripts |\n|---|---|---|---|---|\n", chapter.Title)
 		for _, r := range chapter.Rules {
 			fmt.Fprintf(&b, "| <a id=%q></a>%s | %s | %s | %s | %s |\n",
-				strings.ToLower(r.ID), r.ID, r.Says, r.Source, r.lines(x.Code[r.ID]), links(x.Scripts[r.ID], scriptName))
+				strings.ToLower(r.ID), r.ID, r.Says, r.Source, r.lines(x.Code[r.ID]), links(x.shown(r), scriptName))
 		}
 	}
 	return b.Bytes()
@@ -188,9 +226,6 @@ func (r Rule) lines(places []Place) string {
 }
 
 func links(places []Place, name func(Place) string) string {
-	if len(places) == 0 {
-		return "not yet"
-	}
 	var all []string
 	for _, p := range places {
 		target := strings.ReplaceAll(p.File, " ", "%20")
@@ -205,5 +240,8 @@ func codeName(p Place) string {
 
 // scriptName is the claim that a script makes: its name.
 func scriptName(p Place) string {
+	if path.Ext(p.File) == ".go" {
+		return codeName(p)
+	}
 	return strings.TrimSuffix(path.Base(p.File), ".txt")
 }

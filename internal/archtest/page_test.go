@@ -2,10 +2,14 @@ package archtest
 
 import (
 	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -16,6 +20,48 @@ func TestTagsAreRules(t *testing.T) {
 	for _, place := range readIndex(t, root).Unknown() {
 		t.Errorf("%s is no rule of internal/archtest/rules.go", place)
 	}
+}
+
+// TestRulesAreComplete closes the loop: every rule stands at a line, in a script,
+// and in the trace that the core tells.
+func TestRulesAreComplete(t *testing.T) {
+	for _, says := range readIndex(t, root).Missing() {
+		t.Error(says)
+	}
+	if got, want := traced(t), CoreRules(); !slices.Equal(got, want) {
+		t.Errorf("raft/trace.go names the rules %v, want %v", got, want)
+	}
+	all := len(CoreRules()) + len(elsewhere)
+	for _, chapter := range Rules {
+		all -= len(chapter.Rules)
+	}
+	if all != 0 {
+		t.Error("elsewhere names what is no rule")
+	}
+}
+
+// traced returns the rules that raft/trace.go declares, in its order.
+func traced(t *testing.T) (ids []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "raft", "trace.go"), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, decl := range file.Decls {
+		consts, ok := decl.(*ast.GenDecl)
+		if !ok || consts.Tok != token.CONST {
+			continue
+		}
+		for _, spec := range consts.Specs {
+			c := spec.(*ast.ValueSpec)
+			if id := c.Names[0].Name; c.Values[0].(*ast.BasicLit).Value == strconv.Quote(id) {
+				ids = append(ids, id)
+			} else {
+				t.Errorf("the rule %s has another name in the trace", id)
+			}
+		}
+	}
+	return ids
 }
 
 // TestPageIsFresh refuses a page whose links have moved.
@@ -35,7 +81,7 @@ func TestRulesAreSound(t *testing.T) {
 	seen := map[string]bool{}
 	for _, chapter := range Rules {
 		for _, r := range chapter.Rules {
-			if got := tags(r.ID); len(got) != 1 || got[0] != r.ID || seen[r.ID] {
+			if got := Tags(r.ID); len(got) != 1 || got[0] != r.ID || seen[r.ID] {
 				t.Errorf("%s is not the name of one rule", r.ID)
 			}
 			if r.Says == "" || r.Source == "" || r.Home == "" {
@@ -56,6 +102,14 @@ func TestIndex(t *testing.T) {
 	script := []Place{{"raft/testdata/append/a late message.txt", 1}}
 	if !slices.Equal(x.Scripts["AE3"], script) {
 		t.Errorf("scripts of AE3: %v, want %v", x.Scripts["AE3"], script)
+	}
+	test := []Place{{"raft/append_test.go", 4}}
+	if !slices.Equal(x.Tests["AE3"], test) {
+		t.Errorf("tests of AE3: %v, want %v", x.Tests["AE3"], test)
+	}
+	if missing := x.Missing(); slices.Contains(missing, "AE3 stands at no line") || !slices.Contains(missing, "AE2 stands at no line") ||
+		slices.Contains(missing, "AE3 is shown by no script") || !slices.Contains(missing, "AE4 is shown by no script") {
+		t.Errorf("missing: %v", missing)
 	}
 	unknown := []string{"raft/append.go:6: AE9", "raft/testdata/append/a late message.txt:2: AE04"}
 	if got := x.Unknown(); !slices.Equal(got, unknown) {

@@ -92,3 +92,24 @@ var Rules = []Chapter{
 		{"CL1", "A command that carries a serial number seen before is not carried out twice.", "§8, §6.3 d", "../server/kv/"},
 	}},
 }
+
+// elsewhere are the rules that are carried out around the core, and so shown by
+// tests and not by scripts.
+var elsewhere = map[string]string{
+	"IS2": "package snap puts chunks in order; the core hears of whole snapshots",
+	"CL1": "sessions belong to the state machine",
+}
+
+// CoreRules returns the names of the rules that package raft follows: those that
+// its scripts show and its trace names, in the order of Rules.
+func CoreRules() []string {
+	var ids []string
+	for _, chapter := range Rules {
+		for _, r := range chapter.Rules {
+			if elsewhere[r.ID] == "" {
+				ids = append(ids, r.ID)
+			}
+		}
+	}
+	return ids
+}

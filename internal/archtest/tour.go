@@ -104,7 +104,7 @@ func declared(name string) (map[string]int, error) {
 	}
 	for _, group := range file.Comments {
 		for _, c := range group.List {
-			for _, id := range tags(c.Text) {
+			for _, id := range Tags(c.Text) {
 				put(id, c.Pos())
 			}
 		}
