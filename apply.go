@@ -23,6 +23,7 @@ type machine struct {
 	closed    bool
 	wake      chan struct{} // holds one signal while something waits
 	waiting   atomic.Int64  // entries handed over and not yet applied
+	heavy     atomic.Int64  // and their bytes
 	saving    atomic.Bool   // a snapshot of the state is being written
 	receiving atomic.Bool   // a snapshot from a leader is
 
@@ -42,19 +43,34 @@ type backlog struct {
 	bytes   uint64
 }
 
-// maxBehind is how many committed entries the state machine may be behind before
-// further proposals are refused.
-const maxBehind = 1 << 15
+// How far behind the committed entries the state machine may be before no further
+// ones are taken.
+const (
+	maxBehind      = 1 << 15
+	maxBehindBytes = 64 << 20
+)
 
 func newMachine(g *Group, sm StateMachine) *machine {
 	durable, _ := sm.(DurableStateMachine)
 	return &machine{group: g, sm: sm, durable: durable, wake: make(chan struct{}, 1)}
 }
 
-func (m *machine) behind() bool { return m.waiting.Load() > maxBehind }
+func (m *machine) behind() bool {
+	return m.waiting.Load() > maxBehind || m.heavy.Load() > maxBehindBytes
+}
+
+// count adds a job to what waits, or takes it away.
+func (m *machine) count(entries []raft.Entry, sign int64) {
+	var bytes int64
+	for i := range entries {
+		bytes += int64(len(entries[i].Data))
+	}
+	m.waiting.Add(sign * int64(len(entries)))
+	m.heavy.Add(sign * bytes)
+}
 
 func (m *machine) put(j job) {
-	m.waiting.Add(int64(len(j.entries)))
+	m.count(j.entries, 1)
 	m.mu.Lock()
 	m.jobs = append(m.jobs, j)
 	m.mu.Unlock()
@@ -103,13 +119,16 @@ func (m *machine) work(j job) error {
 	case j.install != nil:
 		return m.install(*j.install)
 	default:
-		defer m.waiting.Add(-int64(len(j.entries)))
+		defer m.count(j.entries, -1)
 		return m.apply(j.entries)
 	}
 }
 
 // apply carries entries out (ALL1: in order, each once).
 func (m *machine) apply(entries []raft.Entry) error {
+	if entries[0].Index != m.applied+1 {
+		return fmt.Errorf("quorate: entry %v reached a state machine that has applied %d: this is a fault of the program", entries[0].EntryID, m.applied)
+	}
 	m.commands, m.tickets = m.commands[:0], m.tickets[:0]
 	for i := range entries {
 		e := &entries[i]

@@ -1,7 +1,10 @@
 package quorate_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -9,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/snap"
 	"github.com/quorate-db/quorate/vfs"
 )
 
@@ -94,5 +100,73 @@ func TestAFailedSyncStopsTheNodeAndLosesNothing(t *testing.T) {
 		if len(got) < 2 || got[0] != "before" || got[len(got)-1] != "by the others" {
 			t.Errorf("after its restart the node has %q", got)
 		}
+	}
+}
+
+func TestWhatIsCalledNotDoneIsNeverDone(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	c.propose(c.nodes[0], "first")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	unknown := 0
+	for i := range 200 {
+		for _, node := range c.nodes {
+			_, err := node.group.Propose(gone, fmt.Appendf(nil, "%d", i))
+			if err == nil {
+				t.Fatal("a proposal whose caller had gone before it was made was acknowledged")
+			}
+			if errors.Is(err, quorate.ErrUnknownOutcome) {
+				unknown++
+			}
+		}
+	}
+	c.propose(c.nodes[0], "last")
+	if got := c.read(c.nodes[0]); len(got) > 2+unknown {
+		t.Errorf("%d commands were carried out, 2 acknowledged and %d unknown", len(got), unknown)
+	}
+}
+
+func TestOldSnapshotsGo(t *testing.T) {
+	c := newCluster(t, 1, func(cfg *quorate.Config) { cfg.SnapshotEntries = 20 })
+	for i := range 500 {
+		c.propose(c.nodes[0], fmt.Sprint(i))
+	}
+	until(t, "the log is compacted", func() bool { return c.nodes[0].group.Status().Base.Index > 400 })
+	c.stop(c.nodes[0])
+	files, err := filepath.Glob(filepath.Join(c.nodes[0].cfg.Dir, "snap", "1", "*.snap"))
+	if err != nil || len(files) == 0 || len(files) > 2 {
+		t.Errorf("%d snapshots are kept: %v", len(files), err)
+	}
+	c.restart(c.nodes[0])
+	if got := c.read(c.nodes[0]); len(got) != 500 {
+		t.Errorf("after the restart there are %d commands", len(got))
+	}
+}
+
+// A crash between the arrival of a snapshot and the log's new beginning leaves a
+// file that the log knows nothing of.
+func TestASnapshotThatNeverReachedTheLogIsPassedOver(t *testing.T) {
+	c := newCluster(t, 1, func(cfg *quorate.Config) { cfg.SnapshotEntries = 20 })
+	for i := range 100 {
+		c.propose(c.nodes[0], fmt.Sprint(i))
+	}
+	c.stop(c.nodes[0])
+	store, err := snap.Open(vfs.OS{}, filepath.Join(c.nodes[0].cfg.Dir, "snap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []raft.EntryID{{Term: 9, Index: 90}, {Term: 9, Index: 5000}} {
+		member := quorate.Member{ID: 1, Role: quorate.Voter}
+		w, err := store.Create(1, raft.Snapshot{ID: id, Config: membership.New(member)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.restart(c.nodes[0])
+	if got := c.read(c.nodes[0]); len(got) != 100 {
+		t.Errorf("after the restart there are %d commands", len(got))
 	}
 }

@@ -33,7 +33,8 @@ const (
 )
 
 const (
-	answerAccepted byte = 255 - iota
+	answerNotMade  byte = 0 // refusals[0]
+	answerAccepted byte = 256 - iota
 	answerFailed        // certainly not done, for the reason in the text
 	answerUnknown
 )
@@ -41,28 +42,19 @@ const (
 // refusals are the errors that keep their meaning across a call. The order is
 // part of the protocol: append only.
 var refusals = []error{
-	errNotMade, ErrBusy, ErrTooLarge, ErrStopped, ErrNotTakenOver,
+	errNotMade, ErrBusy, ErrTooLarge, ErrNotTakenOver,
 	raft.ErrChangePending, raft.ErrStaleChange, raft.ErrNotCaughtUp, raft.ErrNotVoter,
 	membership.ErrKnown, membership.ErrUnknown, membership.ErrNotLearner, membership.ErrNotVoter, membership.ErrLastVoter,
 	membership.ErrAddressUsed, membership.ErrBadChange, membership.ErrJoint, membership.ErrNotJoint,
 }
 
-// forward makes a proposal to a leader elsewhere. A nil error says that it may
-// have been made: its ticket will come by, or never.
+// forward makes a proposal to a leader elsewhere. A nil error says that it was
+// made: its ticket will come by, or an entry of a later term.
 func (g *Group) forward(ctx context.Context, leader engine.Leader, p *waiter, data []byte) error {
-	if leader.Node == 0 {
+	if leader.Node == 0 || !g.waiting.made(p, leader.Term) {
 		return errNotMade
 	}
-	g.waiting.made(p, leader.Term)
-	err := g.call(ctx, leader, callPropose, data)
-	if errors.Is(err, ErrUnknownOutcome) {
-		return nil
-	}
-	return err
-}
-
-func (g *Group) forwardTransfer(ctx context.Context, leader engine.Leader, to NodeID) error {
-	return g.call(ctx, leader, callTransfer, binary.LittleEndian.AppendUint64(nil, uint64(to)))
+	return g.call(ctx, leader, callPropose, data)
 }
 
 // call asks the leader's host to do something.
@@ -106,6 +98,8 @@ func encodeAnswer(err error) []byte {
 		return []byte{answerAccepted}
 	case errors.Is(err, ErrUnknownOutcome):
 		return append([]byte{answerUnknown}, err.Error()...)
+	case errors.Is(err, ErrStopped), errors.Is(err, ErrClosed):
+		return []byte{answerNotMade} // by this node; another may lead soon
 	}
 	for code, refusal := range refusals {
 		if errors.Is(err, refusal) {
@@ -166,24 +160,12 @@ func (p *peerHandler) Call(_ NodeID, request []byte, answer func([]byte)) {
 // proposeFor proposes a command for another node, if we lead the very term that
 // it was meant for: its node has to know when to stop waiting.
 func (g *Group) proposeFor(term raft.Term, data []byte, answer func([]byte)) {
-	h := g.host
-	if len(data) > h.cfg.MaxCommandBytes+ticketSize {
-		answer(encodeAnswer(ErrTooLarge))
-		return
+	err := ErrTooLarge
+	if len(data) <= g.host.cfg.MaxCommandBytes+ticketSize {
+		err = g.host.inbox.propose(proposal{group: g, data: data, term: term, answer: answer})
 	}
-	accepted := h.inbox.do(func() {
-		answer(encodeAnswer(h.loop.engine.Do(g.id, func(core *raft.Raft) error {
-			if g.machine.behind() {
-				return ErrBusy
-			}
-			if _, err := core.ProposeIn(term, data); err != nil {
-				return asRefusal(err)
-			}
-			return nil
-		})))
-	})
-	if !accepted {
-		answer(encodeAnswer(errNotMade))
+	if err != nil {
+		answer(encodeAnswer(err))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/engine"
@@ -20,9 +21,10 @@ type Group struct {
 	host    *Host
 	machine *machine
 	waiting waiting
-	reads   reads     // owned by the loop
-	sending snapshots // transfers to followers, owned by the loop
-	early   uint64    // the tick of startEarly, owned by the loop; zero once over
+	reads   reads        // owned by the loop
+	readers atomic.Int64 // callers of Read
+	sending snapshots    // transfers to followers, owned by the loop
+	early   uint64       // the tick of startEarly, owned by the loop; zero once over
 
 	mu     sync.Mutex
 	leader engine.Leader
@@ -76,14 +78,31 @@ func (g *Group) proposeOnce(ctx context.Context, command []byte) (any, error) {
 	binary.LittleEndian.PutUint64(data, p.ticket)
 	data = append(data, command...)
 	if leader := g.currentLeader(); leader.Node == g.host.id {
-		err = g.host.inbox.propose(proposal{g, p, data})
+		err = g.host.inbox.propose(proposal{group: g, entry: p, data: data})
 	} else {
 		err = g.forward(ctx, leader, p, data)
+	}
+	if errors.Is(err, ErrUnknownOutcome) {
+		return g.waitLost(ctx, p, err)
 	}
 	if err != nil {
 		g.waiting.refuse(p, err)
 	}
 	return g.wait(ctx, p)
+}
+
+// waitLost waits for a proposal that may never have reached its leader. If it has
+// not come by when a read that began later is answered, nobody knows whether it
+// still will.
+func (g *Group) waitLost(ctx context.Context, p *waiter, why error) (any, error) {
+	_, err := g.Read(ctx)
+	select {
+	case o := <-p.done:
+		return o.result, o.err
+	default:
+		g.waiting.cancel(p)
+		return nil, errors.Join(why, err)
+	}
 }
 
 // wait returns what becomes of a proposal.
@@ -93,7 +112,13 @@ func (g *Group) wait(ctx context.Context, p *waiter) (any, error) {
 		return o.result, o.err
 	case <-ctx.Done():
 	}
-	if g.waiting.cancel(p) {
+	made := g.waiting.cancel(p)
+	select {
+	case o := <-p.done: // in the last moment
+		return o.result, o.err
+	default:
+	}
+	if made {
 		return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
 	}
 	return nil, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
@@ -106,12 +131,19 @@ func (p *proposal) run() {
 		if g.machine.behind() {
 			return ErrBusy
 		}
-		_, term := core.Leader()
-		g.waiting.made(p.entry, term)
-		_, err := core.Propose(p.data)
+		leader, term := core.Leader()
+		if p.entry == nil {
+			term = p.term // it was made to this term's leader by another node
+		} else if leader != h.id || !g.waiting.made(p.entry, term) {
+			return raft.ErrNotLeader
+		}
+		_, err := core.ProposeIn(term, p.data)
 		return err
 	})
-	if err != nil {
+	switch {
+	case p.entry == nil:
+		p.answer(encodeAnswer(asRefusal(err)))
+	case err != nil:
 		g.waiting.refuse(p.entry, asRefusal(err))
 	}
 }
@@ -119,7 +151,9 @@ func (p *proposal) run() {
 // asRefusal says what a refusal of the core means to a caller. In all cases
 // nothing has been appended.
 func asRefusal(err error) error {
-	switch {
+	switch broken := (raft.Violation{}); {
+	case errors.Is(err, engine.ErrNoGroup), errors.As(err, &broken):
+		return fmt.Errorf("%w: %w", ErrStopped, err)
 	case errors.Is(err, raft.ErrBusy), errors.Is(err, ErrBusy):
 		return ErrBusy
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrTransferring), errors.Is(err, raft.ErrNoLeader),
@@ -150,16 +184,23 @@ func (g *Group) pause(ctx context.Context) error {
 // committed when Read was called: what it says then is linearizable (§6.4 d). The
 // index returned is one that it has reached.
 func (g *Group) Read(ctx context.Context) (raft.Index, error) {
+	if g.readers.Add(1) > maxWaiting {
+		g.readers.Add(-1)
+		return 0, ErrBusy
+	}
+	defer g.readers.Add(-1)
 	r := &readRequest{done: make(chan error, 1)}
 	if !g.host.inbox.do(func() { g.reads.add(g, r) }) {
-		return 0, ErrClosed
+		return 0, g.host.closed()
 	}
 	select {
 	case err := <-r.done:
 		return r.index, err
 	case <-g.host.silent:
-		return 0, ErrClosed
+		return 0, g.host.closed()
 	case <-ctx.Done():
+		r.gone.Store(true)
+		g.waiting.leave(r)
 		return 0, fmt.Errorf("%w: %w", ErrNoLeader, ctx.Err())
 	}
 }
@@ -176,16 +217,16 @@ func (g *Group) Change(ctx context.Context, change membership.Change) error {
 // wish.Stay. Set wish.Expect to the ConfigIndex of a Status to act only if nobody
 // else has changed the membership since.
 func (g *Group) Reconfigure(ctx context.Context, wish raft.Reconfiguration) error {
-	err := g.insist(ctx, func(leader engine.Leader) error {
+	return g.insist(ctx, func(leader engine.Leader) error {
 		if leader.Node != g.host.id {
 			return g.call(ctx, leader, callReconfigure, codec.AppendReconfiguration(nil, &wish))
 		}
-		return g.change(ctx, func(core *raft.Raft) (raft.EntryID, error) { return core.Reconfigure(wish) })
+		err := g.change(ctx, func(core *raft.Raft) (raft.EntryID, error) { return core.Reconfigure(wish) })
+		if err != nil || wish.Stay {
+			return err
+		}
+		return g.untilLeft(ctx)
 	})
-	if err != nil || wish.Stay {
-		return err
-	}
-	return g.untilLeft(ctx)
 }
 
 // Leave ends a joint configuration that was entered with Stay.
@@ -213,13 +254,13 @@ func (g *Group) insist(ctx context.Context, try func(engine.Leader) error) error
 
 // change makes a change of the membership as the leader and returns when its
 // entry is committed.
-func (g *Group) change(ctx context.Context, make func(*raft.Raft) (raft.EntryID, error)) error {
+func (g *Group) change(ctx context.Context, propose func(*raft.Raft) (raft.EntryID, error)) error {
 	p, err := g.waiting.open(g.host.tickets.Add(1))
 	if err != nil {
 		return err
 	}
 	err = g.do(func(core *raft.Raft) error {
-		id, err := make(core)
+		id, err := propose(core)
 		g.waiting.mu.Lock()
 		p.entry, p.term = id, id.Term
 		g.waiting.mu.Unlock()
@@ -245,34 +286,40 @@ func (g *Group) untilLeft(ctx context.Context) error {
 }
 
 // Transfer hands leadership to the given voter, or, if zero, to the one most up
-// to date, and returns when another node leads.
+// to date, and returns when that one, or another node, leads.
 func (g *Group) Transfer(ctx context.Context, to NodeID) error {
-	leader := g.currentLeader()
-	for leader.Node == 0 {
-		if err := g.pause(ctx); err != nil {
-			return err
+	var old engine.Leader
+	err := g.insist(ctx, func(leader engine.Leader) error {
+		old = leader
+		switch leader.Node {
+		case 0:
+			return errNotMade
+		case to:
+			return nil
+		case g.host.id:
+			return asRefusal(g.do(func(core *raft.Raft) error { return core.Transfer(to) }))
+		default:
+			return g.call(ctx, leader, callTransfer, binary.LittleEndian.AppendUint64(nil, uint64(to)))
 		}
-		leader = g.currentLeader()
-	}
-	if leader.Node == to {
-		return nil
-	}
-	if leader.Node != g.host.id {
-		return g.forwardTransfer(ctx, leader, to)
-	}
-	if err := g.do(func(core *raft.Raft) error { return core.Transfer(to) }); err != nil {
+	})
+	if err != nil || old.Node != g.host.id || old.Node == to {
 		return err
 	}
+	return g.untilTakenOver(ctx, old)
+}
+
+// untilTakenOver waits until another node leads than the given one, this one.
+func (g *Group) untilTakenOver(ctx context.Context, old engine.Leader) error {
 	for {
 		if err := g.pause(ctx); err != nil {
 			return fmt.Errorf("%w: %w", ErrNotTakenOver, ctx.Err())
 		}
-		now := g.currentLeader()
-		switch {
-		case now.Term > leader.Term && now.Node != 0:
+		switch now := g.currentLeader(); {
+		case now.Node == old.Node && now.Term > old.Term, now.Term == old.Term && now.Node != old.Node,
+			now == old && g.Status().Transferring == 0:
+			return ErrNotTakenOver // we have stepped down or lead again, or the core has given up (TR2)
+		case now.Term > old.Term && now.Node != 0:
 			return nil
-		case now.Term == leader.Term && now.Node != leader.Node, now == leader && g.Status().Transferring == 0:
-			return ErrNotTakenOver // we have stepped down for another reason, or the core has given up (TR2)
 		}
 	}
 }
@@ -292,7 +339,11 @@ func (g *Group) Status() Status {
 
 // do runs an input of the core on the loop.
 func (g *Group) do(input func(*raft.Raft) error) error {
-	return g.host.inbox.ask(func() error { return g.host.loop.engine.Do(g.id, input) })
+	err := g.host.inbox.ask(func() error { return g.host.loop.engine.Do(g.id, input) })
+	if errors.Is(err, ErrClosed) {
+		return g.host.closed()
+	}
+	return err
 }
 
 func (g *Group) currentLeader() engine.Leader {

@@ -30,8 +30,10 @@ type Host struct {
 
 	loop   loop          // owned by the loop's goroutine
 	silent chan struct{} // closed when that has ended
-	saved  map[GroupID]*raft.Saved
-	groups sync.Map // GroupID to *Group
+	groups sync.Map      // GroupID to *Group
+
+	starting sync.Mutex
+	saved    map[GroupID]*raft.Saved // by the log, of groups not yet started; guarded by starting
 
 	life
 }
@@ -149,7 +151,7 @@ func (h *Host) Start(cfg GroupConfig) (*Group, error) {
 // recover loads the state machine and returns the core, both as the disk says.
 func (g *Group) recover(cfg GroupConfig) (*raft.Raft, error) {
 	h := g.host
-	saved := h.saved[g.id]
+	saved := h.takeSaved(g.id)
 	if saved == nil {
 		saved = &raft.Saved{}
 		if len(cfg.Members) > 0 {
@@ -163,7 +165,7 @@ func (g *Group) recover(cfg GroupConfig) (*raft.Raft, error) {
 			saved = &first
 		}
 	}
-	applied, err := g.machine.recover(saved.Base)
+	applied, err := g.machine.recover(saved)
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +176,15 @@ func (g *Group) recover(cfg GroupConfig) (*raft.Raft, error) {
 	g.machine.applied = core.Status().Applied
 	g.waiting.applied.Index = g.machine.applied
 	return core, nil
+}
+
+// takeSaved returns what the log held of a group, once.
+func (h *Host) takeSaved(id GroupID) *raft.Saved {
+	h.starting.Lock()
+	defer h.starting.Unlock()
+	saved := h.saved[id]
+	delete(h.saved, id)
+	return saved
 }
 
 // ID is this node's ID in all its groups.
@@ -196,6 +207,14 @@ func (h *Host) Err() error {
 	default:
 		return nil
 	}
+}
+
+// closed is what a caller is told who comes too late.
+func (h *Host) closed() error {
+	if err := h.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrStopped, err)
+	}
+	return ErrClosed
 }
 
 // Close stops all groups. Leaderships are handed over first, as far as ctx allows.
@@ -261,6 +280,7 @@ func (h *Host) fail(err error) {
 		close(h.failure.failed)
 		h.cfg.Logger.Error("the host has stopped", "err", err)
 		h.inbox.close()
+		h.running.Go(func() { _ = h.peers.Close() }) // what cannot be kept shall not be received
 		for _, g := range h.all() {
 			g.waiting.end(ErrUnknownOutcome, ErrStopped)
 		}

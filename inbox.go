@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/raft"
 )
 
 // inbox is what waits for the loop. Messages beyond its limits are dropped, as a
@@ -14,6 +15,7 @@ type inbox struct {
 	mu      sync.Mutex
 	waiting work
 	bytes   int // of the commands that wait
+	load    int // bytes of the entries in the messages that wait
 	closed  bool
 }
 
@@ -27,8 +29,13 @@ type work struct {
 // proposal is a command on its way to the log.
 type proposal struct {
 	group *Group
-	entry *waiter
 	data  []byte // ticket and command
+	entry *waiter
+
+	// Where entry is nil another node waits for the answer, and the command was
+	// meant for the leader of this term.
+	term   raft.Term
+	answer func([]byte)
 }
 
 // What may wait for one turn of the loop.
@@ -49,9 +56,16 @@ func (in *inbox) signal() {
 // receive takes messages from a peer.
 func (in *inbox) receive(messages []codec.Envelope) {
 	in.mu.Lock()
-	room := maxInboxMessages - len(in.waiting.messages)
-	in.waiting.messages = append(in.waiting.messages, messages[:min(room, len(messages))]...)
-	in.mu.Unlock()
+	defer in.mu.Unlock()
+	for i := range messages {
+		if len(in.waiting.messages) >= maxInboxMessages || in.load > maxInboxBytes {
+			break
+		}
+		in.waiting.messages = append(in.waiting.messages, messages[i])
+		for k := range messages[i].Message.Span.Entries {
+			in.load += len(messages[i].Message.Span.Entries[k].Data)
+		}
+	}
 	in.signal()
 }
 
@@ -100,18 +114,15 @@ func (in *inbox) take(w *work) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	*w, in.waiting = in.waiting, work{w.messages[:0], w.proposals[:0], w.tasks[:0]}
-	in.bytes = 0
+	in.bytes, in.load = 0, 0
 }
 
 // close lets nothing more in; what is in still reaches the loop, which then ends.
-// It reports whether it was open.
-func (in *inbox) close() bool {
+func (in *inbox) close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	was := !in.closed
 	in.closed = true
 	in.signal()
-	return was
 }
 
 func (in *inbox) isClosed() bool {

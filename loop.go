@@ -18,6 +18,26 @@ type loop struct {
 	asking []*Group // with readers for which no read index has been asked yet
 	ticks  uint64
 	book   addressBook
+	stall  stall
+}
+
+// stallTimeouts is how many election timeouts one write may take before the disk
+// is taken for stalled.
+const stallTimeouts = 3
+
+// stall counts for how many ticks the same write has been under way.
+type stall struct {
+	write uint64
+	ticks int
+}
+
+func (s *stall) tick(write uint64) int {
+	if write == 0 || write != s.write {
+		*s = stall{write: write}
+		return 0
+	}
+	s.ticks++
+	return s.ticks
 }
 
 // run is that goroutine.
@@ -61,7 +81,7 @@ func (h *Host) tick() {
 	h.loop.ticks++
 	h.loop.engine.Tick()
 	h.loop.book.tick(h)
-	if h.disk.stalls() {
+	if h.loop.stall.tick(h.disk.current.Load()) == stallTimeouts*h.cfg.electionTicks() {
 		// Heartbeats do not wait for the disk, so that the followers cannot tell.
 		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Resign() })
 	}
@@ -88,7 +108,15 @@ func (g *Group) startEarly() {
 	})
 }
 
+// step hands a message to its core. Entries for a state machine that is far behind
+// are dropped, as a network could: its log must not grow without bound in memory,
+// and the leader's window waits for the acknowledgement.
 func (h *Host) step(m *codec.Envelope) {
+	if len(m.Message.Span.Entries) > 0 {
+		if g := h.group(m.Group); g != nil && g.machine.behind() {
+			return
+		}
+	}
 	if err := h.loop.engine.Step(m); err != nil {
 		h.cfg.Logger.Debug("a message was refused", "from", fmt.Sprintf("%016x", uint64(m.Message.From)), "group", m.Group, "err", err)
 	}

@@ -74,6 +74,10 @@ type Config struct {
 	Env    env.Env      // the machine's if nil
 }
 
+// maxCommandBytes is the largest command that fits a frame of the transport with
+// some room around it.
+const maxCommandBytes = 8 << 20
+
 // ticksPerHeartbeat divides time finely enough for election timeouts that are
 // drawn in ticks to differ.
 const ticksPerHeartbeat = 5
@@ -98,6 +102,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("quorate: Config.Dir is empty: choose a data directory")
 	case c.Listen == "":
 		return c, errors.New("quorate: Config.Listen is empty: choose a host:port for the peers")
+	case c.MaxCommandBytes < 0 || c.MaxCommandBytes > maxCommandBytes:
+		return c, fmt.Errorf("quorate: Config.MaxCommandBytes is %d; commands travel in one frame and may have %d bytes at most", c.MaxCommandBytes, maxCommandBytes)
 	case c.HeartbeatInterval < 5*time.Millisecond:
 		return c, fmt.Errorf("quorate: a heartbeat interval of %v is too short: 5ms is the least", c.HeartbeatInterval)
 	case c.ElectionTimeout < 2*c.HeartbeatInterval:

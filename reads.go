@@ -1,6 +1,10 @@
 package quorate
 
 import (
+	"errors"
+	"slices"
+	"sync/atomic"
+
 	"github.com/quorate-db/quorate/raft"
 )
 
@@ -10,12 +14,12 @@ import (
 type reads struct {
 	fresh []*readRequest // for whom nothing has been asked yet
 	asked []question     // oldest first
-	count int
 }
 
 type readRequest struct {
 	index raft.Index
-	done  chan error // takes one
+	done  chan error  // takes one
+	gone  atomic.Bool // nobody waits any more
 }
 
 // question is a read that the core was asked for, and who waits for the answer.
@@ -27,15 +31,7 @@ type question struct {
 
 // add takes a read in; its core is asked in this turn of the loop.
 func (r *reads) add(g *Group, read *readRequest) {
-	if r.count >= maxWaiting {
-		read.done <- ErrBusy
-		return
-	}
-	r.count++
-	if len(r.fresh) == 0 {
-		g.host.loop.asking = append(g.host.loop.asking, g)
-	}
-	r.fresh = append(r.fresh, read)
+	r.again(g, []*readRequest{read})
 }
 
 // askReads asks the cores on behalf of everybody who came since the last turn.
@@ -52,12 +48,11 @@ func (h *Host) askReads() {
 			}
 			return err
 		})
-		if err == raft.ErrNoLeader {
-			continue // asked again at the next tick
+		if err == nil || errors.Is(err, raft.ErrNoLeader) || errors.Is(err, raft.ErrBusy) {
+			continue // those that are still fresh are asked for again at the next tick
 		}
-		for _, read := range r.fresh { // the group is gone
-			r.count--
-			read.done <- ErrStopped
+		for _, read := range r.fresh {
+			read.done <- asRefusal(err)
 		}
 		r.fresh = nil
 	}
@@ -74,17 +69,22 @@ func (r *reads) answer(g *Group, a raft.Read) {
 			r.again(g, q.who)
 			return
 		}
-		r.count -= len(q.who)
 		for _, read := range q.who {
-			read.index = a.Index
-			g.waiting.await(reader{a.Index, read.done})
+			if !read.gone.Load() {
+				read.index = a.Index
+				g.waiting.await(read)
+			}
 		}
 		return
 	}
 }
 
-// again puts readers back whose question has come to nothing.
+// again puts readers back whose question has come to nothing. Those that have
+// gone are forgotten, so that there are no more than callers.
 func (r *reads) again(g *Group, who []*readRequest) {
+	if len(r.fresh)+len(who) > maxWaiting {
+		r.fresh = slices.DeleteFunc(r.fresh, func(read *readRequest) bool { return read.gone.Load() })
+	}
 	if len(r.fresh) == 0 {
 		g.host.loop.asking = append(g.host.loop.asking, g)
 	}

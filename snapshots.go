@@ -4,34 +4,44 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/raft"
 )
 
 // recover brings the state machine to where it was, at or after the log's base,
-// and returns the index.
-func (m *machine) recover(base raft.Snapshot) (raft.Index, error) {
-	g := m.group
+// and returns the index. A stored snapshot counts only if the log holds its entry:
+// a crash may have left one that came from a leader and never reached the log.
+func (m *machine) recover(saved *raft.Saved) (raft.Index, error) {
+	base := saved.Base.ID
 	if m.durable != nil {
 		m.applied = m.durable.Applied()
-		if m.applied >= base.ID.Index || base.ID == raft.BootstrapID {
+		if m.applied >= base.Index || base == raft.BootstrapID {
 			return m.applied, nil
 		}
 		// The crash came after the log began anew from a snapshot and before
 		// the state machine had loaded it.
-		return base.ID.Index, m.load(base.ID)
+		return base.Index, m.load(base)
 	}
-	latest, found, err := g.host.snaps.Latest(g.id)
-	switch {
-	case err != nil:
+	ids, err := m.group.host.snaps.List(m.group.id)
+	if err != nil {
 		return 0, err
-	case found && latest.ID.Index >= base.ID.Index:
-		m.applied = latest.ID.Index
-		return m.applied, m.load(latest.ID)
-	case base.ID.Index > raft.BootstrapID.Index:
-		return 0, fmt.Errorf("quorate: group %d: the log begins after %v, and the snapshot that covers what was before is missing from %s; "+
-			"remove this member from the group, empty the directory and let it join again", g.id, base.ID, g.host.cfg.Dir)
+	}
+	var damage error
+	for _, id := range slices.Backward(ids) {
+		if !saved.Holds(id) {
+			continue
+		}
+		err := m.load(id)
+		if err == nil {
+			return id.Index, nil
+		}
+		damage = errors.Join(damage, err) // an older one may still do
+	}
+	if base.Index > raft.BootstrapID.Index {
+		return 0, errors.Join(damage, fmt.Errorf("quorate: group %d: the log begins after %v, and no snapshot that covers what was before can be read from %s: "+
+			"remove this member from the group, empty the directory and let it join again", m.group.id, base, m.group.host.cfg.Dir))
 	}
 	return 0, nil
 }
@@ -76,16 +86,26 @@ func (m *machine) install(s raft.Snapshot) error {
 	g.waiting.onSnapshot(s.ID)
 	m.report()
 	g.host.cfg.Logger.Info("loaded a snapshot from the leader", "group", g.id, "index", s.ID.Index)
-	return m.discard(s.ID)
+	if m.durable != nil {
+		m.prune(s.ID.Index + 1) // it keeps itself
+	} else {
+		m.prune(s.ID.Index)
+	}
+	return nil
 }
 
-// discard removes the snapshots that are not needed any more: all but the given
-// one, which a state machine that is durable by itself does not need either.
-func (m *machine) discard(keep raft.EntryID) error {
-	if m.durable != nil {
-		return m.group.host.snaps.KeepOnly(m.group.id, raft.EntryID{})
+// prune removes the snapshots below the given index. A failure costs only space.
+func (m *machine) prune(below raft.Index) {
+	h, g := m.group.host, m.group.id
+	ids, err := h.snaps.List(g)
+	for _, id := range ids {
+		if id.Index < below {
+			err = errors.Join(err, h.snaps.Remove(g, id))
+		}
 	}
-	return m.group.host.snaps.KeepOnly(m.group.id, keep)
+	if err != nil {
+		h.cfg.Logger.Warn("an old snapshot could not be removed", "group", g, "err", err)
+	}
 }
 
 // maybeCompact lets go of old log entries once enough were applied. SN1: first
@@ -137,6 +157,7 @@ func (m *machine) save(view View, at raft.Index) (err error) {
 		return err
 	}
 	m.compact(at)
+	m.prune(at)
 	return nil
 }
 
@@ -166,7 +187,7 @@ func (m *machine) compact(at raft.Index) {
 // snapshot's distance in entries before the given one, but at most a quarter of
 // one in bytes.
 func keepBehind(core *raft.Raft, at raft.Index, cfg *Config) raft.Index {
-	base := core.Status().Base.Index
+	base := core.Base().Index
 	from := max(base, at-min(at, raft.Index(cfg.SnapshotEntries/2)))
 	entries := core.Entries(from, at, ^uint64(0))
 	var bytes uint64
@@ -200,19 +221,20 @@ func (h *Host) sendSnapshot(m codec.Envelope) {
 			if err == nil {
 				err = g.stream(view, at, m)
 			}
-			h.snapshotSent(g, to, err)
+			h.snapshotSent(g, to, at, err)
 		})
 	}})
 }
 
-func (h *Host) snapshotSent(g *Group, to NodeID, err error) {
+func (h *Host) snapshotSent(g *Group, to NodeID, at raft.Index, err error) {
 	if err != nil {
 		h.cfg.Logger.Warn("a snapshot did not reach a follower", "group", g.id, "to", fmt.Sprintf("%016x", uint64(to)), "err", err)
+		at = 0
 	}
 	h.inbox.do(func() {
 		delete(g.sending, to)
 		_ = h.loop.engine.Do(g.id, func(core *raft.Raft) error { // a group that is gone sends nothing more
-			core.SnapshotSent(to, err == nil)
+			core.SnapshotSent(to, at)
 			return nil
 		})
 	})
@@ -259,6 +281,21 @@ func (h *Host) receiveSnapshot(from NodeID, header []byte, body io.Reader) error
 		return errors.New("quorate: another snapshot is being received")
 	}
 	defer g.machine.receiving.Store(false)
+	needed := false
+	if err := g.do(func(core *raft.Raft) error { needed = core.Needs(*m.Message.Snapshot); return nil }); err != nil {
+		return err
+	}
+	if needed {
+		if err := h.store(&m, body); err != nil {
+			return err
+		}
+	}
+	// Needed or not, the core answers its leader.
+	return h.inbox.ask(func() error { return h.loop.engine.Step(&m) })
+}
+
+// store puts a snapshot on the disk.
+func (h *Host) store(m *codec.Envelope, body io.Reader) error {
 	w, err := h.snaps.Create(m.Group, *m.Message.Snapshot)
 	if err != nil {
 		return err
@@ -266,23 +303,5 @@ func (h *Host) receiveSnapshot(from NodeID, header []byte, body io.Reader) error
 	if _, err := io.Copy(w, body); err != nil {
 		return errors.Join(err, w.Abort())
 	}
-	if err := w.Commit(); err != nil {
-		return err
-	}
-	return h.inbox.ask(func() error { return h.offer(&m) })
-}
-
-// offer gives the core a snapshot that is on the disk, and removes it if the
-// core has no need of it.
-func (h *Host) offer(m *codec.Envelope) error {
-	needed := false
-	err := h.loop.engine.Do(m.Group, func(core *raft.Raft) error {
-		err := core.Step(m.Message)
-		needed = core.Status().Base == m.Message.Snapshot.ID
-		return err
-	})
-	if needed {
-		return err
-	}
-	return errors.Join(err, h.snaps.Remove(m.Group, m.Message.Snapshot.ID))
+	return w.Commit()
 }

@@ -1,6 +1,8 @@
 package quorate
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 
 	"github.com/quorate-db/quorate/raft"
@@ -15,9 +17,9 @@ import (
 type waiting struct {
 	mu        sync.Mutex
 	proposals map[uint64]*waiter
-	readers   []reader
-	applied   raft.EntryID // up to here the state machine has come
-	ended     error        // nobody is served any more
+	readers   []*readRequest // by rising index
+	applied   raft.EntryID   // up to here the state machine has come
+	ended     error          // nobody is served any more
 }
 
 // waiter is one proposal.
@@ -31,12 +33,6 @@ type waiter struct {
 type outcome struct {
 	result any
 	err    error
-}
-
-// reader waits until its index is applied.
-type reader struct {
-	index raft.Index
-	done  chan error // takes one
 }
 
 // open registers a proposal that has not yet been made to anybody.
@@ -54,14 +50,20 @@ func (w *waiting) open(ticket uint64) (*waiter, error) {
 	return p, nil
 }
 
-// maxWaiting bounds the proposals, and the reads, that wait in one group.
+// maxWaiting bounds the proposals, and as many reads, that wait in one group.
 const maxWaiting = 1 << 16
 
-// made notes the term of the leader that the proposal is made to.
-func (w *waiting) made(p *waiter, term raft.Term) {
+// made notes the term of the leader that the proposal is about to be made to. It
+// reports false if it must not be made: nobody waits for it any more, or it is
+// known already that it can never come.
+func (w *waiting) made(p *waiter, term raft.Term) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.proposals[p.ticket] != p || term == 0 || term < w.applied.Term {
+		return false
+	}
 	p.term = term
+	return true
 }
 
 // cancel forgets the proposal and reports whether it may have been made.
@@ -87,8 +89,8 @@ func (w *waiting) refuse(p *waiter, err error) {
 	w.finish(p, outcome{err: err})
 }
 
-// await serves a reader once the index is applied.
-func (w *waiting) await(r reader) {
+// await serves a reader once its index is applied.
+func (w *waiting) await(r *readRequest) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -97,7 +99,17 @@ func (w *waiting) await(r reader) {
 	case r.index <= w.applied.Index:
 		r.done <- nil
 	default:
-		w.readers = append(w.readers, r)
+		at, _ := slices.BinarySearchFunc(w.readers, r.index+1, func(r *readRequest, index raft.Index) int { return cmp.Compare(r.index, index) })
+		w.readers = slices.Insert(w.readers, at, r)
+	}
+}
+
+// leave forgets a reader that has gone.
+func (w *waiting) leave(r *readRequest) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at := slices.Index(w.readers, r); at >= 0 {
+		w.readers = slices.Delete(w.readers, at, at+1)
 	}
 }
 
@@ -150,16 +162,11 @@ func (w *waiting) onSnapshot(id raft.EntryID) {
 }
 
 func (w *waiting) serveReaders() {
-	keep := w.readers[:0]
-	for _, r := range w.readers {
-		if r.index <= w.applied.Index {
-			r.done <- nil
-		} else {
-			keep = append(keep, r)
-		}
+	n := 0
+	for ; n < len(w.readers) && w.readers[n].index <= w.applied.Index; n++ {
+		w.readers[n].done <- nil
 	}
-	clear(w.readers[len(keep):])
-	w.readers = keep
+	w.readers = slices.Delete(w.readers, 0, n)
 }
 
 // end answers everybody: proposals that were made with one error, the others and

@@ -21,8 +21,9 @@ type writer struct {
 	waiting promises
 	closed  bool
 
-	writing sync.Mutex   // held while the log is in use
-	began   atomic.Int64 // when the write under way began, in nanoseconds; zero: none is
+	writing sync.Mutex    // held while the log is in use
+	batches uint64        // written so far, the one under way included; guarded by writing
+	current atomic.Uint64 // the one under way; zero: none is
 }
 
 // promises is the part of batches that involves the disk.
@@ -92,30 +93,50 @@ func (w *writer) keep(p *promises) error {
 		}
 	}
 	w.host.peers.Send(p.after)
-	if len(p.written) > 0 {
-		w.report(p.written)
-	}
+	// Before the report: it lets the core hand out the entries behind them.
 	for _, in := range p.install {
 		if g := w.host.group(in.Group); g != nil {
 			g.machine.put(job{install: &in.Snapshot})
 		}
 	}
+	if len(p.written) > 0 {
+		w.report(p.written)
+	}
 	return nil
 }
 
+// append writes records, as many at a time as a disk should swallow quickly.
 func (w *writer) append(records []codec.Record) error {
 	w.writing.Lock()
 	defer w.writing.Unlock()
-	w.began.Store(w.host.cfg.Env.Now().UnixNano())
-	defer w.began.Store(0)
-	return w.log.Append(records)
+	defer w.current.Store(0)
+	for len(records) > 0 {
+		n := firstBytes(records, maxWrite)
+		w.batches++
+		w.current.Store(w.batches)
+		if err := w.log.Append(records[:n]); err != nil {
+			return err
+		}
+		records = records[n:]
+	}
+	return nil
 }
 
-// stalls reports whether the disk has been busy with one write for so long that a
-// leader would have been given up by its followers.
-func (w *writer) stalls() bool {
-	began := w.began.Load()
-	return began != 0 && w.host.cfg.Env.Now().UnixNano()-began > int64(w.host.cfg.ElectionTimeout)
+// maxWrite bounds one write, in bytes of commands, unless one record is larger.
+const maxWrite = 16 << 20
+
+// firstBytes returns how many of the records hold about so many bytes, at least one.
+func firstBytes(records []codec.Record, limit int) int {
+	bytes := 0
+	for i := range records {
+		for k := range records[i].Write.Append.Entries {
+			bytes += len(records[i].Write.Append.Entries[k].Data)
+		}
+		if bytes > limit && i > 0 {
+			return i
+		}
+	}
+	return len(records)
 }
 
 // report tells the cores what is durable: for each the last write is enough.

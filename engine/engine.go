@@ -12,12 +12,16 @@ package engine
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/raft"
 )
+
+// ErrNoGroup is the answer to an input for a group that is not here.
+var ErrNoGroup = errors.New("engine: there is no such group on this node")
 
 // Engine holds the groups. It is not safe for concurrent use.
 type Engine struct {
@@ -74,7 +78,7 @@ func (e *Engine) Step(in *codec.Envelope) error {
 func (e *Engine) Do(id raft.GroupID, input func(*raft.Raft) error) error {
 	at, found := e.search(id)
 	if !found {
-		return fmt.Errorf("engine: there is no group %d on this node", id)
+		return fmt.Errorf("%w: %d", ErrNoGroup, id)
 	}
 	return e.input(e.groups[at], input)
 }

@@ -156,7 +156,8 @@ func (d *digest) leadership(l *leadership) {
 		var words [24]uint64
 		of.words(l.peers[i].AppendWords(words[:0])...)
 		// Beyond a timeout, silence is silence; a round that nobody waits for is over.
-		of.words(min(l.ticks-l.peers[i].Heard, d.patience), max(l.peers[i].Round, l.oldestRound())-l.oldestRound())
+		of.words(min(l.ticks-l.peers[i].Heard, d.patience), max(l.peers[i].Round, l.oldestRound())-l.oldestRound(),
+			max(l.peers[i].NotBefore, l.ticks)-l.ticks)
 	})
 	for _, list := range [][]readFrom{l.reads.early, l.reads.waiting} {
 		for _, read := range list {

@@ -56,6 +56,12 @@ func (s *Saved) rebase(base Snapshot) {
 	s.Base = base
 }
 
+// Holds reports whether this very entry is in the log, its base included.
+func (s *Saved) Holds(id EntryID) bool {
+	n := id.Index - s.Base.ID.Index
+	return id.Index >= s.Base.ID.Index && n <= Index(len(s.Entries)) && s.at(n) == id
+}
+
 // at returns the entry n places after the base.
 func (s *Saved) at(n Index) EntryID {
 	if n == 0 {

@@ -147,7 +147,7 @@ func (r *Raft) onPreVote(m *Message) {
 func (r *Raft) onRequestVote(m *Message) {
 	// RV2 §5.2: one vote per term, first come. The same candidate may ask again:
 	// our answer was lost.
-	free := r.vote == m.From || r.vote == 0 && r.lead == 0
+	free := r.vote == m.From || r.vote == 0 && r.lead == 0 && (r.election.quiet == 0 || m.Transfer)
 	// RV3 §5.4.1: a candidate whose log lacks what ours has may lack a
 	// committed entry. Terms count before length.
 	if !free || r.log.last().newer(m.Last) {

@@ -144,6 +144,7 @@ func (r *Raft) observeTerm(m *Message) bool {
 		r.trace(RV4, m.From, m.Last)
 		return false
 	}
+	r.keepPromise(m)
 	// ALL2 §5.1: whoever is behind, a leader too, becomes a follower at once.
 	r.becomeFollower(m.Term, 0)
 	r.trace(ALL2, m.From, EntryID{})
@@ -201,6 +202,18 @@ func (r *Raft) becomeFollower(term Term, leader NodeID) {
 // tell: we lead, or have heard it within the shortest election timeout.
 func (r *Raft) hearsLeader() bool {
 	return r.role == Leader || r.lead != 0 && r.election.elapsed < r.cfg.ElectionTicks || r.election.quiet > 0
+}
+
+// keepPromise remembers, where leases are on, for how long a leader that we have
+// answered may count on our silence, although we are about to forget the leader:
+// only the word of a new one, or a campaign that it asked for itself, ends that (RD3).
+func (r *Raft) keepPromise(m *Message) {
+	if !r.cfg.Lease || m.Transfer || m.Kind == AppendEntries || m.Kind == Heartbeat || m.Kind == InstallSnapshot {
+		return
+	}
+	if r.role == Follower && r.lead != 0 {
+		r.election.quiet = max(r.election.quiet, r.cfg.ElectionTicks-r.election.elapsed)
+	}
 }
 
 // follow takes the sender as the leader of this term.

@@ -90,7 +90,7 @@ func (w *world) step() {
 // do when it was.
 func (w *world) SnapshotsFail(n *rafttest.Node) {
 	for _, p := range n.Core.Status().Peers {
-		n.Core.SnapshotSent(p.ID, w.rng.IntN(2) == 0)
+		n.Core.SnapshotSent(p.ID, n.Core.Base().Index*raft.Index(w.rng.IntN(2)))
 	}
 	w.Drain(n.ID)
 }
@@ -178,7 +178,7 @@ func (w *world) converge() {
 		for _, n := range w.Nodes {
 			w.Tick(n.ID)
 			for _, p := range n.Core.Status().Peers {
-				n.Core.SnapshotSent(p.ID, false) // hosts report what was lost
+				n.Core.SnapshotSent(p.ID, 0) // hosts report what was lost
 			}
 		}
 		if err := w.Settle(nil); err != nil {

@@ -30,6 +30,9 @@ func (r *Raft) Read() (uint64, error) {
 	if r.lead == 0 {
 		return 0, ErrNoLeader
 	}
+	if r.leading != nil && r.leading.reads.full() {
+		return 0, ErrBusy
+	}
 	r.tokens++
 	if r.leading != nil {
 		r.register(readFrom{node: r.cfg.ID, token: r.tokens})
@@ -41,6 +44,12 @@ func (r *Raft) Read() (uint64, error) {
 	r.check(before)
 	return r.tokens, nil
 }
+
+// full reports whether no further reads are taken.
+func (q *reads) full() bool { return len(q.early)+len(q.waiting) >= maxReads }
+
+// maxReads bounds the reads that a leader has under way; hosts share one among many.
+const maxReads = 1 << 12
 
 // maxAsked bounds the questions to a leader that are not answered.
 const maxAsked = 256
@@ -169,7 +178,7 @@ func (r *Raft) answerRead(read readFrom) {
 
 // onReadIndex takes in a read that a follower asks for.
 func (r *Raft) onReadIndex(m *Message) {
-	if p := r.answering(m); p != nil {
+	if p := r.answering(m); p != nil && !r.leading.reads.full() {
 		r.register(readFrom{node: m.From, token: m.Round})
 	}
 }

@@ -132,13 +132,19 @@ func (r *Raft) onAppendEntriesReply(m *Message) {
 		p.Rejected(m.Rejected.Index, r.log.lastNotAfter(m.Last).Index)
 		return
 	}
-	if m.Last.Index > r.log.last().Index {
-		return // nobody can hold more of our log than we do
+	if !r.mayHold(m.Last) {
+		return
 	}
 	if p.Acked(m.Last.Index) {
 		r.trace(L5, m.From, m.Last)
 		r.maybeCommit()
 	}
+}
+
+// mayHold reports whether a follower that claims to have everything up to an entry
+// speaks of our log: nobody can hold more of it than we do, or something else.
+func (r *Raft) mayHold(last EntryID) bool {
+	return last.Index < r.log.base.Index || r.log.holds(last)
 }
 
 func (r *Raft) onHeartbeat(m *Message) {
@@ -158,6 +164,7 @@ func (r *Raft) onHeartbeatReply(m *Message) {
 	last := r.log.last().Index
 	switch {
 	case p.State == progress.Snapshot, p.Match == last, p.CanSend() && p.Next <= last:
+	case p.Next <= r.log.base.Index && r.leading.ticks < p.NotBefore:
 	case p.Next <= r.log.base.Index:
 		// It lives, and what it lacks can only come as a snapshot, again if the
 		// last one was lost.

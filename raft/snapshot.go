@@ -19,6 +19,13 @@ func (r *Raft) Compact(upTo Index) error {
 	return nil
 }
 
+// Base is the entry after which the log begins here.
+func (r *Raft) Base() EntryID { return r.log.base }
+
+// Needs reports whether a snapshot would tell this node anything: a host that is
+// offered one asks before it takes all of it.
+func (r *Raft) Needs(s Snapshot) bool { return s.ID.Index > r.commit && !r.log.holds(s.ID) }
+
 // SnapshotAt returns the name and configuration of a snapshot of the state at
 // the given index, which must have been applied and not be compacted.
 func (r *Raft) SnapshotAt(i Index) (Snapshot, error) {
@@ -66,7 +73,7 @@ func (r *Raft) restore(s Snapshot) {
 
 func (r *Raft) onInstallSnapshotReply(m *Message) {
 	p := r.answering(m)
-	if p == nil || m.Last.Index > r.log.last().Index {
+	if p == nil || !r.mayHold(m.Last) {
 		return
 	}
 	if p.Acked(m.Last.Index) {
@@ -74,14 +81,15 @@ func (r *Raft) onInstallSnapshotReply(m *Message) {
 	}
 }
 
-// SnapshotSent reports how the transfer of a snapshot to the node has ended.
-// The host must report it either way: nothing else is sent until it does or the
-// node acknowledges.
-func (r *Raft) SnapshotSent(to NodeID, installed bool) {
+// SnapshotSent reports how the transfer of a snapshot to the node has ended: up to
+// which entry it now has everything, or zero if it came to nothing. The host must
+// report it either way: nothing else is sent until it does or the node
+// acknowledges. After failures the next attempt waits longer and longer.
+func (r *Raft) SnapshotSent(to NodeID, upTo Index) {
 	before := r.mark()
 	if r.leading != nil {
 		if p := r.leading.peer(to); p != nil {
-			p.SnapshotEnded(installed)
+			p.SnapshotEnded(min(upTo, r.log.last().Index), r.leading.ticks, uint64(r.cfg.ElectionTicks))
 		}
 	}
 	r.check(before)

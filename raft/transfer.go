@@ -39,10 +39,10 @@ func (r *Raft) Transfer(to NodeID) error {
 func (r *Raft) Resign() {
 	before := r.mark()
 	if r.leading != nil {
-		if to := r.successor(); to != 0 {
+		if to := r.successor(); to != 0 { // with nobody to take over, better we than none
 			r.sendTimeoutNow(to)
+			r.becomeFollower(r.term, 0)
 		}
-		r.becomeFollower(r.term, 0)
 	}
 	r.check(before)
 }
@@ -117,7 +117,7 @@ func (r *Raft) preferOther() {
 
 // onTimeoutNow campaigns at once.
 func (r *Raft) onTimeoutNow(m *Message) {
-	if r.role == Leader || !r.mayLead() {
+	if r.role == Leader || !r.mayLead() || r.lead != 0 && r.lead != m.From {
 		return
 	}
 	// TR3 §3.10 d §4.2.3 d: no pre-vote, and with permission to disturb: all

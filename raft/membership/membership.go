@@ -67,8 +67,9 @@ type Config struct {
 // Limits on what a member may say about itself, in bytes.
 const (
 	MaxAddress = 1 << 10
-	MaxInfo    = 64 << 10
+	MaxInfo    = 16 << 10
 	MaxMembers = 127
+	MaxWords   = 48 << 10 // all members together
 )
 
 // New returns a configuration of the given members, in any order.
@@ -85,7 +86,7 @@ func (c Config) Check() error {
 	if len(c.Members) > MaxMembers {
 		return fmt.Errorf("membership: %d members, at most %d are allowed", len(c.Members), MaxMembers)
 	}
-	voters, joint := c.Quorum(), c.Joint()
+	voters, joint, words := c.Quorum(), c.Joint(), 0
 	for i, m := range c.Members {
 		switch {
 		case m.ID == 0:
@@ -99,6 +100,10 @@ func (c Config) Check() error {
 		case len(m.Address) > MaxAddress || len(m.Info) > MaxInfo:
 			return fmt.Errorf("membership: member %x says too much about itself", m.ID)
 		}
+		words += len(m.Address) + len(m.Info)
+	}
+	if words > MaxWords {
+		return fmt.Errorf("membership: the members say %d bytes about themselves, together %d are allowed", words, MaxWords)
 	}
 	if len(c.Members) > 0 && len(voters[0]) == 0 || joint && len(voters[1]) == 0 {
 		return ErrLastVoter

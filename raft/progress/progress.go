@@ -45,9 +45,13 @@ type Progress struct {
 	Round uint64 // the leader's last round that it answered
 	Told  Index  // the highest commit index that it was told
 
+	NotBefore uint64 // the leader's tick before which no other snapshot is offered
+
 	waiting bool  // Probe: a message is out, and nothing more goes until it is answered
 	covered Index // Snapshot: the snapshot on its way covers the log up to here
 	window  Window
+
+	failures uint8 // snapshots in a row that came to nothing
 }
 
 // New returns the progress of a follower of which nothing is known yet; the
@@ -91,6 +95,7 @@ func (p *Progress) Sent(last Index, bytes uint64) {
 // and must never lower anything.
 func (p *Progress) Acked(match Index) bool {
 	news := match > p.Match
+	p.failures, p.NotBefore = 0, 0
 	p.Match = max(p.Match, match)
 	p.Next = max(p.Next, match+1)
 	switch p.State {
@@ -141,20 +146,25 @@ func (p *Progress) AwaitSnapshot(covered Index) {
 	p.covered = covered
 }
 
-// SnapshotEnded goes back to searching, behind the snapshot if it was installed.
-// Either way nothing is sent before the follower gives a sign of life, so that
-// one that cannot take a snapshot is not offered the next at once.
-func (p *Progress) SnapshotEnded(installed bool) {
+// SnapshotEnded goes back to searching, behind the entry up to which a snapshot was
+// installed; zero if none was. Either way nothing is sent before the follower gives
+// a sign of life, and after a failure not before a pause, which doubles each time:
+// a full disk will not have room for the same snapshot a moment later.
+func (p *Progress) SnapshotEnded(upTo Index, now, pause uint64) {
 	if p.State != Snapshot {
 		return
 	}
-	next := p.Match + 1
-	if installed {
-		next = max(next, p.covered+1)
-	}
-	p.enter(Probe, next)
+	p.enter(Probe, max(p.Match, upTo)+1)
 	p.waiting = true
+	if upTo > 0 {
+		return
+	}
+	p.NotBefore = now + pause<<p.failures
+	p.failures = min(p.failures+1, maxDoublings)
 }
+
+// maxDoublings bounds the pause between attempts at a snapshot.
+const maxDoublings = 6
 
 // Clone returns a copy that shares nothing.
 func (p *Progress) Clone() Progress {
@@ -164,13 +174,13 @@ func (p *Progress) Clone() Progress {
 }
 
 // AppendWords appends what decides how the follower is sent to from now on, for a
-// hash: all but Heard and Round, which mean something only beside the leader's.
+// hash: all but what means something only beside the leader's ticks and rounds.
 func (p *Progress) AppendWords(dst []uint64) []uint64 {
 	var waiting uint64
 	if p.waiting {
 		waiting = 1
 	}
-	dst = append(dst, uint64(p.State), uint64(p.Match), uint64(p.Next), uint64(p.Told), waiting, uint64(p.covered))
+	dst = append(dst, uint64(p.State), uint64(p.Match), uint64(p.Next), uint64(p.Told), waiting, uint64(p.covered), uint64(p.failures))
 	for i := range p.window.count {
 		s := p.window.ring[(p.window.start+i)%len(p.window.ring)]
 		dst = append(dst, uint64(s.last), s.bytes)

@@ -119,23 +119,43 @@ func TestASnapshotStopsEntries(t *testing.T) {
 	check(t, &p, progress.Snapshot, 12, 13, 0, false)
 	p.Acked(20)
 	check(t, &p, progress.Replicate, 20, 21, 0, true)
-	p.SnapshotEnded(true) // the report comes after the acknowledgement
+	p.SnapshotEnded(20, 5, 10) // the report comes after the acknowledgement
 	check(t, &p, progress.Replicate, 20, 21, 0, true)
 }
 
 func TestASnapshotEndsEitherWay(t *testing.T) {
 	for name, end := range map[string]struct {
-		installed bool
-		next      progress.Index
-	}{"installed": {true, 21}, "failed": {false, 11}} {
+		upTo, next progress.Index
+		notBefore  uint64
+	}{"installed": {20, 21, 0}, "a newer one": {25, 26, 0}, "failed": {0, 11, 15}} {
 		t.Run(name, func(t *testing.T) {
 			p := streaming()
 			p.AwaitSnapshot(20)
-			p.SnapshotEnded(end.installed)
+			p.SnapshotEnded(end.upTo, 5, 10)
 			check(t, &p, progress.Probe, 10, end.next, 0, false)
+			if p.NotBefore != end.notBefore {
+				t.Errorf("the next snapshot not before tick %d, want %d", p.NotBefore, end.notBefore)
+			}
 			p.Resume() // only a sign of life lets the search begin
 			check(t, &p, progress.Probe, 10, end.next, 0, true)
 		})
+	}
+}
+
+// A follower that cannot take a snapshot is offered one less and less often, until
+// it answers anything else.
+func TestThePauseBetweenSnapshotsDoubles(t *testing.T) {
+	p := streaming()
+	for try, pause := range []uint64{10, 20, 40, 80, 160, 320, 640, 640} {
+		p.AwaitSnapshot(20)
+		p.SnapshotEnded(0, 100, 10)
+		if p.NotBefore != 100+pause {
+			t.Fatalf("after failure %d: not before %d, want %d", try+1, p.NotBefore, 100+pause)
+		}
+	}
+	p.Acked(11)
+	if p.NotBefore != 0 {
+		t.Error("a follower that has taken entries still waits")
 	}
 }
 
@@ -164,7 +184,7 @@ func TestNothingIsEverLowered(t *testing.T) {
 			"answer":   func(*rapid.T) { p.Resume() },
 			"lose":     func(*rapid.T) { p.Lost() },
 			"snapshot": func(*rapid.T) { p.AwaitSnapshot(index()) },
-			"end":      func(t *rapid.T) { p.SnapshotEnded(rapid.Bool().Draw(t, "installed")) },
+			"end":      func(t *rapid.T) { p.SnapshotEnded(index(), 5, 10) },
 			"": func(t *rapid.T) {
 				if p.Match < match {
 					t.Fatalf("match %d fell to %d", match, p.Match)
