@@ -35,7 +35,8 @@ var policy = []row{
 	{"raft/membership", above, []string{"raft/quorum"}, "which configurations are legal does not depend on who leads"},
 	{"raft", above, []string{"raft/quorum", "raft/progress", "raft/membership"}, "the core decides; the browser downloads it"},
 	{"raft/rafttest", above, []string{"raft/..."}, "it plays scripts to real cores, and to nothing else"},
-	{"raft/explore", above, []string{"raft/...", "check"}, "it searches the states of the real core"},
+	{"raft/explore", below, []string{"raft/..."}, "it searches the states of the real core on all processors; what it searches waits for nothing"},
+	{"raft/explore/explorer", free, []string{"raft/explore"}, "it prints what a search comes to, and how fast"},
 	{"codec", above, []string{"raft/..."}, "bytes of raft types, whoever writes or sends them"},
 	{"engine", above, []string{"raft/...", "codec"}, "many groups as one synchronous heart"},
 	{"check", above, []string{"raft/...", "codec"}, "properties of many nodes, judged from what they did"},
@@ -50,6 +51,7 @@ var policy = []row{
 	{"sim", free, []string{"..."}, "the world in one thread drives whatever a process would"},
 	{"lab/...", free, []string{"..."}, "the simulator behind a page"},
 	{"examples/...", free, []string{".", "raft/...", "engine", "sim"}, "programs to copy use what is public"},
+	{"internal/mutants", free, nil, "it builds broken copies of the core and imports none"},
 	{"internal/archtest/...", free, []string{"internal/archtest"}, "it reads sources and imports none of them"},
 
 	{"server/kv/...", above, []string{".", "raft/...", "server/kv/..."}, "Apply must give the same answer on every node"},
