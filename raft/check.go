@@ -1,6 +1,7 @@
 package raft
 
-// mark is what check compares a step's outcome with.
+// mark is what check compares a step's outcome with: how the step before it left
+// the core.
 type mark struct {
 	term    Term
 	vote    NodeID
@@ -11,15 +12,17 @@ type mark struct {
 	applied Index
 }
 
-func (r *Raft) mark() mark {
-	commit, _ := r.log.at(r.commit)
-	return mark{r.term, r.vote, r.lead, r.role, r.log.last(), commit, r.applied}
+func (r *Raft) mark(last EntryID) {
+	was := &r.was
+	was.term, was.vote, was.lead, was.role = r.term, r.vote, r.lead, r.role
+	was.commit, _ = r.log.at(r.commit)
+	was.last, was.applied = last, r.applied
 }
 
 // check asserts what must be true of the state and of the step that led to it
 // (doc.go lists V1 to V12). It costs the same however long the log is.
-func (r *Raft) check(was mark) {
-	last := r.log.last()
+func (r *Raft) check() {
+	was, last := &r.was, r.log.last()
 	assert(r.term >= was.term || broken("V1: term %d fell to %d", was.term, r.term))
 	if r.term == was.term {
 		assert(was.vote == 0 || r.vote == was.vote || broken("V1: vote for %x became %x in term %d", was.vote, r.vote, r.term))
@@ -39,9 +42,10 @@ func (r *Raft) check(was mark) {
 	if r.role == Leader {
 		r.checkLeader(was, last)
 	}
+	r.mark(last)
 }
 
-func (r *Raft) checkLeader(was mark, last EntryID) {
+func (r *Raft) checkLeader(was *mark, last EntryID) {
 	assert(r.lead == r.cfg.ID && r.vote == r.cfg.ID || broken("V5: leads in term %d, but voted for %x and follows %x", r.term, r.vote, r.lead))
 	if was.role == Leader && was.term == r.term {
 		assert(last.Index >= was.last.Index || broken("V6: the leader's log fell from %v to %v", was.last, last))

@@ -2,9 +2,10 @@ package raft
 
 import "github.com/quorate-db/quorate/raft/membership"
 
-// maybeCommit is called when an acknowledgement, ours or a follower's, has come.
-func (r *Raft) maybeCommit() {
-	if r.leading == nil {
+// maybeCommit is called when an acknowledgement, ours or a follower's, has come:
+// of the entry at acked and all before it.
+func (r *Raft) maybeCommit(acked Index) {
+	if r.leading == nil || acked <= r.commit {
 		return
 	}
 	n := r.quorum().Committed(r.matched)
@@ -12,7 +13,7 @@ func (r *Raft) maybeCommit() {
 	// still be overwritten. One of this term carries all before it along.
 	if at, ok := r.log.at(n); ok && at.Term == r.term && n > r.commit {
 		r.trace(L8, 0, at)
-		if r.members().Joint() {
+		if r.log.config().joint() {
 			r.trace(M3, 0, at)
 		}
 		r.commitTo(n)
@@ -37,8 +38,9 @@ func (r *Raft) commitTo(n Index) {
 		return
 	}
 	if r.leading != nil {
-		for _, e := range r.log.entries[r.commit-r.log.base.Index : n-r.log.base.Index] {
-			r.leading.uncommitted -= min(r.leading.uncommitted, e.size())
+		committed := r.log.entries[r.commit-r.log.base.Index : n-r.log.base.Index]
+		for i := range committed {
+			r.leading.uncommitted -= min(r.leading.uncommitted, committed[i].size())
 		}
 	}
 	was := r.commit
@@ -48,7 +50,7 @@ func (r *Raft) commitTo(n Index) {
 	}
 	// A joint configuration may have been committed by an earlier leader that
 	// did not live to leave it.
-	if now := r.log.config(); now.index <= n && (was < now.index || now.config.Joint()) {
+	if now := r.log.config(); now.index <= n && (was < now.index || now.joint()) {
 		r.changeCommitted()
 	}
 }

@@ -31,7 +31,6 @@ func (d *disk) cut(after Index) {
 // Persisted reports that the write with this number, and all before it, are
 // durable. Write numbers are in Effects.
 func (r *Raft) Persisted(write uint64) {
-	before := r.mark()
 	assert(write <= r.disk.writes || broken("V12: write %d reported durable, %d were asked for", write, r.disk.writes))
 	n := 0
 	for ; n < len(r.disk.pending) && r.disk.pending[n].write <= write; n++ {
@@ -41,17 +40,16 @@ func (r *Raft) Persisted(write uint64) {
 	r.disk.pending = r.disk.pending[:copy(r.disk.pending, r.disk.pending[n:])]
 	r.ownVoteDurable()
 	r.trace(L10, 0, EntryID{Index: r.disk.durable})
-	r.maybeCommit() // L10 §10.2.1 d: our own disk is one vote among the others
-	r.check(before)
+	r.maybeCommit(r.disk.durable) // L10 §10.2.1 d: our own disk is one vote among the others
+	r.check()
 }
 
 // Applied reports that the state machine has applied everything up to i.
 func (r *Raft) Applied(i Index) {
-	before := r.mark()
 	assert(i <= r.commit || broken("V2: applied %d of committed %d", i, r.commit))
 	if i > r.applied {
 		r.applied = i
 		r.trace(ALL1, 0, EntryID{Index: i})
 	}
-	r.check(before)
+	r.check()
 }

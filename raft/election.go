@@ -41,23 +41,21 @@ func (r *Raft) resetTimer() {
 // Forget reports that a node's process has certainly ended. If it led us, we need
 // not wait for its silence before we help to elect another: votes stay votes.
 func (r *Raft) Forget(id NodeID) {
-	before := r.mark()
 	if r.lead == id && r.role == Follower && !r.cfg.Lease {
 		r.refuseReads()
 		r.lead = 0
 	}
-	r.check(before)
+	r.check()
 }
 
 // Campaign makes this node stand for leader now, as if its timer had run out.
 // Where leases are on, it does nothing while a leader may count on its silence.
 func (r *Raft) Campaign() {
-	before := r.mark()
 	if r.role != Leader && (!r.cfg.Lease || !r.hearsLeader()) {
 		r.resetTimer()
 		r.campaign()
 	}
-	r.check(before)
+	r.check()
 }
 
 // campaign starts with the question whether we could win.

@@ -24,6 +24,9 @@ type configAt struct {
 	quorum quorum.Joint
 }
 
+// joint reports whether two sets of voters decide together.
+func (c *configAt) joint() bool { return len(c.quorum[1]) > 0 }
+
 func newLog(base Snapshot, entries []Entry) log {
 	l := log{base: base.ID, configs: []configAt{{base.ID.Index, &base.Config, base.Config.Quorum()}}}
 	l.extend(entries)
@@ -153,4 +156,4 @@ func (l *log) compact(s Snapshot) {
 
 // config is the configuration in force and where it stands: the latest in the
 // log, committed or not (M2 §6 §4.1 d).
-func (l *log) config() configAt { return l.configs[len(l.configs)-1] }
+func (l *log) config() *configAt { return &l.configs[len(l.configs)-1] }

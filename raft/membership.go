@@ -94,11 +94,10 @@ func (r *Raft) plan(wish Reconfiguration) (membership.Config, error) {
 // from here on, committed or not: so that both configurations can never decide
 // at the same time.
 func (r *Raft) appendConfig(next membership.Config) EntryID {
-	before := r.mark()
 	id := r.append(Entry{Kind: Membership, Config: &next})
 	r.trace(M2, 0, id)
 	r.followConfig()
-	r.check(before)
+	r.check()
 	return id
 }
 

@@ -41,13 +41,12 @@ func (r *Raft) promise(m Message) {
 
 // Take returns what all inputs since the last call have made necessary. Sending
 // is decided here and not per input, so that many inputs make one message.
-func (r *Raft) Take() Effects {
-	before := r.mark()
+func (r *Raft) Take() (fx Effects) {
 	if r.leading != nil {
 		r.broadcast()
 	}
-	fx := Effects{Send: r.out.send, SendAfter: r.out.after, Reads: r.out.reads, Install: r.out.install, Trace: r.out.trace}
-	fx.Write = r.nextWrite()
+	fx.Send, fx.SendAfter, fx.Reads, fx.Install, fx.Trace = r.out.send, r.out.after, r.out.reads, r.out.install, r.out.trace
+	r.nextWrite(&fx.Write)
 	fx.WriteID = r.disk.writes
 	if len(r.disk.pending) == 0 {
 		// Everything is durable already: nothing to wait for.
@@ -56,14 +55,14 @@ func (r *Raft) Take() Effects {
 	// The state machine stays behind our own disk, so that after a crash it
 	// never holds what the log has lost.
 	fx.Commit = min(r.commit, r.disk.durable)
-	r.out = out{send: fx.Send[:0], after: r.out.after[:0], reads: r.out.reads[:0]}
-	r.check(before)
+	r.out.send, r.out.after, r.out.reads = fx.Send[:0], r.out.after[:0], r.out.reads[:0]
+	r.out.base, r.out.install, r.out.trace = nil, nil, nil
+	r.check()
 	return fx
 }
 
-// nextWrite returns what has changed since the last one.
-func (r *Raft) nextWrite() Write {
-	var w Write
+// nextWrite fills in what has changed since the last one.
+func (r *Raft) nextWrite(w *Write) {
 	state := HardState{Term: r.term, Vote: r.vote, Commit: r.commit}
 	last := r.log.last().Index
 	w.Base = r.out.base
@@ -75,10 +74,9 @@ func (r *Raft) nextWrite() Write {
 		w.State = state
 	}
 	if w.Empty() {
-		return w
+		return
 	}
 	r.disk.state, r.disk.handed = state, last
 	r.disk.writes++
 	r.disk.pending = append(r.disk.pending, pending{r.disk.writes, last, r.term})
-	return w
 }

@@ -29,6 +29,7 @@ type Raft struct {
 	tokens   uint64      // names of reads given out so far
 
 	out out
+	was mark // how the last step left all this
 }
 
 // New returns the core of a node that continues from what its disk holds. A node
@@ -63,6 +64,7 @@ func New(cfg Config, saved Saved) (*Raft, error) {
 		r.election.quiet = cfg.ElectionTicks
 	}
 	r.resetTimer()
+	r.mark(last)
 	return r, nil
 }
 
@@ -89,11 +91,10 @@ func (r *Raft) Step(m Message) error {
 	if m.To != r.cfg.ID {
 		return fmt.Errorf("raft: a message for node %x reached node %x", m.To, r.cfg.ID)
 	}
-	before := r.mark()
 	if r.observeTerm(&m) {
 		r.dispatch(&m)
 	}
-	r.check(before)
+	r.check()
 	return nil
 }
 
@@ -232,7 +233,6 @@ func (r *Raft) follow(leader NodeID) {
 
 // Tick tells the core that one unit of time has passed.
 func (r *Raft) Tick() {
-	before := r.mark()
 	r.election.elapsed++
 	r.election.quiet = max(0, r.election.quiet-1)
 	if r.role == Leader {
@@ -246,7 +246,7 @@ func (r *Raft) Tick() {
 		r.resetTimer()
 		r.campaign() // F1 §5.2: no leader was heard; C4: or nobody has won
 	}
-	r.check(before)
+	r.check()
 }
 
 func (r *Raft) quorum() quorum.Joint { return r.log.config().quorum }

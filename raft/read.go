@@ -26,7 +26,6 @@ type readFrom struct {
 // linearizable. The answer comes in Effects.Reads under the token returned here.
 // A message to the leader may be lost: ask again if no answer comes.
 func (r *Raft) Read() (uint64, error) {
-	before := r.mark()
 	if r.lead == 0 {
 		return 0, ErrNoLeader
 	}
@@ -41,7 +40,7 @@ func (r *Raft) Read() (uint64, error) {
 		r.asked = append(r.asked, r.tokens)
 		r.say(Message{Kind: ReadIndex, To: r.lead, Round: r.tokens})
 	}
-	r.check(before)
+	r.check()
 	return r.tokens, nil
 }
 

@@ -11,7 +11,6 @@ func (r *Raft) Propose(data []byte) (EntryID, error) { return r.ProposeIn(r.term
 // ProposeIn is Propose on the condition that this node leads the given term: who
 // knows in which term a command was offered knows when it can no longer come.
 func (r *Raft) ProposeIn(term Term, data []byte) (EntryID, error) {
-	before := r.mark()
 	if err := r.mayPropose(uint64(len(data))); err != nil {
 		return EntryID{}, err
 	}
@@ -20,7 +19,7 @@ func (r *Raft) ProposeIn(term Term, data []byte) (EntryID, error) {
 	}
 	id := r.append(Entry{Kind: Command, Data: data})
 	r.trace(L3, 0, id)
-	r.check(before)
+	r.check()
 	return id, nil
 }
 
@@ -137,7 +136,7 @@ func (r *Raft) onAppendEntriesReply(m *Message) {
 	}
 	if p.Acked(m.Last.Index) {
 		r.trace(L5, m.From, m.Last)
-		r.maybeCommit()
+		r.maybeCommit(m.Last.Index)
 	}
 }
 
@@ -180,11 +179,10 @@ func (r *Raft) onHeartbeatReply(m *Message) {
 
 // Unreachable reports that messages to the node may have been lost.
 func (r *Raft) Unreachable(id NodeID) {
-	before := r.mark()
 	if r.leading != nil {
 		if p := r.leading.peer(id); p != nil {
 			p.Lost()
 		}
 	}
-	r.check(before)
+	r.check()
 }

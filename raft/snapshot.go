@@ -10,12 +10,11 @@ func (r *Raft) Compact(upTo Index) error {
 	if upTo > min(r.applied, r.disk.durable) {
 		return ErrAhead
 	}
-	before := r.mark()
 	s, _ := r.log.snapshot(upTo)
 	r.log.compact(s)
 	r.out.base = &s
 	r.trace(SN1, 0, s.ID)
-	r.check(before)
+	r.check()
 	return nil
 }
 
@@ -77,7 +76,7 @@ func (r *Raft) onInstallSnapshotReply(m *Message) {
 		return
 	}
 	if p.Acked(m.Last.Index) {
-		r.maybeCommit()
+		r.maybeCommit(m.Last.Index)
 	}
 }
 
@@ -86,11 +85,10 @@ func (r *Raft) onInstallSnapshotReply(m *Message) {
 // report it either way: nothing else is sent until it does or the node
 // acknowledges. After failures the next attempt waits longer and longer.
 func (r *Raft) SnapshotSent(to NodeID, upTo Index) {
-	before := r.mark()
 	if r.leading != nil {
 		if p := r.leading.peer(to); p != nil {
 			p.SnapshotEnded(min(upTo, r.log.last().Index), r.leading.ticks, uint64(r.cfg.ElectionTicks))
 		}
 	}
-	r.check(before)
+	r.check()
 }

@@ -13,7 +13,6 @@ type transfer struct {
 // zero to the one most up to date. It ends with that node's campaign or, after
 // an election timeout, with nothing changed.
 func (r *Raft) Transfer(to NodeID) error {
-	before := r.mark()
 	if r.role != Leader {
 		return ErrNotLeader
 	}
@@ -30,21 +29,20 @@ func (r *Raft) Transfer(to NodeID) error {
 	r.leading.transfer = transfer{to: to}
 	r.leading.reads.noLease = true
 	r.trace(TR1, to, EntryID{})
-	r.check(before)
+	r.check()
 	return nil
 }
 
 // Resign gives up leadership at once, to whoever has most of the log if anybody
 // answers: this node knows that it cannot lead well, because its disk stalls, say.
 func (r *Raft) Resign() {
-	before := r.mark()
 	if r.leading != nil {
 		if to := r.successor(); to != 0 { // with nobody to take over, better we than none
 			r.sendTimeoutNow(to)
 			r.becomeFollower(r.term, 0)
 		}
 	}
-	r.check(before)
+	r.check()
 }
 
 // successor is the voter that answers and has most of the log; of several, the
