@@ -108,21 +108,18 @@ func TestWhatIsCalledNotDoneIsNeverDone(t *testing.T) {
 	c.propose(c.nodes[0], "first")
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	unknown := 0
+	maybe := 0 // acknowledged in spite of all, or unknown
 	for i := range 200 {
 		for _, node := range c.nodes {
 			_, err := node.group.Propose(gone, fmt.Appendf(nil, "%d", i))
-			if err == nil {
-				t.Fatal("a proposal whose caller had gone before it was made was acknowledged")
-			}
-			if errors.Is(err, quorate.ErrUnknownOutcome) {
-				unknown++
+			if err == nil || errors.Is(err, quorate.ErrUnknownOutcome) {
+				maybe++
 			}
 		}
 	}
 	c.propose(c.nodes[0], "last")
-	if got := c.read(c.nodes[0]); len(got) > 2+unknown {
-		t.Errorf("%d commands were carried out, 2 acknowledged and %d unknown", len(got), unknown)
+	if got := c.read(c.nodes[0]); len(got) > 2+maybe {
+		t.Errorf("%d commands were carried out, 2 for certain and at most %d of the others", len(got), maybe)
 	}
 }
 
