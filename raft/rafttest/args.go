@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
 )
 
 // args is what follows a command: words in order, and name=value in any order.
@@ -87,8 +88,9 @@ func (a *args) entryID(name string) raft.EntryID {
 	return raft.EntryID{}
 }
 
-// entries takes entries like 2/2,3/3:x: without a command they are blank.
-func (a *args) entries(name string) []raft.Entry {
+// entries takes entries like 2/2,3/3:x,3/4@1+2: without a command they are blank,
+// behind an @ are the voters of a configuration.
+func (a *args) entries(name string, config func(string) membership.Config) []raft.Entry {
 	var all []raft.Entry
 	value, ok := a.take(name)
 	if !ok {
@@ -96,9 +98,14 @@ func (a *args) entries(name string) []raft.Entry {
 	}
 	for part := range strings.SplitSeq(value, ",") {
 		id, text, command := strings.Cut(part, ":")
+		id, voters, change := strings.Cut(id, "@")
 		e := raft.Entry{EntryID: entryID(id), Kind: raft.Blank}
-		if command {
+		switch {
+		case command:
 			e.Kind, e.Data = raft.Command, []byte(text)
+		case change:
+			c := config(voters)
+			e.Kind, e.Config = raft.Membership, &c
 		}
 		all = append(all, e)
 	}

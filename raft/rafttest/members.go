@@ -60,10 +60,10 @@ func (s *Script) leave(a *args) {
 	s.c.Drain(n.ID)
 }
 
-// voters is a configuration that is written like 1,2,3.
+// voters is a configuration that is written like 1+2+3.
 func (s *Script) voters(list string) membership.Config {
 	var members []membership.Member
-	for word := range strings.SplitSeq(list, ",") {
+	for word := range strings.SplitSeq(list, "+") {
 		members = append(members, membership.Member{ID: s.id(word), Role: membership.Voter})
 	}
 	return membership.New(members...)

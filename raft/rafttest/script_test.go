@@ -22,7 +22,7 @@ func TestMistakesAreTheAuthors(t *testing.T) {
 		"", "comply", "quietly", "quietly comply", "campaign", "campaign 4", "campaign 0", "campaign x", "campaign 1 2",
 		"tick 1 soon", "nodes 3 nodse=2", "deliver", "deliver 1->2", "drop nth=2", "propose 1 x term=2",
 		"step AppendEntries from=1 to=9", "step Vote from=1 to=2", "step Heartbeat from=1 to=2 term=", "change 1 depose 2", "disk 1 entries=2", "start 4",
-		"change 1 add", "reconfigure 1 add 2 depose 3", "reconfigure 1 add 2 to", "leave 1 2", "change 1 update 2^", "disk 1 voters=1,x", "forget 1", "trace", "trace maybe",
+		"change 1 add", "reconfigure 1 add 2 depose 3", "reconfigure 1 add 2 to", "leave 1 2", "change 1 update 2^", "disk 1 voters=1+x", "disk 1 entries=2/2@9", "forget 1", "trace", "trace maybe",
 	} {
 		if said, err := s.Do(line); err == nil {
 			t.Errorf("%q is played, and says %q", line, said)
