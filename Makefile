@@ -13,7 +13,7 @@ BENCHTIME ?= 1s
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e bench fuzz cover check fmt vet lint arch cross generate tools clean
+.PHONY: help build test race e2e bench bench-core fuzz cover check fmt vet lint arch cross generate tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,10 @@ e2e: ## drive the real binary as a user would, and print one GOAL line per goal
 
 bench: ## run the benchmarks, BENCHTIME each (1s)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(MODULES)
+
+bench-core: ## the consensus core against etcd's, in turns, and one GOAL line per goal
+	GOWORK=off $(GO) -C bench/raft36 build -o $(CURDIR)/bin/raft36 .
+	$(GO) run ./bench/core -raft36 bin/raft36
 
 fuzz: ## fuzz every fuzz target, FUZZTIME each (20s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \

@@ -1,9 +1,8 @@
 // Package bench measures quorate and its peers on the same work, side by side,
-// in one run: the core per entry, the durable library per operation, the server
-// per request, a failover, a recovery. Figures of one machine are good as ratios
-// within a run and as nothing else.
+// in one run: the core per entry (core), and in time the durable library per
+// operation, the server per request, a failover, a recovery. Figures of one
+// machine are good as ratios within a run and as nothing else.
 //
 // It is a module of its own, so that who embeds the library or runs the server
-// never downloads the systems that they are compared with. Nothing is measured
-// here yet.
+// never downloads the systems that they are compared with.
 package bench
