@@ -204,6 +204,11 @@ func TestJudgement(t *testing.T) {
 			other.seen.Term = 2
 			return w.leads(other)
 		}},
+		"a leader that nobody voted for": {"without the votes of a majority", func(w *world) error {
+			n := w.own(2)
+			n.seen.Term = 9
+			return w.leads(n)
+		}},
 		"an entry that is not on a majority": {"not on the disks of a majority", func(w *world) error {
 			n := w.own(1)
 			n.disk.Entries = append(n.disk.Entries, entry(2, 9))

@@ -70,10 +70,26 @@ func (w *world) leads(n *node) error {
 	case 0:
 		w.past.leaders = slices.Clone(w.past.leaders) // other states share it
 		w.past.leaders[term] = n.id
-		return nil
+		return w.elected(n)
 	default:
 		return finding("nodes %d and %d both lead in term %d", w.past.leaders[term], n.id, term)
 	}
+}
+
+// elected holds a new leader to the definition: a majority has it on disk that they
+// voted for it, unless they have gone on to a later term.
+func (w *world) elected(n *node) error {
+	by := func(voter raft.NodeID) quorum.Ballot {
+		s := w.node(voter).disk.State
+		if s.Term > n.seen.Term || s.Term == n.seen.Term && s.Vote == n.id {
+			return quorum.Granted
+		}
+		return quorum.Refused
+	}
+	if n.seen.Config.Quorum().Tally(by) != quorum.Won {
+		return finding("node %d leads in term %d without the votes of a majority", n.id, n.seen.Term)
+	}
+	return nil
 }
 
 // commits compares what a node takes for committed with what is. State Machine
@@ -111,7 +127,7 @@ func (w *world) isCommitted(id raft.EntryID) bool {
 // majority of those who decided, which were the voters in force before.
 func (w *world) durable(n *node, was *raft.Status, id raft.EntryID) error {
 	on := func(voter raft.NodeID) quorum.Ballot {
-		if holds(&w.node(voter).disk, id) || voter == n.id && holds(&n.disk, id) {
+		if holds(&w.node(voter).disk, id) {
 			return quorum.Granted
 		}
 		return quorum.Refused

@@ -80,10 +80,7 @@ func (t *teller) begin() (err error) {
 		t.say("quietly disk %d term=%d vote=%d%s", n.ID, d.Term, d.Vote, entries(d.Entries))
 	}
 	if s.Leader != 0 {
-		t.say("quietly elect %d", s.Leader)
-		t.c.Node(s.Leader).Core.Campaign()
-		t.c.Drain(s.Leader)
-		if err := t.c.Settle(nil); err != nil {
+		if err := t.elect(); err != nil {
 			return err
 		}
 	}
@@ -93,6 +90,21 @@ func (t *teller) begin() (err error) {
 		}
 	}
 	return nil
+}
+
+// elect tells of the peace that a setup may begin with.
+func (t *teller) elect() error {
+	lead, away := t.setup.Leader, t.setup.Away
+	if away != 0 {
+		t.say("cut %d", away)
+	}
+	t.say("quietly elect %d", lead)
+	if away != 0 {
+		t.say("heal")
+	}
+	t.c.Node(lead).Core.Campaign()
+	t.c.Drain(lead)
+	return t.c.Settle(func(m raft.Message) bool { return m.To != away })
 }
 
 func entries(ids []raft.EntryID) string {

@@ -15,6 +15,7 @@ type Setup struct {
 	Disks     []Disk         // of the first nodes, if they do not begin anew
 	Committed []raft.EntryID // on those disks, by leaders that fell since
 	Leader    raft.NodeID    // elected in peace before anything else happens; zero: nobody
+	Away      raft.NodeID    // a node that hears nothing of that
 	Held      bool           // writes wait until the disk syncs; otherwise they are durable at once
 	Config    raft.Config    // of each node; timeouts and seeds are set here
 
@@ -110,6 +111,17 @@ var Setups = []Setup{
 			{Term: 3, Vote: 2},
 		},
 		Budget: Budget{Tick: 2, Campaign: 3, Restart: 1, Drop: 1, Duplicate: 1, Propose: 1},
+	},
+	{
+		Name: "repair", Why: "a log that a leader brings in line with what it has committed",
+		Voters: 3, Leader: 2, Away: 1, Term: 5, Last: 5, Wire: 6, Config: raft.Config{MaxMessageBytes: 1},
+		Committed: []raft.EntryID{{Term: 3, Index: 2}},
+		Disks: []Disk{
+			{Term: 3, Entries: []raft.EntryID{{Term: 2, Index: 2}, {Term: 2, Index: 3}}},
+			{Term: 3, Vote: 2, Entries: []raft.EntryID{{Term: 3, Index: 2}}},
+			{Term: 3, Vote: 2, Entries: []raft.EntryID{{Term: 3, Index: 2}}},
+		},
+		Budget: Budget{Tick: 3, Campaign: 1, Restart: 1, Drop: 1, Duplicate: 1, Propose: 1, Unreachable: 1},
 	},
 	{
 		Name: "disks", Why: "acknowledgements that come late, for entries that were cut and came back",

@@ -96,7 +96,7 @@ func begin(setup *Setup) (w *world, err error) {
 	return w, nil
 }
 
-// elect is how a setup with a leader begins: in peace.
+// elect is how a setup with a leader begins: in peace, but for one node.
 func (w *world) elect(id raft.NodeID) error {
 	n := w.node(id)
 	n.core.Campaign()
@@ -106,6 +106,9 @@ func (w *world) elect(id raft.NodeID) error {
 	for delivered := 0; len(w.wire) > 0 && delivered < 1000; delivered++ {
 		p := w.wire[0]
 		w.wire = w.wire[1:]
+		if p.To == w.setup.Away {
+			continue
+		}
 		to := w.node(p.To)
 		if err := to.core.Step(p.Message); err != nil {
 			return err
