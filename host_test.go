@@ -338,10 +338,13 @@ func TestLeadershipIsHandedOverOnRequest(t *testing.T) {
 	for range 5 {
 		old := c.leader()
 		to := c.nodes[int(old.cfg.ID)%3]
-		if err := c.nodes[0].group.Transfer(t.Context(), to.cfg.ID); err != nil {
-			t.Fatal(err)
-		}
-		until(t, "the target leads", func() bool { return to.group.Status().Role == raft.Leader })
+		until(t, "the target leads", func() bool { // on a busy machine another may be faster
+			err := c.nodes[0].group.Transfer(t.Context(), to.cfg.ID)
+			if err != nil && !errors.Is(err, quorate.ErrNotTakenOver) {
+				t.Fatal(err)
+			}
+			return to.group.Status().Role == raft.Leader
+		})
 		c.propose(old, "on")
 	}
 }
