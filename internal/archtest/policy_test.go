@@ -40,6 +40,7 @@ var policy = []row{
 	{"codec", above, []string{"raft/..."}, "bytes of raft types, whoever writes or sends them"},
 	{"engine", above, []string{"raft/...", "codec"}, "many groups as one synchronous heart"},
 	{"check", above, []string{"raft/...", "codec"}, "properties of many nodes, judged from what they did"},
+	{"check/linear", below, []string{"github.com/anishathalye/porcupine"}, "porcupine searches on all processors and until its time is up; what is ours waits for nothing"},
 
 	{"env", seam, nil, "the one place that reads the clock and draws random numbers"},
 	{"vfs", seam, []string{"golang.org/x/sys"}, "the one place that touches files"},
