@@ -42,7 +42,10 @@ func TestRandomSchedulesKeepThePapersProperties(t *testing.T) {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	rng := rand.New(rand.NewPCG(seed, 1))
+	return worldOf(t, seed, rand.New(rand.NewPCG(seed, 1)))
+}
+
+func worldOf(t *testing.T, seed uint64, rng *rand.Rand) *world {
 	cfg := raft.Config{MaxInFlight: 1 + rng.IntN(8), MaxMessageBytes: uint64(1 + rng.IntN(400))}
 	return &world{
 		Cluster: rafttest.New(1+rng.IntN(5), seed, cfg), t: t, rng: rng,
