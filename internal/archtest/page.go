@@ -25,6 +25,8 @@ type Index struct {
 	Code    map[string][]Place // in comments of the program itself, tests left out
 	Scripts map[string][]Place // in comments of the scripts, the first mention in each
 	Tests   map[string][]Place // in comments of Go tests, the first mention in each
+
+	subject map[string]string // of each script, by file: the rule that it names first
 }
 
 // Page is where the rendered index belongs, from the root of the repository.
@@ -40,7 +42,7 @@ var tag = regexp.MustCompile(`(?:^|[^A-Za-z0-9_-])((?:ALL|AE|RV|PV|IS|SN|RD|TR|C
 // ReadIndex looks for tags below root, the top of the repository. It returns an
 // error if a file cannot be read or parsed.
 func ReadIndex(root string) (*Index, error) {
-	x := &Index{Code: map[string][]Place{}, Scripts: map[string][]Place{}, Tests: map[string][]Place{}}
+	x := &Index{Code: map[string][]Place{}, Scripts: map[string][]Place{}, Tests: map[string][]Place{}, subject: map[string]string{}}
 	for _, dir := range indexed {
 		err := filepath.WalkDir(filepath.Join(root, filepath.FromSlash(dir)), func(name string, d fs.DirEntry, err error) error {
 			if os.IsNotExist(err) {
@@ -110,6 +112,9 @@ func (x *Index) readScript(name, rel string) error {
 		}
 		for _, id := range Tags(line) {
 			x.Scripts[id] = first(x.Scripts[id], Place{rel, i + 1})
+			if x.subject[rel] == "" {
+				x.subject[rel] = id
+			}
 		}
 	}
 	return nil
@@ -167,6 +172,8 @@ func (x *Index) Missing() []string {
 		for _, r := range chapter.Rules {
 			if len(x.Code[r.ID]) == 0 {
 				missing = append(missing, r.ID+" stands at no line")
+			} else if !slices.ContainsFunc(x.Code[r.ID], r.athome) {
+				missing = append(missing, r.ID+" stands at no line of "+r.Home)
 			}
 			if len(x.shown(r)) == 0 {
 				missing = append(missing, r.ID+" is shown by no script")
@@ -176,12 +183,26 @@ func (x *Index) Missing() []string {
 	return missing
 }
 
-// shown returns the scripts that show a rule; tests, if no script can.
+// shown returns the scripts that show a rule, first those of which it is the
+// subject; tests, if no script can.
 func (x *Index) shown(r Rule) []Place {
 	if elsewhere[r.ID] != "" {
 		return x.Tests[r.ID]
 	}
-	return x.Scripts[r.ID]
+	return best(x.Scripts[r.ID], func(p Place) bool { return x.subject[p.File] == r.ID })
+}
+
+// best puts some places before the others, and changes nothing else.
+func best(places []Place, better func(Place) bool) []Place {
+	rank := func(p Place) int {
+		if better(p) {
+			return 0
+		}
+		return 1
+	}
+	sorted := slices.Clone(places)
+	slices.SortStableFunc(sorted, func(a, b Place) int { return rank(a) - rank(b) })
+	return sorted
 }
 
 const preface = `<!-- Written by "make generate" from internal/archtest/rules.go and the tags in the code. Not edited by hand. -->
@@ -211,18 +232,15 @@ func (x *Index) Markdown() []byte {
 }
 
 // lines puts the places in the rule's home first.
-func (r Rule) lines(places []Place) string {
-	rank := func(p Place) int {
-		for home := range strings.SplitSeq(r.Home, ", ") {
-			if strings.HasPrefix(p.File, path.Join("raft", home)) {
-				return 0
-			}
+func (r Rule) lines(places []Place) string { return links(best(places, r.athome), codeName) }
+
+func (r Rule) athome(p Place) bool {
+	for home := range strings.SplitSeq(r.Home, ", ") {
+		if strings.HasPrefix(p.File, path.Join("raft", home)) {
+			return true
 		}
-		return 1
 	}
-	sorted := slices.Clone(places)
-	slices.SortStableFunc(sorted, func(a, b Place) int { return rank(a) - rank(b) })
-	return links(sorted, codeName)
+	return false
 }
 
 func links(places []Place, name func(Place) string) string {

@@ -111,6 +111,9 @@ func TestIndex(t *testing.T) {
 		slices.Contains(missing, "AE3 is shown by no script") || !slices.Contains(missing, "AE4 is shown by no script") {
 		t.Errorf("missing: %v", missing)
 	}
+	if got := best(code, func(p Place) bool { return p.Line == 6 }); !slices.Equal(got, []Place{code[1], code[0]}) {
+		t.Errorf("the best first: %v", got)
+	}
 	unknown := []string{"raft/append.go:6: AE9", "raft/testdata/append/a late message.txt:2: AE04"}
 	if got := x.Unknown(); !slices.Equal(got, unknown) {
 		t.Errorf("unknown tags %v, want %v", got, unknown)
