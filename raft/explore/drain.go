@@ -61,7 +61,7 @@ func (w *world) take(n *node, fx *raft.Effects) error {
 		return finding("the writes of node %d do not connect", n.id)
 	}
 	n.queue = append(n.queue, q)
-	return nil
+	return w.inForce(n) // before the next write may commit what should not be there
 }
 
 // sync makes the oldest write durable, and does what waited for it.

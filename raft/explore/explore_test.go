@@ -323,6 +323,9 @@ func TestAPlayedScriptIsJudged(t *testing.T) {
 		}
 	}
 	j := &ear{leaders: map[string]string{}, applied: map[string]string{}}
+	if err := j.hear("4 applies 7/8 {1, learning 3 4 | 1 2}, 7/9 {1, learning 3 4}"); err != nil || len(j.applied) != 2 {
+		t.Errorf("%v: %v", j.applied, err)
+	}
 	for _, lines := range [][2]string{
 		{"1 becomes leader in term 2", "3 becomes leader in term 2"},
 		{`1 applies 2/2 blank, 2/3 "x"`, `2 applies 2/2 blank, 3/3 "y"`},

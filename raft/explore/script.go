@@ -2,6 +2,7 @@ package explore
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/quorate-db/quorate/raft"
@@ -277,6 +278,9 @@ type ear struct {
 	applied map[string]string // by index
 }
 
+// shown is an entry as a transcript has it.
+var shown = regexp.MustCompile(`\d+/(\d+) (?:blank|"[^"]*"|\{[^}]*\})`)
+
 func (j *ear) hear(line string) error {
 	node, what, _ := strings.Cut(line, " ")
 	if reason, ok := strings.CutPrefix(what, "stops: "); ok {
@@ -289,9 +293,8 @@ func (j *ear) hear(line string) error {
 		j.leaders[term] = node
 	}
 	if all, ok := strings.CutPrefix(what, "applies "); ok {
-		for entry := range strings.SplitSeq(all, ", ") {
-			id, _, _ := strings.Cut(entry, " ")
-			_, index, _ := strings.Cut(id, "/")
+		for _, m := range shown.FindAllStringSubmatch(all, -1) {
+			entry, index := m[0], m[1]
 			if other := j.applied[index]; other != "" && other != entry {
 				return finding("node %s applies %s, and another %s", node, entry, other)
 			}
