@@ -8,7 +8,7 @@
 //	3  the key or the member does not exist
 //	4  the key is not at the expected revision
 //	5  no leader, or no endpoint answered: certainly not done, try again
-//	6  the outcome is unknown: it may or may not have been done
+//	6  the outcome is unknown: it may or may not have been done; verify: no verdict
 package main
 
 import (
@@ -58,7 +58,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), demoCommand(), versionCommand(), statusCommand(), memberCommand(), leaderCommand())
+	root.AddCommand(serveCommand(), demoCommand(), versionCommand(), statusCommand(), memberCommand(), leaderCommand(), verifyCommand())
 	root.AddCommand(kvCommands()...)
 	return root
 }
@@ -122,7 +122,10 @@ func optional(name string) cobra.PositionalArgs {
 
 func exitCode(err error) int {
 	var usage usageError
+	var verdict verdictError
 	switch {
+	case errors.As(err, &verdict):
+		return verdict.code
 	case errors.As(err, &usage):
 		return exitUsage
 	// Before all others: a write in doubt is never called anything else.
@@ -147,7 +150,7 @@ func message(called *cobra.Command, err error, code int) string {
 	switch {
 	case code == exitUsage:
 		return fmt.Sprintf("%s (see %s --help)", text, called.CommandPath())
-	case errors.As(err, &answered), called.Flags().Lookup("endpoints") == nil:
+	case errors.As(err, &answered), errors.As(err, new(verdictError)), called.Flags().Lookup("endpoints") == nil:
 		return text // which says what to do
 	case code == exitUnavailable:
 		return text + "; check that a node runs there and that this is its client URL, not its peer URL, or name another with --endpoints"
