@@ -182,7 +182,7 @@ func TestHTTPPage(t *testing.T) {
 	}
 }
 
-// await returns once the node serves.
+// await returns once the node serves and has told the cluster who it is.
 func await(t *testing.T, url string) {
 	t.Helper()
 	c, err := client.New(client.Config{Endpoints: []string{url}, Timeout: 30 * time.Second})
@@ -193,6 +193,16 @@ func await(t *testing.T, url string) {
 	defer cancel()
 	if _, err := c.Get(ctx, []byte("nothing")); err != nil && !isNotFound(err) {
 		t.Fatal(err)
+	}
+	for {
+		m, err := c.Members(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Committed && len(m.Members[0].ClientURLs) > 0 {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
