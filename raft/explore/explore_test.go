@@ -83,7 +83,7 @@ func TestTheSearchMissesNothing(t *testing.T) {
 func TestRenamedWorldsHaveOneHash(t *testing.T) {
 	for _, name := range []string{"election", "replication", "snapshot", "reads"} {
 		setup := Setups[slices.IndexFunc(Setups, func(s Setup) bool { return s.Name == name })]
-		setup.Leader, setup.Disks = 0, nil
+		setup.Elected, setup.Disks = nil, nil
 		for seed := range uint64(20) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			a, err := begin(&setup)
@@ -263,7 +263,7 @@ func TestJudgement(t *testing.T) {
 			return w.inForce(n)
 		}},
 	} {
-		w, err := begin(&Setup{Voters: 3, Leader: 1})
+		w, err := begin(&Setup{Voters: 3, Elected: []Election{{1, 0}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -80,8 +80,8 @@ func (t *teller) begin() (err error) {
 		t.c.Start(n.ID)
 		t.say("quietly disk %d term=%d vote=%d%s", n.ID, d.Term, d.Vote, entries(d.Entries))
 	}
-	if s.Leader != 0 {
-		if err := t.elect(); err != nil {
+	for _, e := range s.Elected {
+		if err := t.elect(e); err != nil {
 			return err
 		}
 	}
@@ -93,19 +93,24 @@ func (t *teller) begin() (err error) {
 	return nil
 }
 
-// elect tells of the peace that a setup may begin with.
-func (t *teller) elect() error {
-	lead, away := t.setup.Leader, t.setup.Away
-	if away != 0 {
-		t.say("cut %d", away)
+// elect tells of an election that a setup begins with.
+func (t *teller) elect(e Election) error {
+	for _, n := range t.c.Nodes {
+		if lead, _ := n.Core.Leader(); n.ID != e.Away && lead == e.Away && lead != 0 {
+			n.Core.Forget(e.Away)
+			t.say("forget %d %d", n.ID, e.Away)
+		}
 	}
-	t.say("quietly elect %d", lead)
-	if away != 0 {
+	if e.Away != 0 {
+		t.say("cut %d", e.Away)
+	}
+	t.say("quietly elect %d", e.Leader)
+	if e.Away != 0 {
 		t.say("heal")
 	}
-	t.c.Node(lead).Core.Campaign()
-	t.c.Drain(lead)
-	return t.c.Settle(func(m raft.Message) bool { return m.To != away })
+	t.c.Node(e.Leader).Core.Campaign()
+	t.c.Drain(e.Leader)
+	return t.c.Settle(func(m raft.Message) bool { return m.To != e.Away })
 }
 
 func entries(ids []raft.EntryID) string {

@@ -14,8 +14,7 @@ type Setup struct {
 	Spare     int            // nodes more that hold nothing and wait to be invited
 	Disks     []Disk         // of the first nodes, if they do not begin anew
 	Committed []raft.EntryID // on those disks, by leaders that fell since
-	Leader    raft.NodeID    // elected in peace before anything else happens; zero: nobody
-	Away      raft.NodeID    // a node that hears nothing of that
+	Elected   []Election     // in peace, before anything else happens
 	Held      bool           // writes wait until the disk syncs; otherwise they are durable at once
 	Config    raft.Config    // of each node; timeouts and seeds are set here
 
@@ -33,6 +32,14 @@ type Disk struct {
 	Term    raft.Term
 	Vote    raft.NodeID
 	Entries []raft.EntryID // blank ones, after the first
+}
+
+// Election is what a setup begins with: the leader is elected, and all that follows
+// from it happens, but one node hears nothing of it. If that one led before, the
+// others are told that it has stopped.
+type Election struct {
+	Leader raft.NodeID
+	Away   raft.NodeID // zero: nobody
 }
 
 // Wish is another membership, or the end of a joint one.
@@ -99,7 +106,7 @@ var Setups = []Setup{
 	},
 	{
 		Name: "replication", Why: "entries and their acknowledgements under a leader that may change",
-		Voters: 3, Held: true, Leader: 1, Term: 4, Last: 6, Wire: 9,
+		Voters: 3, Held: true, Elected: []Election{{1, 0}}, Term: 4, Last: 6, Wire: 9,
 		Budget: Budget{Tick: 2, Campaign: 2, Restart: 1, Drop: 1, Duplicate: 1, Propose: 2, Unreachable: 1},
 	},
 	{
@@ -114,7 +121,7 @@ var Setups = []Setup{
 	},
 	{
 		Name: "repair", Why: "a log that a leader brings in line with what it has committed",
-		Voters: 3, Leader: 2, Away: 1, Term: 5, Last: 5, Wire: 6, Config: raft.Config{MaxMessageBytes: 1},
+		Voters: 3, Elected: []Election{{2, 1}}, Term: 5, Last: 5, Wire: 6, Config: raft.Config{MaxMessageBytes: 1},
 		Committed: []raft.EntryID{{Term: 3, Index: 2}},
 		Disks: []Disk{
 			{Term: 3, Entries: []raft.EntryID{{Term: 2, Index: 2}, {Term: 2, Index: 3}}},
@@ -125,7 +132,7 @@ var Setups = []Setup{
 	},
 	{
 		Name: "disks", Why: "acknowledgements that come late, for entries that were cut and came back",
-		Voters: 3, Held: true, Term: 5, Last: 4, Wire: 6, Leader: 1, Config: raft.Config{MaxMessageBytes: 1},
+		Voters: 3, Held: true, Term: 5, Last: 4, Wire: 6, Elected: []Election{{1, 0}}, Config: raft.Config{MaxMessageBytes: 1},
 		Disks: []Disk{
 			{Term: 2, Vote: 1, Entries: []raft.EntryID{{Term: 2, Index: 2}}},
 			{Term: 1},
@@ -135,7 +142,7 @@ var Setups = []Setup{
 	},
 	{
 		Name: "single", Why: "members that come and go one at a time",
-		Voters: 3, Spare: 1, Leader: 1, Term: 4, Last: 6, Wire: 9,
+		Voters: 3, Spare: 1, Elected: []Election{{1, 0}}, Term: 4, Last: 6, Wire: 9,
 		Budget: Budget{Campaign: 2, Restart: 1, Drop: 1, Duplicate: 1, Propose: 1, Change: 3, Transfer: 1},
 		Changes: []Wish{
 			{Changes: []membership.Change{change(membership.Remove, 3)}},
@@ -147,7 +154,7 @@ var Setups = []Setup{
 	},
 	{
 		Name: "joint", Why: "many members that come and go at once",
-		Voters: 2, Spare: 2, Leader: 1, Term: 4, Last: 6, Wire: 9,
+		Voters: 2, Spare: 2, Elected: []Election{{1, 0}}, Term: 4, Last: 6, Wire: 9,
 		Budget: Budget{Campaign: 2, Restart: 1, Drop: 1, Duplicate: 1, Propose: 1, Change: 3},
 		Changes: []Wish{
 			{Changes: []membership.Change{
@@ -160,12 +167,17 @@ var Setups = []Setup{
 	},
 	{
 		Name: "snapshot", Why: "logs that begin late, and followers that lag behind their beginning",
-		Voters: 3, Held: true, Leader: 1, Term: 4, Last: 6, Wire: 8, Config: raft.Config{MaxMessageBytes: 1},
+		Voters: 3, Held: true, Elected: []Election{{1, 0}}, Term: 4, Last: 6, Wire: 8, Config: raft.Config{MaxMessageBytes: 1},
 		Budget: Budget{Tick: 1, Campaign: 2, Restart: 1, Drop: 2, Duplicate: 1, Propose: 2, Compact: 2, Unreachable: 1, SnapshotFailed: 1},
 	},
 	{
 		Name: "reads", Why: "reads of leaders that may have been deposed",
-		Voters: 3, Leader: 1, Term: 4, Last: 5, Wire: 9,
+		Voters: 3, Elected: []Election{{1, 0}}, Term: 4, Last: 5, Wire: 9,
 		Budget: Budget{Tick: 2, Campaign: 2, Restart: 1, Drop: 1, Duplicate: 1, Propose: 1, Transfer: 1, Read: 2},
+	},
+	{
+		Name: "deposed", Why: "a leader that has not heard of the next one",
+		Voters: 3, Elected: []Election{{1, 0}, {2, 1}}, Term: 5, Last: 5, Wire: 8,
+		Budget: Budget{Tick: 2, Campaign: 1, Restart: 1, Drop: 1, Duplicate: 1, Propose: 2, Unreachable: 1, Read: 2},
 	},
 }

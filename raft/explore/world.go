@@ -86,8 +86,8 @@ func begin(setup *Setup) (w *world, err error) {
 			return nil, err
 		}
 	}
-	if setup.Leader != 0 {
-		if err := w.elect(setup.Leader); err != nil {
+	for _, e := range setup.Elected {
+		if err := w.elect(e); err != nil {
 			return nil, err
 		}
 	}
@@ -96,9 +96,14 @@ func begin(setup *Setup) (w *world, err error) {
 	return w, nil
 }
 
-// elect is how a setup with a leader begins: in peace, but for one node.
-func (w *world) elect(id raft.NodeID) error {
-	n := w.node(id)
+// elect lets an election happen that a setup begins with.
+func (w *world) elect(e Election) error {
+	for _, n := range w.nodes {
+		if n.id != e.Away && n.seen.Leader == e.Away {
+			n.core.Forget(e.Away)
+		}
+	}
+	n := w.node(e.Leader)
 	n.core.Campaign()
 	if err := w.settled(n); err != nil {
 		return err
@@ -106,7 +111,7 @@ func (w *world) elect(id raft.NodeID) error {
 	for delivered := 0; len(w.wire) > 0 && delivered < 1000; delivered++ {
 		p := w.wire[0]
 		w.wire = w.wire[1:]
-		if p.To == w.setup.Away {
+		if p.To == e.Away {
 			continue
 		}
 		to := w.node(p.To)
@@ -117,8 +122,8 @@ func (w *world) elect(id raft.NodeID) error {
 			return err
 		}
 	}
-	if lead, _ := n.core.Leader(); lead != id {
-		return finding("node %d campaigns in peace and is not elected", id)
+	if n.seen.Role != raft.Leader {
+		return finding("node %d campaigns in peace and is not elected", n.id)
 	}
 	return nil
 }
