@@ -13,8 +13,8 @@ type Config struct {
 	HeartbeatTicks int // ticks between heartbeats: 1
 
 	// Lease lets a leader answer reads without a round of heartbeats while it
-	// cannot have been deposed (RD3), so long as the clocks of any two nodes
-	// differ in rate by at most MaxDrift percent: 10. All nodes must agree on it.
+	// cannot have been deposed (RD3), so long as no clock runs more than MaxDrift
+	// percent too fast or too slow: 10. All nodes must agree on it.
 	Lease    bool
 	MaxDrift int
 

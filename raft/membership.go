@@ -23,8 +23,8 @@ func (r *Raft) Change(change membership.Change, expect Index) (EntryID, error) {
 }
 
 // Reconfigure appends the next configuration and returns its entry's name. If
-// more than one voter comes or goes it is a joint one, which is left by itself
-// once it is committed, unless Stay is set.
+// it is more than one change it is a joint one, which is left by itself once it
+// is committed, unless Stay is set.
 func (r *Raft) Reconfigure(wish Reconfiguration) (EntryID, error) {
 	if err := r.mayChange(wish.Expect); err != nil {
 		return EntryID{}, err
@@ -72,6 +72,9 @@ func (r *Raft) mayChange(expect Index) error {
 // plan returns the configuration that the wish leads to next.
 func (r *Raft) plan(wish Reconfiguration) (membership.Config, error) {
 	now := r.members()
+	if len(wish.Changes) == 0 {
+		return membership.Config{}, membership.ErrBadChange
+	}
 	steps, err := now.Steps(wish.Changes...)
 	if err != nil {
 		return membership.Config{}, err

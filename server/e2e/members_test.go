@@ -35,7 +35,10 @@ func TestAClusterLivesThroughStopsNewMembersAndRestarts(t *testing.T) {
 	wantGet(t, d, "greeting", "again")
 
 	succeed(t, "member", "remove", third.name, "--endpoints", a.client)
-	third.stop()
+	// It ends by itself, and says why: nobody should think that it still serves.
+	if code := third.process.exit(t); code != 1 || !strings.Contains(third.log(), "was removed from the cluster") {
+		t.Errorf("the removed member ended with exit code %d", code)
+	}
 	c.nodes = []*node{a, b, d}
 	c.wantVoters(a, b, d)
 
