@@ -8,12 +8,13 @@ SYSTEMS := darwin/arm64 windows/amd64
 
 FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
+STATES    ?= 1100000
 
 # Linters live in a module of their own (see CONTRIBUTING.md), outside the workspace.
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e bench bench-core fuzz cover check fmt vet lint arch cross generate tools clean
+.PHONY: help build test race e2e bench bench-core fuzz explore mutants cover check fmt vet lint arch cross generate tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +46,12 @@ fuzz: ## fuzz every fuzz target, FUZZTIME each (20s)
 	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
 	  done; \
 	done
+
+explore: ## visit over 10 million states of the core, STATES of each setup at most (1100000)
+	$(GO) run ./raft/explore/explorer -states $(STATES) -goal 10000000
+
+mutants: ## break one rule of the core at a time, and see who notices
+	$(GO) run ./internal/mutants -write
 
 cover: ## test coverage by function in bin/cover.txt, the total at the end
 	@mkdir -p bin
