@@ -150,7 +150,7 @@ func TestHTTPPage(t *testing.T) {
 	url := fmt.Sprintf("http://127.0.0.1:%d", port)
 	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	node.Flags(fs)
-	err := fs.Parse([]string{"--name", "n1", "--data-dir", t.TempDir(), "--heartbeat-interval", "20", "--election-timeout", "100",
+	err := fs.Parse([]string{"--name", "n1", "--data-dir", t.TempDir(), "--heartbeat-interval", "100", "--election-timeout", "1000",
 		"--listen-client-urls", url, "--listen-peer-urls", fmt.Sprintf("http://127.0.0.1:%d", port+1)})
 	if err != nil {
 		t.Fatal(err)
