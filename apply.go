@@ -93,7 +93,8 @@ func (m *machine) close() {
 
 // run is the state machine's goroutine.
 func (m *machine) run() {
-	for range m.wake {
+	for {
+		m.group.host.cfg.Env.Wait(nil, m.wake, nil, nil)
 		m.mu.Lock()
 		jobs, closed := m.jobs, m.closed
 		m.jobs = nil

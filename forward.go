@@ -154,7 +154,7 @@ func (p *peerHandler) Call(_ NodeID, request []byte, answer func([]byte)) {
 		g.proposeFor(term, args, answer)
 		return
 	}
-	h.running.Go(func() { answer(encodeAnswer(g.changeFor(request[0], args))) })
+	h.start(func() { answer(encodeAnswer(g.changeFor(request[0], args))) })
 }
 
 // proposeFor proposes a command for another node, if we lead the very term that
@@ -177,12 +177,10 @@ const forwardedChangeTime = 30 * time.Second
 func (h *Host) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	timer := h.cfg.Env.NewTimer(d)
-	h.running.Go(func() {
+	h.start(func() {
 		defer timer.Stop()
-		select {
-		case <-timer.C():
+		if h.cfg.Env.Wait(timer, ctx.Done(), nil, nil) == 0 {
 			cancel()
-		case <-ctx.Done():
 		}
 	})
 	return ctx, cancel

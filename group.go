@@ -96,27 +96,19 @@ func (g *Group) proposeOnce(ctx context.Context, command []byte) (any, error) {
 // still will.
 func (g *Group) waitLost(ctx context.Context, p *waiter, why error) (any, error) {
 	_, err := g.Read(ctx)
-	select {
-	case o := <-p.done:
-		return o.result, o.err
-	default:
-		g.waiting.cancel(p)
-		return nil, errors.Join(why, err)
+	g.waiting.cancel(p)
+	if p.over() {
+		return p.result, p.err
 	}
+	return nil, errors.Join(why, err)
 }
 
 // wait returns what becomes of a proposal.
 func (g *Group) wait(ctx context.Context, p *waiter) (any, error) {
-	select {
-	case o := <-p.done:
-		return o.result, o.err
-	case <-ctx.Done():
-	}
+	g.host.cfg.Env.Wait(nil, p.done, ctx.Done(), nil)
 	made := g.waiting.cancel(p)
-	select {
-	case o := <-p.done: // in the last moment
-		return o.result, o.err
-	default:
+	if p.over() {
+		return p.result, p.err
 	}
 	if made {
 		return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
@@ -171,10 +163,7 @@ func (g *Group) pause(ctx context.Context) error {
 	g.mu.Unlock()
 	timer := g.host.cfg.Env.NewTimer(g.host.cfg.HeartbeatInterval / 2)
 	defer timer.Stop()
-	select {
-	case <-moved:
-	case <-timer.C():
-	case <-ctx.Done():
+	if g.host.cfg.Env.Wait(timer, moved, ctx.Done(), nil) == 2 {
 		return fmt.Errorf("%w: %w", ErrNoLeader, ctx.Err())
 	}
 	return nil
@@ -189,16 +178,16 @@ func (g *Group) Read(ctx context.Context) (raft.Index, error) {
 		return 0, ErrBusy
 	}
 	defer g.readers.Add(-1)
-	r := &readRequest{done: make(chan error, 1)}
+	r := &readRequest{done: make(chan struct{})}
 	if !g.host.inbox.do(func() { g.reads.add(g, r) }) {
 		return 0, g.host.closed()
 	}
-	select {
-	case err := <-r.done:
-		return r.index, err
-	case <-g.host.silent:
+	switch g.host.cfg.Env.Wait(nil, r.done, g.host.silent, ctx.Done()) {
+	case 1:
+		return r.index, r.err
+	case 2:
 		return 0, g.host.closed()
-	case <-ctx.Done():
+	default:
 		r.gone.Store(true)
 		g.waiting.leave(r)
 		return 0, fmt.Errorf("%w: %w", ErrNoLeader, ctx.Err())
@@ -339,7 +328,7 @@ func (g *Group) Status() Status {
 
 // do runs an input of the core on the loop.
 func (g *Group) do(input func(*raft.Raft) error) error {
-	err := g.host.inbox.ask(func() error { return g.host.loop.engine.Do(g.id, input) })
+	err := g.host.ask(func() error { return g.host.loop.engine.Do(g.id, input) })
 	if errors.Is(err, ErrClosed) {
 		return g.host.closed()
 	}

@@ -1,14 +1,17 @@
 package quorate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/snap"
@@ -24,13 +27,13 @@ type Host struct {
 	lock    io.Closer
 	disk    *writer
 	snaps   *snap.Store
-	peers   *transport.Transport
+	peers   Transport
 	inbox   *inbox
 	tickets atomic.Uint64 // names of proposals; the first is random
 
 	loop   loop          // owned by the loop's goroutine
 	silent chan struct{} // closed when that has ended
-	groups sync.Map      // GroupID to *Group
+	groups groups
 
 	starting sync.Mutex
 	saved    map[GroupID]*raft.Saved // by the log, of groups not yet started; guarded by starting
@@ -42,7 +45,7 @@ type Host struct {
 type life struct {
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
-	running sync.WaitGroup // every goroutine
+	running env.Tasks // every goroutine
 	failure failure
 }
 
@@ -61,9 +64,12 @@ func Open(cfg Config) (*Host, error) {
 		h.release()
 		return nil, err
 	}
+	if o := cfg.Observer; o != nil {
+		h.loop.engine.Observe = o.Decided
+	}
 	h.tickets.Store(cfg.Env.Uint64())
-	h.running.Go(h.run)
-	h.running.Go(h.disk.run)
+	h.start(h.run)
+	h.start(h.disk.run)
 	return h, nil
 }
 
@@ -79,7 +85,7 @@ func (h *Host) open() (err error) {
 	if h.id, err = identify(&h.cfg); err != nil {
 		return err
 	}
-	log, saved, err := wal.Open(fs, filepath.Join(dir, logDir), wal.Options{Env: h.cfg.Env})
+	log, saved, err := wal.Open(fs, filepath.Join(dir, logDir), wal.Options{SegmentBytes: h.cfg.LogSegmentBytes, Env: h.cfg.Env})
 	if err != nil {
 		return err
 	}
@@ -92,7 +98,7 @@ func (h *Host) open() (err error) {
 			return fmt.Errorf("quorate: the data directory cannot be written: %w", err)
 		}
 	}
-	h.peers, err = transport.Listen(transport.Config{
+	h.peers, err = h.cfg.Network.Listen(transport.Config{
 		Cluster: h.cfg.Cluster, Node: h.id, Listen: h.cfg.Listen, Advertise: h.cfg.Advertise,
 		Handler: (*peerHandler)(h), Env: h.cfg.Env, Logger: h.cfg.Logger,
 	})
@@ -126,23 +132,23 @@ func (h *Host) Start(cfg GroupConfig) (*Group, error) {
 		return nil, errors.New("quorate: a group needs an ID other than zero and a state machine")
 	}
 	g := newGroup(h, cfg)
-	if _, exists := h.groups.LoadOrStore(cfg.ID, g); exists {
+	if !h.groups.add(g) {
 		return nil, fmt.Errorf("quorate: group %d runs on this host already", cfg.ID)
 	}
 	core, err := g.recover(cfg)
 	if err != nil {
-		h.groups.Delete(cfg.ID)
+		h.groups.remove(g)
 		return nil, err
 	}
-	h.running.Go(g.machine.run)
+	h.start(g.machine.run)
 	soon := 2*ticksPerHeartbeat + h.cfg.Env.Uint64()%uint64(h.cfg.electionTicks())
-	err = h.inbox.ask(func() error {
+	err = h.ask(func() error {
 		g.early = h.loop.ticks + soon
 		return h.loop.engine.Add(g.id, core, core.Status().Applied)
 	})
 	if err != nil {
 		g.machine.close()
-		h.groups.Delete(cfg.ID)
+		h.groups.remove(g)
 		return nil, err
 	}
 	return g, nil
@@ -169,6 +175,7 @@ func (g *Group) recover(cfg GroupConfig) (*raft.Raft, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.observe(func(o Observer) { o.Recovered(g.id, saved) })
 	core, err := raft.New(h.cfg.core(h.id, applied), *saved)
 	if err != nil {
 		return nil, fmt.Errorf("quorate: group %d cannot be started: %w", g.id, err)
@@ -191,7 +198,7 @@ func (h *Host) takeSaved(id GroupID) *raft.Saved {
 func (h *Host) ID() NodeID { return h.id }
 
 // Addr is the host:port on which peers are heard.
-func (h *Host) Addr() string { return h.peers.Addr().String() }
+func (h *Host) Addr() string { return h.peers.Addr() }
 
 // Stats are the counters of the log and of the connections.
 func (h *Host) Stats() (wal.Status, transport.Stats) { return h.disk.log.Status(), h.peers.Stats() }
@@ -230,7 +237,7 @@ func (h *Host) Close(ctx context.Context) error {
 	for _, g := range h.all() {
 		g.waiting.end(ErrUnknownOutcome, ErrClosed)
 	}
-	h.running.Wait()
+	h.running.Wait(h.cfg.Env)
 	h.release()
 	return h.Err()
 }
@@ -242,27 +249,67 @@ func (h *Host) handOver(ctx context.Context) {
 	// by then.
 	ctx, cancel := h.within(ctx, 2*h.cfg.ElectionTimeout)
 	defer cancel()
-	var all sync.WaitGroup
+	var all env.Tasks
 	for _, g := range h.all() {
 		if g.leading() {
-			all.Go(func() { _ = g.Transfer(ctx, 0) }) // nobody to hand over to: then not
+			all.Go(h.cfg.Env, func() { _ = g.Transfer(ctx, 0) }) // nobody to hand over to: then not
 		}
 	}
-	all.Wait()
+	all.Wait(h.cfg.Env)
 }
 
-func (h *Host) all() (groups []*Group) {
-	h.groups.Range(func(_, g any) bool { //order: every one is treated alike
-		groups = append(groups, g.(*Group))
-		return true
-	})
-	return groups
+// start runs f in a goroutine that Close waits for.
+func (h *Host) start(f func()) { h.running.Go(h.cfg.Env, f) }
+
+func (h *Host) all() []*Group { return h.groups.all() }
+
+func (h *Host) group(id GroupID) *Group { return h.groups.find(id) }
+
+// groups are those of a host, by rising ID. They are read all the time and
+// changed rarely, so that every change makes a new list.
+type groups struct {
+	mu   sync.Mutex // held to change the list
+	list atomic.Pointer[[]*Group]
 }
 
-func (h *Host) group(id GroupID) *Group {
-	g, _ := h.groups.Load(id)
-	found, _ := g.(*Group)
-	return found
+func (gs *groups) all() []*Group {
+	if list := gs.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// search returns where the group is in the list, or would be.
+func search(list []*Group, id GroupID) (int, bool) {
+	return slices.BinarySearchFunc(list, id, func(g *Group, id GroupID) int { return cmp.Compare(g.id, id) })
+}
+
+func (gs *groups) find(id GroupID) *Group {
+	list := gs.all()
+	if at, found := search(list, id); found {
+		return list[at]
+	}
+	return nil
+}
+
+// add reports false if there is one of this ID already.
+func (gs *groups) add(g *Group) bool {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	old := gs.all()
+	at, found := search(old, g.id)
+	if !found {
+		list := slices.Insert(slices.Clone(old), at, g)
+		gs.list.Store(&list)
+	}
+	return !found
+}
+
+func (gs *groups) remove(g *Group) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	list := slices.DeleteFunc(slices.Clone(gs.all()), func(other *Group) bool { return other == g })
+	gs.list.Store(&list)
 }
 
 // failure is why a host cannot go on: err is set before failed is closed.
@@ -280,7 +327,7 @@ func (h *Host) fail(err error) {
 		close(h.failure.failed)
 		h.cfg.Logger.Error("the host has stopped", "err", err)
 		h.inbox.close()
-		h.running.Go(func() { _ = h.peers.Close() }) // what cannot be kept shall not be received
+		h.start(func() { _ = h.peers.Close() }) // what cannot be kept shall not be received
 		for _, g := range h.all() {
 			g.waiting.end(ErrUnknownOutcome, ErrStopped)
 		}

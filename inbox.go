@@ -98,12 +98,13 @@ func (in *inbox) do(task func()) bool {
 }
 
 // ask runs a task on the loop and returns its result.
-func (in *inbox) ask(task func() error) error {
-	done := make(chan error, 1)
-	if !in.do(func() { done <- task() }) {
+func (h *Host) ask(task func() error) (err error) {
+	done := make(chan struct{})
+	if !h.inbox.do(func() { err = task(); close(done) }) {
 		return ErrClosed
 	}
-	return <-done
+	h.cfg.Env.Wait(nil, done, nil, nil)
+	return err
 }
 
 // take moves what waits into w, whose memory it uses for what will wait next.

@@ -2,6 +2,7 @@ package quorate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/quorate-db/quorate/codec"
@@ -46,9 +47,7 @@ func (h *Host) run() {
 	defer ticker.Stop()
 	defer close(h.silent)
 	for {
-		select {
-		case <-h.inbox.wake:
-		case <-ticker.C():
+		if h.cfg.Env.Wait(ticker, h.inbox.wake, nil, nil) == 0 {
 			h.tick()
 		}
 		last := h.inbox.isClosed() // what came in before that is still looked at
@@ -197,8 +196,8 @@ func (b *addressBook) set(h *Host, m engine.Members) {
 }
 
 func (b *addressBook) tick(h *Host) {
-	for id, at := range b.leaving {
-		if at <= h.loop.ticks {
+	for _, id := range slices.Sorted(maps.Keys(b.leaving)) {
+		if b.leaving[id] <= h.loop.ticks {
 			h.peers.RemovePeer(id)
 			delete(b.leaving, id)
 		}

@@ -69,9 +69,13 @@ type Config struct {
 	SnapshotBytes     uint64        // or so many bytes of them, 64 MiB if zero
 	MaxCommandBytes   int           // largest command; 2 MiB if zero
 
-	Logger *slog.Logger // discarded if nil
-	FS     vfs.FS       // the machine's if nil
-	Env    env.Env      // the machine's if nil
+	LogSegmentBytes int64 // size of the log's files; 16 MiB if zero
+
+	Logger   *slog.Logger // discarded if nil
+	FS       vfs.FS       // the machine's if nil
+	Env      env.Env      // the machine's if nil
+	Network  Network      // TCP if nil
+	Observer Observer     // nobody if nil
 }
 
 // maxCommandBytes is the largest command that fits a frame of the transport with
@@ -96,6 +100,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Env == nil {
 		c.Env = env.Real()
+	}
+	if c.Network == nil {
+		c.Network = tcp{}
 	}
 	switch {
 	case c.Dir == "":

@@ -18,8 +18,15 @@ type reads struct {
 
 type readRequest struct {
 	index raft.Index
-	done  chan error  // takes one
 	gone  atomic.Bool // nobody waits any more
+
+	done chan struct{} // closed once there is an answer
+	err  error
+}
+
+func (r *readRequest) finish(err error) {
+	r.err = err
+	close(r.done)
 }
 
 // question is a read that the core was asked for, and who waits for the answer.
@@ -52,7 +59,7 @@ func (h *Host) askReads() {
 			continue // those that are still fresh are asked for again at the next tick
 		}
 		for _, read := range r.fresh {
-			read.done <- asRefusal(err)
+			read.finish(asRefusal(err))
 		}
 		r.fresh = nil
 	}

@@ -129,7 +129,7 @@ func (m *machine) maybeCompact() error {
 		return fmt.Errorf("quorate: no snapshot can be taken: %w", err)
 	}
 	m.saving.Store(true)
-	m.group.host.running.Go(func() {
+	m.group.host.start(func() {
 		defer m.saving.Store(false)
 		if err := m.save(view, at); err != nil {
 			m.group.host.cfg.Logger.Warn("a snapshot could not be saved; the log is not compacted", "group", m.group.id, "err", err)
@@ -217,7 +217,7 @@ func (h *Host) sendSnapshot(m codec.Envelope) {
 	g.machine.put(job{run: func() {
 		view, err := g.machine.sm.Snapshot()
 		at := g.machine.held()
-		h.running.Go(func() {
+		h.start(func() {
 			if err == nil {
 				err = g.stream(view, at, m)
 			}
@@ -291,7 +291,7 @@ func (h *Host) receiveSnapshot(from NodeID, header []byte, body io.Reader) error
 		}
 	}
 	// Needed or not, the core answers its leader.
-	return h.inbox.ask(func() error { return h.loop.engine.Step(&m) })
+	return h.ask(func() error { return h.loop.engine.Step(&m) })
 }
 
 // store puts a snapshot on the disk.

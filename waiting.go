@@ -27,12 +27,20 @@ type waiter struct {
 	ticket uint64
 	term   raft.Term    // of the leader that it was made to; zero while with none
 	entry  raft.EntryID // a membership change's, which carries no ticket
-	done   chan outcome // takes one
-}
 
-type outcome struct {
+	done   chan struct{} // closed once there is an outcome
 	result any
 	err    error
+}
+
+// over reports whether there is an outcome.
+func (p *waiter) over() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // open registers a proposal that has not yet been made to anybody.
@@ -45,7 +53,7 @@ func (w *waiting) open(ticket uint64) (*waiter, error) {
 	if len(w.proposals) >= maxWaiting {
 		return nil, ErrBusy
 	}
-	p := &waiter{ticket: ticket, done: make(chan outcome, 1)}
+	p := &waiter{ticket: ticket, done: make(chan struct{})}
 	w.proposals[ticket] = p
 	return p, nil
 }
@@ -75,10 +83,11 @@ func (w *waiting) cancel(p *waiter) bool {
 }
 
 // finish ends the proposal, if it still waits.
-func (w *waiting) finish(p *waiter, o outcome) {
+func (w *waiting) finish(p *waiter, result any, err error) {
 	if _, found := w.proposals[p.ticket]; found {
 		delete(w.proposals, p.ticket)
-		p.done <- o
+		p.result, p.err = result, err
+		close(p.done)
 	}
 }
 
@@ -86,7 +95,7 @@ func (w *waiting) finish(p *waiter, o outcome) {
 func (w *waiting) refuse(p *waiter, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.finish(p, outcome{err: err})
+	w.finish(p, nil, err)
 }
 
 // await serves a reader once its index is applied.
@@ -95,9 +104,9 @@ func (w *waiting) await(r *readRequest) {
 	defer w.mu.Unlock()
 	switch {
 	case w.ended != nil:
-		r.done <- w.ended
+		r.finish(w.ended)
 	case r.index <= w.applied.Index:
-		r.done <- nil
+		r.finish(nil)
 	default:
 		at, _ := slices.BinarySearchFunc(w.readers, r.index+1, func(r *readRequest, index raft.Index) int { return cmp.Compare(r.index, index) })
 		w.readers = slices.Insert(w.readers, at, r)
@@ -121,7 +130,7 @@ func (w *waiting) onApplied(entries []raft.Entry, commands []Command, tickets []
 	if len(w.proposals) > 0 {
 		for i := range commands {
 			if p := w.proposals[tickets[i]]; p != nil {
-				w.finish(p, outcome{result: commands[i].Result})
+				w.finish(p, commands[i].Result, nil)
 			}
 		}
 		for i := range entries {
@@ -140,9 +149,9 @@ func (w *waiting) onEntry(e *raft.Entry) {
 	for _, p := range w.proposals { //order: each is told for itself
 		switch {
 		case p.entry == e.EntryID:
-			w.finish(p, outcome{})
+			w.finish(p, nil, nil)
 		case p.term != 0 && p.term < e.Term:
-			w.finish(p, outcome{err: errPassedOver})
+			w.finish(p, nil, errPassedOver)
 		}
 	}
 }
@@ -154,7 +163,7 @@ func (w *waiting) onSnapshot(id raft.EntryID) {
 	defer w.mu.Unlock()
 	for _, p := range w.proposals { //order: each is told for itself
 		if p.term != 0 && p.term <= id.Term {
-			w.finish(p, outcome{err: ErrUnknownOutcome})
+			w.finish(p, nil, ErrUnknownOutcome)
 		}
 	}
 	w.applied = id
@@ -164,7 +173,7 @@ func (w *waiting) onSnapshot(id raft.EntryID) {
 func (w *waiting) serveReaders() {
 	n := 0
 	for ; n < len(w.readers) && w.readers[n].index <= w.applied.Index; n++ {
-		w.readers[n].done <- nil
+		w.readers[n].finish(nil)
 	}
 	w.readers = slices.Delete(w.readers, 0, n)
 }
@@ -180,13 +189,13 @@ func (w *waiting) end(made, others error) {
 	w.ended = others
 	for _, p := range w.proposals { //order: each is told for itself
 		if p.term != 0 {
-			w.finish(p, outcome{err: made})
+			w.finish(p, nil, made)
 		} else {
-			w.finish(p, outcome{err: others})
+			w.finish(p, nil, others)
 		}
 	}
 	for _, r := range w.readers {
-		r.done <- others
+		r.finish(others)
 	}
 	w.readers = nil
 }

@@ -21,8 +21,7 @@ type writer struct {
 	waiting promises
 	closed  bool
 
-	writing sync.Mutex    // held while the log is in use
-	batches uint64        // written so far, the one under way included; guarded by writing
+	batches uint64        // written so far, the one under way included; owned by the goroutine
 	current atomic.Uint64 // the one under way; zero: none is
 }
 
@@ -32,6 +31,7 @@ type promises struct {
 	after   []codec.Envelope
 	written []engine.Written
 	install []engine.Install
+	kept    []chan struct{} // closed once the records are durable
 }
 
 func newWriter(h *Host, log *wal.Log) *writer {
@@ -58,6 +58,21 @@ func (w *writer) put(b *engine.Batch) {
 	w.signal()
 }
 
+// bootstrap writes the beginning of a group and returns when it is durable.
+func (w *writer) bootstrap(id GroupID, first raft.Saved) error {
+	kept := make(chan struct{})
+	w.mu.Lock()
+	w.waiting.records = append(w.waiting.records, codec.Record{Group: id, Write: raft.Write{State: first.State, Base: &first.Base}})
+	w.waiting.kept = append(w.waiting.kept, kept)
+	w.mu.Unlock()
+	w.signal()
+	h := w.host
+	if h.cfg.Env.Wait(nil, kept, h.failure.failed, h.ctx.Done()) == 1 {
+		return nil
+	}
+	return h.closed()
+}
+
 func (w *writer) close() {
 	w.mu.Lock()
 	w.closed = true
@@ -68,9 +83,10 @@ func (w *writer) close() {
 // run is the writer's goroutine.
 func (w *writer) run() {
 	var p promises
-	for range w.wake {
+	for {
+		w.host.cfg.Env.Wait(nil, w.wake, nil, nil)
 		w.mu.Lock()
-		p, w.waiting = w.waiting, promises{p.records[:0], p.after[:0], p.written[:0], nil}
+		p, w.waiting = w.waiting, promises{records: p.records[:0], after: p.after[:0], written: p.written[:0]}
 		closed := w.closed
 		w.mu.Unlock()
 		if err := w.keep(&p); err != nil {
@@ -92,6 +108,9 @@ func (w *writer) keep(p *promises) error {
 			return err
 		}
 	}
+	for _, kept := range p.kept {
+		close(kept)
+	}
 	w.host.peers.Send(p.after)
 	// Before the report: it lets the core hand out the entries behind them.
 	for _, in := range p.install {
@@ -107,8 +126,6 @@ func (w *writer) keep(p *promises) error {
 
 // append writes records, as many at a time as a disk should swallow quickly.
 func (w *writer) append(records []codec.Record) error {
-	w.writing.Lock()
-	defer w.writing.Unlock()
 	defer w.current.Store(0)
 	for len(records) > 0 {
 		n := firstBytes(records, maxWrite)
@@ -117,6 +134,7 @@ func (w *writer) append(records []codec.Record) error {
 		if err := w.log.Append(records[:n]); err != nil {
 			return err
 		}
+		w.host.observe(func(o Observer) { o.Durable(records[:n]) })
 		records = records[n:]
 	}
 	return nil
@@ -158,9 +176,4 @@ func (w *writer) report(written []engine.Written) {
 			})
 		}
 	})
-}
-
-// bootstrap writes the beginning of a group.
-func (w *writer) bootstrap(id GroupID, first raft.Saved) error {
-	return w.append([]codec.Record{{Group: id, Write: raft.Write{State: first.State, Base: &first.Base}}})
 }

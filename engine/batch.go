@@ -110,6 +110,9 @@ func (e *Engine) Drain(b *Batch) {
 		if g.fenced != nil {
 			b.Fenced = append(b.Fenced, Fenced{g.id, g.fenced})
 		} else {
+			if e.Observe != nil {
+				e.Observe(g.id, g.core, &fx)
+			}
 			g.collect(fx, entries, b)
 		}
 	}

@@ -25,6 +25,10 @@ var ErrNoGroup = errors.New("engine: there is no such group on this node")
 
 // Engine holds the groups. It is not safe for concurrent use.
 type Engine struct {
+	// Observe, if not nil, is told every core's effects as they are collected. It
+	// keeps none of them.
+	Observe func(raft.GroupID, *raft.Raft, *raft.Effects)
+
 	groups []*group // by rising ID
 	active []*group // with inputs since the last Drain, in the order of the first
 }

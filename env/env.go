@@ -1,7 +1,8 @@
 // Package env is the seam through which everything below the line meets time
-// and chance. Whoever waits, reads a clock or draws a number does so through an
-// Env, so that the simulator can be all of them: its clock moves only when
-// nothing else can happen, and its numbers come from a seed.
+// and chance. Whoever waits, reads a clock, draws a number or begins a goroutine
+// does so through an Env, so that the simulator can be all of them: its clock
+// moves only when nothing else can happen, its numbers come from a seed, and of
+// all goroutines one runs at a time, in an order that a seed decides.
 //
 // Files have a seam of their own, package vfs. The core needs neither: for it
 // time is a tick that arrives as an input, and its generator is part of its
@@ -47,10 +48,23 @@ type Random interface {
 	Uint64() uint64
 }
 
-// Env is a clock and a source of random numbers.
+// Runner runs what happens at the same time. A goroutine must not hold a lock
+// while it waits: in a simulator nobody else could go on.
+type Runner interface {
+	// Go runs f in a goroutine of its own.
+	Go(f func())
+
+	// Wait returns when the timer fires, or when something can be received from
+	// one of the channels, which it receives; it returns which: 0 for the timer,
+	// 1 to 3 for a channel. What is nil never comes.
+	Wait(t Timer, a, b, c <-chan struct{}) int
+}
+
+// Env is a clock, a source of random numbers, and what runs goroutines.
 type Env interface {
 	Clock
 	Random
+	Runner
 }
 
 // Real returns the world as it is: the machine's clock, and random numbers that
@@ -66,6 +80,25 @@ func (world) NewTicker(d time.Duration) Timer { return ticker{time.NewTicker(d)}
 // The package-level generator is ChaCha8, seeded by the operating system: node
 // IDs and salts that are drawn from it cannot be guessed.
 func (world) Uint64() uint64 { return rand.Uint64() }
+
+func (world) Go(f func()) { go f() }
+
+func (world) Wait(t Timer, a, b, c <-chan struct{}) int {
+	var fire <-chan time.Time
+	if t != nil {
+		fire = t.C()
+	}
+	select {
+	case <-fire:
+		return 0
+	case <-a:
+		return 1
+	case <-b:
+		return 2
+	case <-c:
+		return 3
+	}
+}
 
 type timer struct{ t *time.Timer }
 
