@@ -175,7 +175,7 @@ func (g *Group) recover(cfg GroupConfig) (*raft.Raft, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.observe(func(o Observer) { o.Recovered(g.id, saved) })
+	h.observe(func(o Observer) { o.Recovered(g.id, saved, applied) })
 	core, err := raft.New(h.cfg.core(h.id, applied), *saved)
 	if err != nil {
 		return nil, fmt.Errorf("quorate: group %d cannot be started: %w", g.id, err)

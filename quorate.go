@@ -76,6 +76,7 @@ type Config struct {
 	Env      env.Env      // the machine's if nil
 	Network  Network      // TCP if nil
 	Observer Observer     // nobody if nil
+	Trace    bool         // let the cores tell the Observer which rules they follow
 }
 
 // maxCommandBytes is the largest command that fits a frame of the transport with
@@ -130,7 +131,7 @@ func (c *Config) electionTicks() int { return int((c.ElectionTimeout + c.tick() 
 func (c *Config) core(id NodeID, applied raft.Index) raft.Config {
 	return raft.Config{
 		ID: id, Seed: c.Env.Uint64(), Applied: applied,
-		HeartbeatTicks: ticksPerHeartbeat, ElectionTicks: c.electionTicks(),
+		HeartbeatTicks: ticksPerHeartbeat, ElectionTicks: c.electionTicks(), Trace: c.Trace,
 	}
 }
 

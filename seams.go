@@ -62,8 +62,9 @@ func (t overTCP) OpenStream(ctx context.Context, to NodeID, header []byte) (Stre
 // Observer is told what goes on in a host, by the goroutines that do it: each
 // method must be quick, change nothing, and keep nothing that it is given.
 type Observer interface {
-	// Recovered is told what the disk held of a group when it was started.
-	Recovered(group GroupID, saved *raft.Saved)
+	// Recovered is told what the disk held of a group when it was started, and up
+	// to where the state machine had come.
+	Recovered(group GroupID, saved *raft.Saved, applied raft.Index)
 
 	// Decided is told what inputs have made of a core, before anything of it is
 	// done. Calls for one group come in order.
@@ -72,6 +73,14 @@ type Observer interface {
 	// Durable is told what is on the disk from now on, before anything that
 	// waited for it leaves the node.
 	Durable(records []codec.Record)
+
+	// Applied is told what the state machine has carried out, before anybody who
+	// waits for it.
+	Applied(group GroupID, entries []raft.Entry)
+
+	// Restored is told that a leader's snapshot has taken the state machine to
+	// where it was after the given entry.
+	Restored(group GroupID, at raft.EntryID)
 }
 
 func (h *Host) observe(tell func(Observer)) {

@@ -83,6 +83,7 @@ func (m *machine) install(s raft.Snapshot) error {
 		}
 	}
 	m.since = backlog{}
+	g.host.observe(func(o Observer) { o.Restored(g.id, s.ID) })
 	g.waiting.onSnapshot(s.ID)
 	m.report()
 	g.host.cfg.Logger.Info("loaded a snapshot from the leader", "group", g.id, "index", s.ID.Index)

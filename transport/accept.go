@@ -3,15 +3,12 @@ package transport
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
 
-	"github.com/quorate-db/quorate/codec"
-	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
 )
 
@@ -253,7 +250,7 @@ func (l *link) repeated(number uint64) bool {
 }
 
 func (l *link) onMessages(payload []byte) error {
-	messages, err := l.t.decodeMessages(l.id, payload)
+	messages, err := decodeMessages(l.id, l.t.cfg.Node, payload)
 	if err != nil {
 		return err
 	}
@@ -261,34 +258,4 @@ func (l *link) onMessages(payload []byte) error {
 		l.t.cfg.Handler.Receive(l.id, messages)
 	}
 	return nil
-}
-
-// decodeMessages returns a frame's messages. They are counted first, so that
-// memory is taken once and for no more than there are.
-func (t *Transport) decodeMessages(from raft.NodeID, payload []byte) ([]codec.Envelope, error) {
-	count := 0
-	for rest := payload; len(rest) > 0; count++ {
-		if len(rest) < 4 {
-			return nil, violation("a frame of messages that ends within one")
-		}
-		size := binary.LittleEndian.Uint32(rest)
-		if size < codec.MinMessage || uint64(size) > uint64(len(rest)-4) {
-			return nil, violation("a message of %d bytes in a frame with %d left", size, len(rest)-4)
-		}
-		rest = rest[4+size:]
-	}
-	messages := make([]codec.Envelope, count)
-	for i := range messages {
-		size := 4 + binary.LittleEndian.Uint32(payload)
-		e, err := codec.DecodeMessage(payload[4:size])
-		if err != nil {
-			return nil, violation("%w", err)
-		}
-		if e.Message.From != from || e.Message.To != t.cfg.Node {
-			return nil, violation("a message from node %x to %x on a connection from %x to %x",
-				e.Message.From, e.Message.To, from, t.cfg.Node)
-		}
-		messages[i], payload = e, payload[size:]
-	}
-	return messages, nil
 }

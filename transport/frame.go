@@ -55,20 +55,23 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // appendFrame appends a frame whose payload consists of the given parts.
 func appendFrame(dst []byte, kind frameType, number uint64, clock env.Timestamp, parts ...[]byte) []byte {
-	start, size := len(dst), 0
-	for _, p := range parts {
-		size += len(p)
-	}
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(size))
-	dst = append(dst, 0, 0, 0, 0, byte(kind))
-	dst = binary.LittleEndian.AppendUint64(dst, number)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(clock))
+	start := len(dst)
+	dst = append(dst, make([]byte, headerSize)...)
 	for _, p := range parts {
 		dst = append(dst, p...)
 	}
-	header, payload := dst[start:start+headerSize], dst[start+headerSize:]
-	binary.LittleEndian.PutUint32(header[4:], checksum(header, payload))
+	sealFrame(dst[start:], kind, number, clock)
 	return dst
+}
+
+// sealFrame writes the header of a frame whose payload is in its place.
+func sealFrame(b []byte, kind frameType, number uint64, clock env.Timestamp) {
+	header, payload := b[:headerSize], b[headerSize:]
+	binary.LittleEndian.PutUint32(header, uint32(len(payload)))
+	header[8] = byte(kind)
+	binary.LittleEndian.PutUint64(header[9:], number)
+	binary.LittleEndian.PutUint64(header[17:], uint64(clock))
+	binary.LittleEndian.PutUint32(header[4:], checksum(header, payload))
 }
 
 func checksum(header, payload []byte) uint32 {

@@ -6,7 +6,7 @@ import (
 	"io"
 	"testing"
 
-	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/codec"
 )
 
 func TestFramesSurvive(t *testing.T) {
@@ -78,8 +78,7 @@ func FuzzMessages(f *testing.F) {
 	one, two := &node{id: 1}, &node{id: 2}
 	f.Add(append(message(beat(one, two, 1)), message(beat(one, two, 2))...))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		tr := &Transport{cfg: Config{Node: 2}}
-		messages, err := tr.decodeMessages(raft.NodeID(1), payload)
+		messages, err := decodeMessages(1, 2, payload)
 		if err != nil {
 			if !errors.Is(err, errViolation) {
 				t.Fatalf("not a violation: %v", err)
@@ -104,4 +103,24 @@ func FuzzHello(f *testing.F) {
 			t.Fatalf("%x is read as %+v", src, h)
 		}
 	})
+}
+
+func TestMessagesTravelInOneFrame(t *testing.T) {
+	one, two := &node{id: 1}, &node{id: 2}
+	sent := []codec.Envelope{beat(one, two, 1), beat(one, two, 2)}
+	data := AppendMessages([]byte("before"), 7, 8, sent)[len("before"):]
+	got, err := ReadMessages(data, 1, 2)
+	if err != nil || len(got) != 2 || got[1].Message.Term != sent[1].Message.Term {
+		t.Fatalf("got %v, %v", got, err)
+	}
+	if _, err := ReadMessages(data, 2, 1); !errors.Is(err, errViolation) {
+		t.Errorf("from another node: %v", err)
+	}
+	for at := range data {
+		data[at] ^= 1
+		if _, err := ReadMessages(data, 1, 2); err == nil {
+			t.Errorf("byte %d was changed, and nobody noticed", at)
+		}
+		data[at] ^= 1
+	}
 }

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"net"
@@ -207,10 +206,8 @@ func (t *Transport) Send(messages []codec.Envelope) {
 func (t *Transport) write(l *link, e *codec.Envelope) {
 	d := &l.draft
 	before := len(d.bytes)
-	d.bytes = append(d.bytes, 0, 0, 0, 0)
-	d.bytes = codec.AppendMessage(d.bytes, e)
+	d.bytes = appendMessage(d.bytes, e)
 	size := len(d.bytes) - before
-	binary.LittleEndian.PutUint32(d.bytes[before:], uint32(size-4))
 	d.messages++
 	limit := t.cfg.Limits.MaxFrame
 	if len(d.bytes) <= limit {

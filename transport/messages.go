@@ -1,0 +1,74 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/env"
+	"github.com/quorate-db/quorate/raft"
+)
+
+// AppendMessages appends the frame in which the messages, all from one node to
+// one other, travel, for whoever carries frames in other ways than over TCP.
+func AppendMessages(dst []byte, number uint64, clock env.Timestamp, messages []codec.Envelope) []byte {
+	start := len(dst)
+	dst = append(dst, make([]byte, headerSize)...)
+	for i := range messages {
+		dst = appendMessage(dst, &messages[i])
+	}
+	sealFrame(dst[start:], frameMessages, number, clock)
+	return dst
+}
+
+// ReadMessages returns the messages of one whole frame, which must be from and to
+// the given nodes. Their entries' data share the frame's memory.
+func ReadMessages(data []byte, from, to raft.NodeID) ([]codec.Envelope, error) {
+	f, err := (&frameReader{r: bytes.NewReader(data), limit: hardMaxFrame}).next()
+	if err != nil {
+		return nil, err
+	}
+	if f.kind != frameMessages || headerSize+len(f.payload) != len(data) {
+		return nil, violation("frame type %d of %d bytes instead of messages", f.kind, len(data))
+	}
+	return decodeMessages(from, to, f.payload)
+}
+
+// appendMessage appends a message with its length before it.
+func appendMessage(dst []byte, e *codec.Envelope) []byte {
+	before := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	dst = codec.AppendMessage(dst, e)
+	binary.LittleEndian.PutUint32(dst[before:], uint32(len(dst)-before-4))
+	return dst
+}
+
+// decodeMessages returns a frame's messages. They are counted first, so that
+// memory is taken once and for no more than there are.
+func decodeMessages(from, to raft.NodeID, payload []byte) ([]codec.Envelope, error) {
+	count := 0
+	for rest := payload; len(rest) > 0; count++ {
+		if len(rest) < 4 {
+			return nil, violation("a frame of messages that ends within one")
+		}
+		size := binary.LittleEndian.Uint32(rest)
+		if size < codec.MinMessage || uint64(size) > uint64(len(rest)-4) {
+			return nil, violation("a message of %d bytes in a frame with %d left", size, len(rest)-4)
+		}
+		rest = rest[4+size:]
+	}
+	messages := make([]codec.Envelope, count)
+	for i := range messages {
+		size := 4 + binary.LittleEndian.Uint32(payload)
+		e, err := codec.DecodeMessage(payload[4:size])
+		if err != nil {
+			return nil, violation("%w", err)
+		}
+		if e.Message.From != from || e.Message.To != to {
+			return nil, violation("a message from node %x to %x on a connection from %x to %x",
+				e.Message.From, e.Message.To, from, to)
+		}
+		messages[i], payload = e, payload[size:]
+	}
+	return messages, nil
+}
