@@ -55,7 +55,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// leaseTicks is how long a leader may rely on a majority that has answered. A
+// leaseTicks is how long a leader may rely on a majority that has answered (RD3). A
 // follower whose clock is fast lets its promise end early, and a leader whose
 // clock is slow notices late; one tick more is lost to counting in whole ones.
 func (c *Config) leaseTicks() uint64 {
