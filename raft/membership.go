@@ -69,13 +69,17 @@ func (r *Raft) mayChange(expect Index) error {
 	return nil
 }
 
-// plan returns the configuration that the wish leads to next.
-func (r *Raft) plan(wish Reconfiguration) (membership.Config, error) {
-	now := r.members()
-	if len(wish.Changes) == 0 {
-		return membership.Config{}, membership.ErrBadChange
+// plan returns the configuration that the wish leads to next. One change moves one
+// voter at most, so that a joint configuration is not needed.
+func (r *Raft) plan(wish Reconfiguration) (next membership.Config, err error) {
+	switch now := r.members(); {
+	case len(wish.Changes) == 0:
+		return next, membership.ErrBadChange
+	case len(wish.Changes) == 1 && !wish.Joint && !wish.Stay:
+		next, err = now.Apply(wish.Changes[0])
+	default:
+		next, err = now.Enter(wish.Stay, wish.Changes...)
 	}
-	steps, err := now.Steps(wish.Changes...)
 	if err != nil {
 		return membership.Config{}, err
 	}
@@ -87,10 +91,7 @@ func (r *Raft) plan(wish Reconfiguration) (membership.Config, error) {
 			return membership.Config{}, ErrNotCaughtUp
 		}
 	}
-	if len(wish.Changes) == 1 && steps <= 1 && !wish.Joint && !wish.Stay {
-		return now.Apply(wish.Changes[0])
-	}
-	return now.Enter(wish.Stay, wish.Changes...)
+	return next, nil
 }
 
 // appendConfig puts the next configuration into the log. M2 §6 §4.1 d: it counts

@@ -104,19 +104,6 @@ func (c Config) Leave() (Config, error) {
 	return next, next.Check()
 }
 
-// Steps is the number of voters that come or go with the changes: with at most
-// one, a joint configuration is not needed.
-func (c Config) Steps(changes ...Change) (int, error) {
-	joint, err := c.Enter(false, changes...)
-	steps := 0
-	for _, m := range joint.Members {
-		if (m.Role == Voter) != (m.Old == Voter) {
-			steps++
-		}
-	}
-	return steps, err
-}
-
 // with returns the configuration after one change, whether legal or not.
 func (c Config) with(change Change) (Config, error) {
 	members := slices.Clone(c.Members)
