@@ -48,10 +48,11 @@ func (r *Raft) Forget(id NodeID) {
 	r.check()
 }
 
-// Campaign makes this node stand for leader now, as if its timer had run out.
-// Where leases are on, it does nothing while a leader may count on its silence.
+// Campaign makes this node stand for leader now, as if its timer had run out. It
+// does nothing at a node that may not lead or, where leases are on, while a leader
+// may count on its silence.
 func (r *Raft) Campaign() {
-	if r.role != Leader && (!r.cfg.Lease || !r.hearsLeader()) {
+	if r.role != Leader && r.mayLead() && (!r.cfg.Lease || !r.hearsLeader()) {
 		r.resetTimer()
 		r.campaign()
 	}
