@@ -115,7 +115,7 @@ func (r *Raft) ask(m Message, term Term) {
 		if m.Kind == PreVote {
 			r.out.send = append(r.out.send, m) // speaks of no term that we are in
 		} else {
-			r.out.after = append(r.out.after, m)
+			r.promise(m)
 		}
 	}
 	r.count()
@@ -126,6 +126,7 @@ func (r *Raft) ask(m Message, term Term) {
 // the same term again with other entries.
 func (r *Raft) ownVoteDurable() {
 	if r.role == Candidate && r.disk.term == r.term && r.election.of(r.cfg.ID) == quorum.Unanswered {
+		r.trace(ALL4, 0, EntryID{})
 		r.election.ballots = append(r.election.ballots, ballot{r.cfg.ID, quorum.Granted})
 		r.count()
 	}
@@ -133,24 +134,31 @@ func (r *Raft) ownVoteDurable() {
 
 // onPreVote says whether we would vote for the sender; it changes nothing here.
 func (r *Raft) onPreVote(m *Message) {
-	granted := m.Term > r.term && !r.hearsLeader() && !r.log.last().newer(m.Last)
-	reply := Message{Kind: PreVoteReply, From: r.cfg.ID, To: m.From, Granted: granted, Term: m.Term}
-	if !granted {
-		r.say(reply)
+	if rule := r.againstPreVote(m); rule != "" {
+		r.trace(rule, m.From, m.Last)
+		r.say(Message{Kind: PreVoteReply, To: m.From})
 		return
 	}
-	r.out.send = append(r.out.send, reply)
+	r.out.send = append(r.out.send, Message{Kind: PreVoteReply, From: r.cfg.ID, To: m.From, Term: m.Term, Granted: true})
+}
+
+// againstPreVote is the rule that forbids it, empty if none does.
+func (r *Raft) againstPreVote(m *Message) Rule {
+	switch {
+	case m.Term <= r.term:
+		return ALL3 // ALL3 §5.1: the sender is in an earlier term than we
+	case r.hearsLeader():
+		return RV4
+	case r.log.last().newer(m.Last):
+		return RV3
+	}
+	return ""
 }
 
 // onRequestVote gives our vote of this term, or not.
 func (r *Raft) onRequestVote(m *Message) {
-	// RV2 §5.2: one vote per term, first come. The same candidate may ask again:
-	// our answer was lost.
-	free := r.vote == m.From || r.vote == 0 && r.lead == 0 && (r.election.quiet == 0 || m.Transfer)
-	// RV3 §5.4.1: a candidate whose log lacks what ours has may lack a
-	// committed entry. Terms count before length.
-	if !free || r.log.last().newer(m.Last) {
-		r.trace(whyRefused(free), m.From, m.Last)
+	if rule := r.againstVote(m); rule != "" {
+		r.trace(rule, m.From, m.Last)
 		r.say(Message{Kind: RequestVoteReply, To: m.From})
 		return // the timer runs on: a candidate that cannot win must not delay those that can
 	}
@@ -160,12 +168,21 @@ func (r *Raft) onRequestVote(m *Message) {
 	r.promise(Message{Kind: RequestVoteReply, To: m.From, Granted: true})
 }
 
-// whyRefused is the rule by which a vote is not given.
-func whyRefused(free bool) Rule {
-	if free {
+// againstVote is the rule that forbids it, empty if none does. The same candidate
+// may ask again: our answer was lost.
+func (r *Raft) againstVote(m *Message) Rule {
+	again := r.vote == m.From
+	switch {
+	case !again && (r.vote != 0 || r.lead != 0):
+		return RV2 // RV2 §5.2: one vote per term, first come
+	case !again && r.election.quiet > 0 && !m.Transfer:
+		return RV4 // RD3: a leader that we have forgotten may still count on our silence
+	case r.log.last().newer(m.Last):
+		// RV3 §5.4.1: a candidate whose log lacks what ours has may lack a
+		// committed entry. Terms count before length.
 		return RV3
 	}
-	return RV2
+	return ""
 }
 
 // onBallot counts an answer to what we ask at the moment.

@@ -36,7 +36,7 @@ func (r *Raft) Reconfigure(wish Reconfiguration) (EntryID, error) {
 	return r.appendConfig(next), nil
 }
 
-// Leave ends a joint configuration that was entered to stay.
+// Leave ends a joint configuration that was entered to stay (M4 §6 §4.3 d).
 func (r *Raft) Leave() (EntryID, error) {
 	if err := r.mayChange(0); err != nil {
 		return EntryID{}, err
@@ -45,7 +45,9 @@ func (r *Raft) Leave() (EntryID, error) {
 	if err != nil {
 		return EntryID{}, err
 	}
-	return r.appendConfig(next), nil
+	id := r.appendConfig(next)
+	r.trace(M4, 0, id)
+	return id, nil
 }
 
 func (r *Raft) mayChange(expect Index) error {

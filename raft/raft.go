@@ -238,15 +238,21 @@ func (r *Raft) Tick() {
 	if r.role == Leader {
 		r.tickLeader()
 	} else if r.election.elapsed >= r.election.timeout {
-		if r.role == Candidate {
-			r.trace(C4, 0, EntryID{})
-		} else {
-			r.trace(F1, 0, EntryID{})
-		}
+		r.trace(r.whyCampaign(), 0, EntryID{})
 		r.resetTimer()
 		r.campaign() // F1 §5.2: no leader was heard; C4: or nobody has won
 	}
 	r.check()
+}
+
+// whyCampaign is the rule by which a node whose timer has run out campaigns: whoever
+// has stood in this term, and has nothing of a leader of it, has not won and knows
+// nobody who has.
+func (r *Raft) whyCampaign() Rule {
+	if r.vote == r.cfg.ID && r.lead == 0 && r.log.last().Term < r.term {
+		return C4
+	}
+	return F1
 }
 
 func (r *Raft) quorum() quorum.Joint { return r.log.config().quorum }

@@ -127,8 +127,9 @@ func (r *Raft) onAppendEntriesReply(m *Message) {
 		// L6 §5.3: the follower named the last of its entries that could match;
 		// the last of ours that could is not after that, and not of a later
 		// term. Each round trip settles a term at least.
-		r.trace(L6, m.From, m.Rejected)
-		p.Rejected(m.Rejected.Index, r.log.lastNotAfter(m.Last).Index)
+		if p.Rejected(m.Rejected.Index, r.log.lastNotAfter(m.Last).Index) {
+			r.trace(L6, m.From, m.Rejected)
+		}
 		return
 	}
 	if !r.mayHold(m.Last) {
