@@ -68,8 +68,12 @@ type Config struct {
 	SnapshotEntries   uint64        // compact the log every so many entries, 10,000 if zero,
 	SnapshotBytes     uint64        // or so many bytes of them, 64 MiB if zero
 	MaxCommandBytes   int           // largest command; 2 MiB if zero
+	LogSegmentBytes   int64         // size of the log's files; 16 MiB if zero
 
-	LogSegmentBytes int64 // size of the log's files; 16 MiB if zero
+	// Lease lets a leader answer reads without asking a majority for as long as
+	// none can have elected another (RD3), so long as no clock runs more than a
+	// tenth too fast or too slow. All hosts of a group must agree on it.
+	Lease bool
 
 	Logger   *slog.Logger // discarded if nil
 	FS       vfs.FS       // the machine's if nil
@@ -131,7 +135,7 @@ func (c *Config) electionTicks() int { return int((c.ElectionTimeout + c.tick() 
 func (c *Config) core(id NodeID, applied raft.Index) raft.Config {
 	return raft.Config{
 		ID: id, Seed: c.Env.Uint64(), Applied: applied,
-		HeartbeatTicks: ticksPerHeartbeat, ElectionTicks: c.electionTicks(), Trace: c.Trace,
+		HeartbeatTicks: ticksPerHeartbeat, ElectionTicks: c.electionTicks(), Lease: c.Lease, Trace: c.Trace,
 	}
 }
 
