@@ -15,7 +15,9 @@ type mark struct {
 func (r *Raft) mark(last EntryID) {
 	was := &r.was
 	was.term, was.vote, was.lead, was.role = r.term, r.vote, r.lead, r.role
-	was.commit, _ = r.log.at(r.commit)
+	if was.commit.Index != r.commit { // what is committed never changes (V3)
+		was.commit, _ = r.log.at(r.commit)
+	}
 	was.last, was.applied = last, r.applied
 }
 

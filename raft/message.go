@@ -42,9 +42,11 @@ func (k Kind) String() string {
 // that a batch of them is one piece of memory; which fields a kind uses is said
 // at the field, the others are zero.
 type Message struct {
-	Kind Kind
-	From NodeID
-	To   NodeID
+	Kind     Kind // and two that fit in the same word: messages are copied a lot
+	Granted  bool // PreVoteReply, RequestVoteReply
+	Transfer bool // RequestVote: the leader asked for it, so that it may disturb (TR3)
+	From     NodeID
+	To       NodeID
 
 	// Term is the sender's. A PreVote carries the term that it would campaign
 	// in, and so does the reply that grants it.
@@ -58,8 +60,6 @@ type Message struct {
 
 	Span     Span    // AppendEntries
 	Rejected EntryID // AppendEntriesReply: the Span.Prev that did not match; zero if it did
-	Granted  bool    // PreVoteReply, RequestVoteReply
-	Transfer bool    // RequestVote: the leader asked for it, so that it may disturb (TR3)
 
 	// Commit is the leader's, in AppendEntries, Heartbeat; in a ReadIndexReply
 	// the index that the reader must have applied, zero if refused.

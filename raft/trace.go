@@ -72,10 +72,14 @@ type Event struct {
 	Last   EntryID
 }
 
+// trace is small enough to be compiled into its callers: mostly nobody listens.
 func (r *Raft) trace(rule Rule, peer NodeID, about EntryID) {
-	if !r.cfg.Trace {
-		return
+	if r.cfg.Trace {
+		r.record(rule, peer, about)
 	}
+}
+
+func (r *Raft) record(rule Rule, peer NodeID, about EntryID) {
 	r.out.trace = append(r.out.trace, Event{
 		Rule: rule, Node: r.cfg.ID, Peer: peer, Entry: about,
 		Role: r.role, Term: r.term, Vote: r.vote, Lead: r.lead, Commit: r.commit, Last: r.log.last(),

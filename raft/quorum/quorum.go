@@ -72,8 +72,11 @@ func (v Voters) Committed(acked func(NodeID) Index) Index {
 	got := few[:0]
 	for _, id := range v {
 		got = append(got, acked(id))
+		// Sorted as they come: they are few, and asked for with every acknowledgement.
+		for i := len(got) - 1; i > 0 && got[i] < got[i-1]; i-- {
+			got[i], got[i-1] = got[i-1], got[i]
+		}
 	}
-	slices.Sort(got)
 	return got[(len(got)-1)/2] // lower median: a majority is at or above it
 }
 
