@@ -174,7 +174,9 @@ func (r *Raft) againstVote(m *Message) Rule {
 	again := r.vote == m.From
 	switch {
 	case !again && (r.vote != 0 || r.lead != 0):
-		return RV2 // RV2 §5.2: one vote per term, first come
+		// RV2 §5.2: one vote per term, first come. With two, two candidates could
+		// have a majority each.
+		return RV2
 	case !again && r.election.quiet > 0 && !m.Transfer:
 		return RV4 // RD3: a leader that we have forgotten may still count on our silence
 	case r.log.last().newer(m.Last):
