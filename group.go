@@ -29,11 +29,12 @@ type Group struct {
 	mu     sync.Mutex
 	leader engine.Leader
 	moved  chan struct{} // closed when leader changes
-	err    error
+	ended  chan struct{} // closed when the group has stopped on this node
+	err    error         // why
 }
 
 func newGroup(h *Host, cfg GroupConfig) *Group {
-	g := &Group{id: cfg.ID, host: h, moved: make(chan struct{})}
+	g := &Group{id: cfg.ID, host: h, moved: make(chan struct{}), ended: make(chan struct{})}
 	g.waiting.proposals = map[uint64]*waiter{}
 	g.machine = newMachine(g, cfg.StateMachine)
 	return g
@@ -297,6 +298,12 @@ func (g *Group) Transfer(ctx context.Context, to NodeID) error {
 	return g.untilTakenOver(ctx, old)
 }
 
+// Campaign lets this node ask for votes now, rather than when the leader has been
+// silent for an election timeout. With a leader alive nobody grants them.
+func (g *Group) Campaign() error {
+	return g.do(func(core *raft.Raft) error { core.Campaign(); return nil })
+}
+
 // untilTakenOver waits until another node leads than the given one, this one.
 func (g *Group) untilTakenOver(ctx context.Context, old engine.Leader) error {
 	for {
@@ -335,6 +342,11 @@ func (g *Group) do(input func(*raft.Raft) error) error {
 	return err
 }
 
+// Stopped is closed once the group has stopped on this node, although the host
+// goes on: its state machine has failed, say. Status tells why. It can be started
+// again only with the host.
+func (g *Group) Stopped() <-chan struct{} { return g.ended }
+
 func (g *Group) currentLeader() engine.Leader {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -357,6 +369,7 @@ func (g *Group) stop(err error) {
 	g.mu.Lock()
 	if g.err == nil {
 		g.err = err
+		close(g.ended)
 	}
 	g.mu.Unlock()
 	g.host.cfg.Logger.Error("a group has stopped on this node", "group", g.id, "err", err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/engine"
@@ -18,6 +19,7 @@ type loop struct {
 	work   work
 	asking []*Group // with readers for which no read index has been asked yet
 	ticks  uint64
+	ticked time.Time // when the last tick was counted
 	book   addressBook
 	stall  stall
 }
@@ -61,6 +63,7 @@ func (h *Host) run() {
 // turn feeds everything that waits to the engine and carries out one batch.
 func (h *Host) turn() {
 	l := &h.loop
+	h.mindClock()
 	h.inbox.take(&l.work)
 	for _, task := range l.work.tasks {
 		task()
@@ -76,7 +79,25 @@ func (h *Host) turn() {
 	h.carry(&l.batch)
 }
 
+// mindClock tells the cores if ticks are late, since a lease is counted in them: a
+// process that was stopped for a while must not take an old one for valid.
+func (h *Host) mindClock() {
+	if !h.cfg.Lease || !h.loop.late(h.cfg.Env.Now(), h.cfg.tick()) {
+		return
+	}
+	h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Slept() })
+}
+
+// late reports whether the last tick is longer ago than it should be, by either of
+// the machine's clocks: one of them may have stood still with the machine.
+func (l *loop) late(now time.Time, tick time.Duration) bool {
+	elapsed := max(now.Sub(l.ticked), now.Round(0).Sub(l.ticked.Round(0)))
+	return elapsed > tick+tick/4
+}
+
 func (h *Host) tick() {
+	h.mindClock()
+	h.loop.ticked = h.cfg.Env.Now()
 	h.loop.ticks++
 	h.loop.engine.Tick()
 	h.loop.book.tick(h)

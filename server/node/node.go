@@ -242,6 +242,8 @@ func (n *node) serve(ctx context.Context) error {
 		return nil
 	case <-n.host.Failed():
 		return diskFull(n.host.Err())
+	case <-n.group.Stopped():
+		return diskFull(n.group.Status().Err)
 	case err := <-n.fatal:
 		return err
 	}

@@ -1,0 +1,18 @@
+package raft
+
+// Brief is the part of a Status that is asked for after every step.
+type Brief struct {
+	Role    Role
+	Term    Term
+	Vote    NodeID // in this term; zero while free
+	Leader  NodeID // of this term; zero while unknown
+	Commit  Index
+	Last    EntryID
+	Members Index // where in the log the configuration in force stands
+}
+
+// Brief returns what this node knows, without what takes memory to say.
+func (r *Raft) Brief() Brief {
+	_, at := r.Members()
+	return Brief{r.role, r.term, r.vote, r.lead, r.commit, r.log.last(), at}
+}

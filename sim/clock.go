@@ -1,0 +1,88 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/quorate-db/quorate/env"
+)
+
+// clock is how a process sees time: its own may run faster or slower than the
+// world's, and jump.
+type clock struct {
+	rate   float64       // of its seconds to the world's; 1 is right
+	offset time.Duration // it is ahead by so much
+}
+
+// epoch is when every simulation begins.
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Now implements [env.Clock].
+func (p *process) Now() time.Time {
+	return epoch.Add(time.Duration(float64(p.world.now)*p.clock.rate) + p.clock.offset)
+}
+
+// span returns how long the world waits for so much of the process's time.
+func (c *clock) span(d time.Duration) time.Duration { return time.Duration(float64(d) / c.rate) }
+
+// Uint64 implements [env.Random].
+func (p *process) Uint64() uint64 { return p.rng.Uint64() }
+
+// timer is a timer or, with a period, a ticker.
+type timer struct {
+	who    *process
+	c      chan time.Time
+	period time.Duration // of the process's time
+	round  uint64        // counts the starts: a firing of an earlier one is void
+	fire   func()        // of a ticker, made once
+}
+
+// NewTimer implements [env.Clock].
+func (p *process) NewTimer(d time.Duration) env.Timer {
+	t := &timer{who: p, c: make(chan time.Time, 1)}
+	t.Reset(d)
+	return t
+}
+
+// NewTicker implements [env.Clock].
+func (p *process) NewTicker(d time.Duration) env.Timer {
+	t := &timer{who: p, c: make(chan time.Time, 1), period: d}
+	t.Reset(d)
+	return t
+}
+
+func (t *timer) C() <-chan time.Time { return t.c }
+
+func (t *timer) Reset(d time.Duration) {
+	t.Stop()
+	round := t.round
+	t.fire = func() {
+		if t.round != round {
+			return
+		}
+		select {
+		case t.c <- t.who.Now():
+		default:
+		}
+		if t.period > 0 {
+			t.who.world.after(t.who.clock.span(t.period), t.who, t.fire)
+		}
+	}
+	t.who.world.after(t.who.clock.span(d), t.who, t.fire)
+}
+
+func (t *timer) Stop() {
+	t.round++
+	select {
+	case <-t.c:
+	default:
+	}
+}
+
+// sleep lets the running task wait.
+func (p *process) sleep(d time.Duration) {
+	t := p.NewTimer(d)
+	defer t.Stop()
+	p.Wait(t, nil, nil, nil)
+}
+
+var _ env.Env = (*process)(nil)

@@ -1,0 +1,150 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/quorate-db/quorate/vfs"
+)
+
+// disk is a machine's disk. It outlives the processes that use it, and what it
+// keeps of what they wrote and did not sync is drawn when they die.
+type disk struct {
+	node  *node
+	mem   *vfs.Mem
+	rng   *rand.Rand
+	quick time.Duration // a sync takes between this
+	slow  time.Duration // and this
+
+	stalled time.Duration // until then nothing that is written comes to an end
+	full    bool          // no space is left
+	fail    map[vfs.Op]int
+	flaws   int // bits that were flipped: what it holds can no longer be relied on
+}
+
+// errDead is what a dead process would get, were it still there to see it.
+var errDead = errors.New("sim: the process is dead")
+
+// files is the file system as one life of a process sees it.
+func (d *disk) files() vfs.FS {
+	p, life := &d.node.process, d.node.life
+	return vfs.Inject(d.mem, func(op vfs.Op, path string) error {
+		if !p.alive || p.life != life {
+			return errDead
+		}
+		if err := d.spoil(op, path); err != nil {
+			return err
+		}
+		d.delay(op)
+		return nil
+	})
+}
+
+// spoil returns the error that an operation is to fail with.
+func (d *disk) spoil(op vfs.Op, path string) error {
+	if d.fail[op] > 0 {
+		d.fail[op]--
+		d.node.sim.note(d.node, "the disk fails: %v %s", op, filepath.Base(path))
+		return syscall.EIO
+	}
+	if d.full && (op == vfs.OpWrite || op == vfs.OpCreate || op == vfs.OpMakeDir) {
+		d.node.sim.note(d.node, "the disk is full: %v %s", op, filepath.Base(path))
+		return syscall.ENOSPC
+	}
+	return nil
+}
+
+// delay lets an operation take its time.
+func (d *disk) delay(op vfs.Op) {
+	p := &d.node.process
+	wait := time.Duration(0)
+	switch op {
+	case vfs.OpSync, vfs.OpSyncDir:
+		wait = between(d.rng, d.quick, d.slow)
+	case vfs.OpRename, vfs.OpRemove, vfs.OpCreate:
+		wait = d.quick / 8
+	}
+	if op.Changes() && op != vfs.OpWrite {
+		wait = max(wait, d.stalled-p.world.now)
+	}
+	if wait > 0 {
+		p.sleep(wait)
+	}
+}
+
+// crash leaves on the disk what survives of a power cut, or of a process that was
+// killed: then the kernel still has everything that was written.
+func (d *disk) crash(how survival) {
+	d.mem = d.mem.Crash(how.draw(d.rng))
+	d.stalled, d.fail = 0, nil
+}
+
+// survival is what becomes of changes that were not synced.
+type survival string
+
+// What a crash may leave: all (the process died, the machine did not), none, some
+// of them, or some with a last one that was torn.
+const (
+	keepAll  survival = "all"
+	keepNone survival = "none"
+	keepSome survival = "some"
+	keepTorn survival = "torn"
+)
+
+var survivals = []survival{keepAll, keepNone, keepSome, keepTorn}
+
+func (s survival) draw(rng *rand.Rand) vfs.Survival {
+	switch s {
+	case keepNone:
+		return vfs.Lost
+	case keepSome:
+		return func(size int) int { return size * rng.IntN(2) }
+	case keepTorn:
+		return func(size int) int { return rng.IntN(size + 1) }
+	default:
+		return vfs.Kept
+	}
+}
+
+// flip flips one bit of one file, drawn among those whose path has the given part,
+// and returns where; "" if there is none.
+func (d *disk) flip(part string) string {
+	var paths []string
+	for _, line := range strings.Split(strings.TrimSpace(d.mem.String()), "\n") {
+		if path, _, _ := strings.Cut(line, " "); strings.Contains(path, part) {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) == 0 {
+		return ""
+	}
+	path := paths[d.rng.IntN(len(paths))]
+	f, err := d.mem.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil || size == 0 {
+		return ""
+	}
+	at, bit := d.rng.Int64N(size), d.rng.IntN(8)
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], at); err != nil {
+		return ""
+	}
+	b[0] ^= 1 << bit
+	if _, err := f.WriteAt(b[:], at); err != nil {
+		return ""
+	}
+	if err := f.Sync(); err != nil {
+		return ""
+	}
+	d.flaws++
+	return fmt.Sprintf("%s, byte %d, bit %d", path, at, bit)
+}

@@ -1,0 +1,299 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/quorate-db/quorate/check"
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+)
+
+// judge holds what nodes do against what must never happen. It knows what each
+// disk has said is durable, which the nodes themselves forget.
+type judge struct {
+	sim     *run
+	checker *check.Checker
+	ghosts  map[raft.NodeID]*ghost
+	top     raft.Index // the highest that any node has taken for committed
+	states  map[raft.Index]fingerprint
+	answers map[raft.Index]fingerprint
+}
+
+// ghost is what a node's disk must hold.
+type ghost struct {
+	saved   raft.Saved
+	pending []raft.Write // decided, in order, and not yet said to be durable
+	excused bool         // its disk was damaged on purpose: what it lost is no news
+}
+
+// fingerprint is a sum of something, and of whom.
+type fingerprint struct {
+	sum  uint64
+	node raft.NodeID
+}
+
+// Broken is a violation of what the simulator itself looks for, beyond what
+// package check does. Its name is that of the invariant.
+type Broken struct {
+	Invariant string
+	Text      string
+}
+
+func (b *Broken) Error() string { return b.Invariant + ": " + b.Text }
+
+func broken(invariant, format string, args ...any) error {
+	return &Broken{invariant, fmt.Sprintf(format, args...)}
+}
+
+func newJudge(s *run) *judge {
+	return &judge{
+		sim: s, checker: check.New(), ghosts: map[raft.NodeID]*ghost{},
+		states: map[raft.Index]fingerprint{}, answers: map[raft.Index]fingerprint{},
+	}
+}
+
+func (j *judge) ghost(id raft.NodeID) *ghost {
+	g := j.ghosts[id]
+	if g == nil {
+		g = &ghost{}
+		j.ghosts[id] = g
+	}
+	return g
+}
+
+func (j *judge) fail(n *node, err error) {
+	if err != nil && j.sim.world.failure == nil {
+		j.sim.note(n, "VIOLATION %v", err)
+		j.sim.world.fail(err)
+	}
+}
+
+// observer is a judge who watches one life of a node. A process that has died
+// says nothing more.
+type observer struct {
+	judge *judge
+	node  *node
+	life  uint64
+}
+
+func (o *observer) silent() bool { return !o.node.alive || o.node.life != o.life }
+
+// Recovered implements quorate.Observer: the disk must hold what was durable, and
+// of what was being written a first part (D01 to D05, I8).
+func (o *observer) Recovered(_ raft.GroupID, saved *raft.Saved, applied raft.Index) {
+	if o.silent() {
+		return
+	}
+	n, j := o.node, o.judge
+	g := j.ghost(n.id)
+	if n.life > 1 && !g.excused && !g.explains(saved) {
+		j.fail(n, broken("I8", "the disk of node %d holds term %d, vote %d and the log %v..%v; durable were term %d, vote %d and %v..%v",
+			n.id, saved.State.Term, saved.State.Vote, saved.Base.ID, last(saved),
+			g.saved.State.Term, g.saved.State.Vote, g.saved.Base.ID, last(&g.saved)))
+		return
+	}
+	g.saved = raft.Saved{State: saved.State, Base: saved.Base, Entries: append([]raft.Entry{}, saved.Entries...)}
+	g.pending = nil
+	j.checker.Restarted(n.id)
+	j.fail(n, j.checker.Saw(check.Observation{
+		Node: n.id, Term: saved.State.Term, Vote: saved.State.Vote, Log: logOf(saved.Base.ID, saved.Entries),
+	}))
+	if id, ok := find(saved, applied); ok {
+		j.fail(n, j.checker.Restored(n.id, id))
+		n.applied = id.Index
+	}
+}
+
+// begins is told that a host may write the beginning of the group before it says
+// what it has found.
+func (j *judge) begins(n *node, members []membership.Member) error {
+	g := j.ghost(n.id)
+	if g.saved.Base.ID != (raft.EntryID{}) {
+		return nil
+	}
+	first, err := raft.Bootstrap(membership.New(members...))
+	if err == nil {
+		g.pending = append(g.pending, raft.Write{State: first.State, Base: &first.Base})
+	}
+	return err
+}
+
+func last(s *raft.Saved) raft.EntryID {
+	if n := len(s.Entries); n > 0 {
+		return s.Entries[n-1].EntryID
+	}
+	return s.Base.ID
+}
+
+// find returns the entry at an index of what a disk held.
+func find(s *raft.Saved, at raft.Index) (raft.EntryID, bool) {
+	switch {
+	case at == 0 || at < s.Base.ID.Index || at > last(s).Index:
+		return raft.EntryID{}, false
+	case at == s.Base.ID.Index:
+		return s.Base.ID, true
+	}
+	return s.Entries[at-s.Base.ID.Index-1].EntryID, true
+}
+
+func logOf(prev raft.EntryID, entries []raft.Entry) *check.Log {
+	l := &check.Log{Prev: prev, Entries: make([]check.Entry, len(entries))}
+	for i := range entries {
+		l.Entries[i] = check.Of(&entries[i])
+	}
+	return l
+}
+
+// explains reports whether a disk may hold this.
+func (g *ghost) explains(saved *raft.Saved) bool {
+	could := raft.Saved{State: g.saved.State, Base: g.saved.Base, Entries: append([]raft.Entry{}, g.saved.Entries...)}
+	for i := 0; ; i++ {
+		if equal(&could, saved) {
+			return true
+		}
+		if i == len(g.pending) || could.Add(g.pending[i]) != nil {
+			return false
+		}
+	}
+}
+
+func equal(a, b *raft.Saved) bool {
+	if a.State != b.State || a.Base.ID != b.Base.ID || len(a.Entries) != len(b.Entries) {
+		return false
+	}
+	for i := range a.Entries {
+		if a.Entries[i].EntryID != b.Entries[i].EntryID || !bytes.Equal(a.Entries[i].Data, b.Entries[i].Data) {
+			return false
+		}
+	}
+	return true
+}
+
+// Decided implements quorate.Observer.
+func (o *observer) Decided(_ raft.GroupID, core *raft.Raft, fx *raft.Effects) {
+	if o.silent() {
+		return
+	}
+	n, j := o.node, o.judge
+	if !fx.Write.Empty() {
+		g := j.ghost(n.id)
+		g.pending = append(g.pending, fx.Write)
+	}
+	s := core.Brief()
+	seen := check.Observation{Node: n.id, Role: s.Role, Term: s.Term, Vote: s.Vote, Commit: s.Commit}
+	if fx.Install != nil {
+		seen.Log = logOf(fx.Install.ID, nil)
+		before := seen
+		before.Commit = fx.Install.ID.Index
+		j.fail(n, j.checker.Saw(before))
+		seen.Log = nil
+	}
+	if len(fx.Write.Append.Entries) > 0 {
+		seen.Log = logOf(fx.Write.Append.Prev, fx.Write.Append.Entries)
+	}
+	j.fail(n, j.checker.Saw(seen))
+	j.top = max(j.top, s.Commit)
+	n.config, _ = core.Members()
+	j.sim.decided(n, s, fx)
+}
+
+// Durable implements quorate.Observer.
+func (o *observer) Durable(records []codec.Record) {
+	if o.silent() {
+		return
+	}
+	g := o.judge.ghost(o.node.id)
+	for i := range records {
+		if len(g.pending) > 0 {
+			g.pending = g.pending[1:]
+		}
+		if err := g.saved.Add(records[i].Write); err != nil {
+			o.judge.fail(o.node, broken("I8", "node %d wrote what does not follow what it had written: %v", o.node.id, err))
+		}
+	}
+}
+
+// Applied implements quorate.Observer.
+func (o *observer) Applied(_ raft.GroupID, entries []raft.Entry) {
+	if o.silent() {
+		return
+	}
+	for i := range entries {
+		o.judge.fail(o.node, o.judge.checker.Applied(o.node.id, check.Of(&entries[i])))
+	}
+	o.node.applied = entries[len(entries)-1].Index
+}
+
+// Restored implements quorate.Observer.
+func (o *observer) Restored(_ raft.GroupID, at raft.EntryID) {
+	if !o.silent() {
+		o.node.applied = at.Index
+		o.judge.fail(o.node, o.judge.checker.Restored(o.node.id, at))
+	}
+}
+
+// sent looks at a message at the moment at which it leaves (I9): what it promises
+// or claims must be durable.
+func (j *judge) sent(n *node, e *codec.Envelope) {
+	m := &e.Message
+	j.fail(n, j.checker.Sent(m))
+	g := j.ghost(n.id)
+	switch m.Kind {
+	case raft.RequestVote:
+		if !g.voted(m.Term, m.From) {
+			j.early(n, m, "its own vote")
+		}
+	case raft.RequestVoteReply:
+		if m.Granted && !g.voted(m.Term, m.To) {
+			j.early(n, m, "the vote")
+		}
+	case raft.AppendEntriesReply:
+		if m.Rejected == (raft.EntryID{}) && m.Last.Index > last(&g.saved).Index {
+			j.early(n, m, fmt.Sprintf("entry %v", m.Last))
+		}
+	case raft.InstallSnapshotReply:
+		if m.Last.Index > last(&g.saved).Index {
+			j.early(n, m, fmt.Sprintf("the snapshot up to %v", m.Last))
+		}
+	}
+}
+
+// voted reports whether the disk keeps its node from voting for anybody else in
+// this term.
+func (g *ghost) voted(term raft.Term, whom raft.NodeID) bool {
+	s := &g.saved.State
+	return s.Term > term || s.Term == term && s.Vote == whom
+}
+
+func (j *judge) early(n *node, m *raft.Message, what string) {
+	g := j.ghost(n.id)
+	j.fail(n, broken("I9", "node %d sent %v of term %d to node %d before %s was durable: its disk has term %d, vote %d, log up to %v",
+		n.id, m.Kind, m.Term, m.To, what, g.saved.State.Term, g.saved.State.Vote, last(&g.saved)))
+}
+
+// state compares what two nodes' state machines are after the same entry (I11).
+func (j *judge) state(n *node, at raft.Index, sum uint64) {
+	if was, known := j.states[at]; !known {
+		j.states[at] = fingerprint{sum, n.id}
+	} else if was.sum != sum {
+		j.fail(n, broken("I11", "after entry %d the states of nodes %d and %d differ", at, was.node, n.id))
+	}
+}
+
+// answer compares what two nodes make of the same command.
+func (j *judge) answer(n *node, at raft.Index, sum uint64) {
+	if was, known := j.answers[at]; !known {
+		j.answers[at] = fingerprint{sum, n.id}
+	} else if was.sum != sum {
+		j.fail(n, broken("I11", "nodes %d and %d answer command %d differently", was.node, n.id, at))
+	}
+}
+
+// read looks at the index that a read was given (I14).
+func (j *judge) read(n *node, invoked, got raft.Index) {
+	if got < invoked {
+		j.fail(n, broken("I14", "a read at node %d was given index %d, but %d was committed when it was asked for", n.id, got, invoked))
+	}
+}

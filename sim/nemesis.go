@@ -1,0 +1,338 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/vfs"
+	"github.com/quorate-db/quorate/wal"
+)
+
+// kind is one kind of action: how the rest of one is drawn, what it does, and how
+// that is undone after its time.
+type kind struct {
+	draw func(p *Plan, a *Action, rng *rand.Rand)
+	do   func(s *run, a *Action, n *node)
+	undo func(s *run, a *Action, n *node) // nil: nothing is to be undone
+}
+
+// actions are all kinds; kindsInOrder their names, sorted, so that a seed always
+// draws the same.
+var actions map[string]kind
+
+var kindsInOrder []string
+
+func init() {
+	actions = map[string]kind{
+		"crash":    {drawCrash, doCrash, doBoot},
+		"fuse":     {drawFuse, doFuse, doBoot},
+		"power":    {drawPower, doCrash, doBoot},
+		"pause":    {drawNothing, doPause, undoPause},
+		"cut":      {drawCut, doCut, undoCut},
+		"flap":     {drawLink, doFlap, undoCut},
+		"clog":     {drawLink, doClog, nil},
+		"stall":    {drawNothing, doStall, nil},
+		"fail":     {drawFail, doFail, nil},
+		"full":     {drawNothing, doFull, undoFull},
+		"flip":     {drawFlip, doFlip, nil},
+		"clock":    {drawClock, doClock, undoClock},
+		"slow":     {drawNothing, doSlow, undoSlow},
+		"transfer": {drawNothing, doTransfer, nil},
+		"campaign": {drawNothing, doCampaign, nil},
+		"member":   {drawNothing, doMember, nil},
+	}
+	for name := range actions { //order: sorted below
+		kindsInOrder = append(kindsInOrder, name)
+	}
+	slices.Sort(kindsInOrder)
+}
+
+// Faults returns the names of all kinds of actions, sorted.
+func Faults() []string { return slices.Clone(kindsInOrder) }
+
+// perform plans an action and its end.
+func (s *run) perform(a *Action) {
+	k := actions[a.Do]
+	s.world.after(a.At.D()-s.world.now, nil, func() {
+		for _, number := range a.Nodes {
+			n := s.nodes[number-1]
+			k.do(s, a, n)
+			if k.undo != nil {
+				s.world.after(a.For.D(), nil, func() { k.undo(s, a, n) })
+			}
+			if a.Do == "cut" || a.Do == "flap" || a.Do == "clog" {
+				return // the nodes are one set
+			}
+		}
+	})
+}
+
+func drawNothing(*Plan, *Action, *rand.Rand) {}
+
+func drawCrash(_ *Plan, a *Action, rng *rand.Rand) {
+	a.Keep = string(survivals[rng.IntN(len(survivals))])
+}
+
+func doCrash(_ *run, a *Action, n *node) { n.die(survival(a.Keep)) }
+func doBoot(_ *run, _ *Action, n *node)  { n.boot() }
+
+// drawPower lets the power go out for all at once, or for many.
+func drawPower(p *Plan, a *Action, rng *rand.Rand) {
+	drawCrash(p, a, rng)
+	all := p.Voters + p.Spares
+	a.Nodes = rng.Perm(all)[:1+rng.IntN(all)]
+}
+
+// drawFuse lets a process die within what it does, at one of its next waits.
+func drawFuse(p *Plan, a *Action, rng *rand.Rand) {
+	drawCrash(p, a, rng)
+	a.Amount = float64(1 + rng.IntN(40))
+}
+
+func doFuse(s *run, a *Action, n *node) {
+	if !n.alive {
+		return
+	}
+	n.fuse = int(a.Amount)
+	life := n.life
+	n.fused = func() {
+		if n.life == life {
+			s.note(n, "dies while it works; of what was not synced, %s is left", a.Keep)
+			n.buried(survival(a.Keep))
+		}
+	}
+}
+
+func doPause(s *run, a *Action, n *node) {
+	s.note(n, "is stopped for %v", a.For.D())
+	n.freeze()
+}
+
+func undoPause(s *run, _ *Action, n *node) {
+	if n.frozen {
+		s.note(n, "goes on")
+		n.thaw()
+	}
+}
+
+func drawCut(p *Plan, a *Action, rng *rand.Rand) {
+	all := p.Voters + p.Spares
+	a.Nodes = rng.Perm(all)[:1+rng.IntN(max(1, all-1))]
+	a.OneWay = rng.IntN(3) == 0
+}
+
+func doCut(s *run, a *Action, _ *node) {
+	s.note(nil, "the network is cut: %v to the others for %v%s", a.Nodes, a.For.D(), oneWay(a))
+	s.net.cut(a.Nodes, s.others(a.Nodes), a.OneWay)
+}
+
+func oneWay(a *Action) string {
+	if a.OneWay {
+		return ", one way"
+	}
+	return ""
+}
+
+func undoCut(s *run, a *Action, _ *node) {
+	s.note(nil, "the network is mended: %v to the others", a.Nodes)
+	for _, from := range a.Nodes {
+		for _, to := range s.others(a.Nodes) {
+			s.net.link(from, to).cut, s.net.link(to, from).cut = false, false
+		}
+	}
+}
+
+func (s *run) others(numbers []int) (rest []int) {
+	for _, n := range s.nodes {
+		if !slices.Contains(numbers, n.number) {
+			rest = append(rest, n.number)
+		}
+	}
+	return rest
+}
+
+func drawLink(p *Plan, a *Action, rng *rand.Rand) {
+	if all := p.Voters + p.Spares; all > 1 {
+		a.Nodes = rng.Perm(all)[:2]
+	}
+}
+
+// doFlap cuts and mends one direction again and again.
+func doFlap(s *run, a *Action, _ *node) {
+	if len(a.Nodes) < 2 {
+		return
+	}
+	l := s.net.link(a.Nodes[0], a.Nodes[1])
+	s.note(nil, "the way from n%d to n%d comes and goes for %v", a.Nodes[0], a.Nodes[1], a.For.D())
+	until := s.world.now + a.For.D()
+	var flap func()
+	flap = func() {
+		if s.world.now < until && !s.calm {
+			l.cut = !l.cut
+			s.world.after(s.cfg.Election.D()/2, nil, flap)
+		}
+	}
+	flap()
+}
+
+func doClog(s *run, a *Action, _ *node) {
+	if len(a.Nodes) == 2 {
+		s.note(nil, "the way from n%d to n%d is clogged for %v", a.Nodes[0], a.Nodes[1], a.For.D())
+		s.net.link(a.Nodes[0], a.Nodes[1]).clog = s.world.now + a.For.D()
+	}
+}
+
+func doStall(s *run, a *Action, n *node) {
+	s.note(n, "its disk stands still for %v", a.For.D())
+	n.disk.stalled = s.world.now + a.For.D()
+}
+
+// failing are the operations of a disk that a plan may let fail.
+var failing = []vfs.Op{vfs.OpRead, vfs.OpWrite, vfs.OpSync, vfs.OpSyncDir, vfs.OpCreate, vfs.OpRename, vfs.OpRemove, vfs.OpTruncate, vfs.OpSize}
+
+func drawFail(_ *Plan, a *Action, rng *rand.Rand) { a.Op = failing[rng.IntN(len(failing))].String() }
+
+func doFail(_ *run, a *Action, n *node) {
+	for _, op := range failing {
+		if op.String() == a.Op {
+			n.disk.fail = map[vfs.Op]int{op: 1}
+		}
+	}
+}
+
+func doFull(s *run, a *Action, n *node) {
+	s.note(n, "its disk is full for %v", a.For.D())
+	n.disk.full = true
+}
+
+func undoFull(_ *run, _ *Action, n *node) { n.disk.full = false }
+
+func drawFlip(p *Plan, a *Action, rng *rand.Rand) {
+	a.Nodes = []int{rng.IntN(max(1, (p.Voters-1)/2))}
+	a.Op = []string{"wal", "wal", "snap"}[rng.IntN(3)]
+}
+
+// doFlip ends a process, flips a bit on its disk, and starts it again. Plans do it
+// to a minority only. A flip in the last record, which no log can tell from one that
+// was never finished, is taken back.
+func doFlip(s *run, a *Action, n *node) {
+	if !n.alive {
+		return
+	}
+	n.die(keepAll)
+	before := n.disk.mem.Crash(vfs.Kept)
+	where := n.disk.flip(a.Op)
+	if where != "" && a.Op == "wal" && readable(n.disk.mem) {
+		n.disk.mem, where = before, ""
+		n.disk.flaws--
+	}
+	if where != "" {
+		s.judge.ghost(n.id).excused = true
+		s.note(n, "a bit on its disk has flipped: %s", where)
+	}
+	n.boot()
+}
+
+// readable reports whether a log opens.
+func readable(mem *vfs.Mem) bool {
+	p := &process{world: newWorld(1), alive: true, rng: rand.New(rand.NewPCG(1, 1)), clock: clock{rate: 1}}
+	log, _, err := wal.Open(mem.Crash(vfs.Kept), "data/wal", wal.Options{Env: p})
+	if err != nil {
+		return false
+	}
+	return log.Close() == nil
+}
+
+func drawClock(p *Plan, a *Action, rng *rand.Rand) {
+	a.Amount = 0.5 + 1.5*rng.Float64()
+	if p.Lease { // what Config.Lease promises holds up to a tenth
+		a.Amount = 0.91 + 0.18*rng.Float64()
+	}
+}
+
+func doClock(s *run, a *Action, n *node) {
+	jump := time.Duration(a.Pick%7200-3600) * time.Second
+	s.note(n, "its clock runs at %.2f, after a jump of %v", a.Amount, jump)
+	n.clock = clock{rate: a.Amount, offset: n.clock.offset + jump}
+}
+
+func undoClock(_ *run, _ *Action, n *node) { n.clock.rate = 1 }
+
+func doSlow(s *run, a *Action, n *node) {
+	n.slow = time.Duration(1+a.Pick%100) * time.Millisecond
+	s.note(n, "its state machine takes %v for each batch", n.slow)
+}
+
+func undoSlow(_ *run, _ *Action, n *node) { n.slow = 0 }
+
+// ask lets a node do something for an administrator.
+func (s *run) ask(n *node, what string, do func(context.Context, *quorate.Group) error) {
+	if !n.serving() {
+		return
+	}
+	s.world.after(0, &n.process, func() {
+		if !n.serving() {
+			return
+		}
+		n.do(4*s.cfg.Election.D(), func(ctx context.Context) {
+			s.note(n, "is asked to %s", what)
+			err := do(ctx, n.group)
+			s.note(n, "was asked to %s: %v", what, err)
+		})
+	})
+}
+
+func doTransfer(s *run, a *Action, n *node) {
+	to := raft.NodeID(a.Pick % uint64(len(s.nodes)+1))
+	s.ask(n, fmt.Sprintf("let node %d lead", to), func(ctx context.Context, g *quorate.Group) error { return g.Transfer(ctx, to) })
+}
+
+func doCampaign(s *run, _ *Action, n *node) {
+	s.ask(n, "campaign", func(_ context.Context, g *quorate.Group) error { return g.Campaign() })
+}
+
+// doMember lets an administrator change the membership, as far as they know it.
+func doMember(s *run, a *Action, n *node) {
+	rng := rand.New(rand.NewPCG(a.Pick, 7))
+	s.ask(n, "change the membership", func(ctx context.Context, g *quorate.Group) error {
+		st := g.Status()
+		wish := raft.Reconfiguration{Joint: rng.IntN(4) == 0}
+		if rng.IntN(2) == 0 {
+			wish.Expect = st.ConfigIndex
+		}
+		for range 1 + rng.IntN(2)*rng.IntN(3) {
+			wish.Changes = append(wish.Changes, s.drawChange(rng, st.Config))
+		}
+		s.note(n, "the wish: %v", wish.Changes)
+		return g.Reconfigure(ctx, wish)
+	})
+}
+
+// drawChange draws one change that could make sense. Nodes that have left do not
+// come back: a new member needs a new ID.
+func (s *run) drawChange(rng *rand.Rand, now membership.Config) membership.Change {
+	target := s.nodes[rng.IntN(len(s.nodes))]
+	for _, m := range now.Members {
+		if m.ID != target.id {
+			continue
+		}
+		switch {
+		case m.Role != membership.Voter && rng.IntN(4) > 0:
+			return membership.Change{Kind: membership.Promote, Member: membership.Member{ID: m.ID}}
+		case rng.IntN(3) == 0:
+			return membership.Change{Kind: membership.Demote, Member: membership.Member{ID: m.ID}}
+		}
+		s.left[m.ID] = true
+		return membership.Change{Kind: membership.Remove, Member: membership.Member{ID: m.ID}}
+	}
+	if s.left[target.id] { // to be refused, or to do nothing
+		return membership.Change{Kind: membership.Promote, Member: membership.Member{ID: target.id}}
+	}
+	return membership.Change{Kind: membership.Add, Member: membership.Member{ID: target.id, Address: target.address}}
+}

@@ -1,0 +1,219 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"math/rand/v2"
+	"time"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/wal"
+)
+
+// group is the one group of a simulated cluster.
+const group raft.GroupID = 1
+
+// node is a machine with a disk, and the process that runs on it.
+type node struct {
+	process
+	sim     *run
+	number  int // from 1; also its ID
+	id      raft.NodeID
+	address string
+	disk    disk
+
+	host  *quorate.Host // of this life; nil until it is open
+	group *quorate.Group
+	store Store   // of this life
+	kept  Durable // what a durable store left on its disk
+	down  error   // why its process cannot be started again; nil: it can
+
+	slow time.Duration // each batch that is applied takes so long
+
+	// What was last seen of its core and its state machine.
+	leads   bool
+	commit  raft.Index
+	last    raft.Index
+	applied raft.Index
+	config  membership.Config
+}
+
+func newNode(s *run, number int) *node {
+	n := &node{sim: s, number: number, id: raft.NodeID(number), address: fmt.Sprintf("n%d:1", number)}
+	seed := s.world.rng.Uint64()
+	n.process = process{world: s.world, name: fmt.Sprintf("n%d", number), rng: rand.New(rand.NewPCG(seed, 1)), clock: clock{rate: 1}}
+	n.disk = disk{node: n, mem: s.blank(), rng: rand.New(rand.NewPCG(seed, 2)), quick: s.cfg.DiskQuick.D(), slow: s.cfg.DiskSlow.D()}
+	return n
+}
+
+// boot starts the process.
+func (n *node) boot() {
+	if n.alive || n.down != nil {
+		return
+	}
+	n.store = n.sim.newStore()
+	if n.kept != nil {
+		n.store = n.kept
+	} else if d, ok := n.store.(Durable); ok {
+		n.kept = d
+	}
+	n.sim.note(n, "starts")
+	n.start(n.main)
+}
+
+// main is the program: what a user would write.
+func (n *node) main() {
+	err := n.serve()
+	if n.sim.world.failure == nil && err != nil {
+		n.sim.stopped(n, err)
+	}
+}
+
+func (n *node) serve() error {
+	c := &n.sim.cfg
+	host, err := quorate.Open(quorate.Config{
+		Dir: "data", ID: n.id, Cluster: 1, Listen: n.address, Peers: n.sim.members,
+		HeartbeatInterval: c.Heartbeat.D(), ElectionTimeout: c.Election.D(),
+		SnapshotEntries: c.SnapshotEntries, LogSegmentBytes: c.SegmentBytes, Lease: c.Lease,
+		FS: n.disk.files(), Env: &n.process, Network: n,
+		Observer: &observer{n.sim.judge, n, n.life}, Trace: n.sim.tracing(),
+	})
+	if err != nil {
+		return err
+	}
+	n.host = host
+	var members []quorate.Member
+	if n.number <= c.Voters {
+		members = n.sim.members[:c.Voters]
+		if err := n.sim.judge.begins(n, members); err != nil {
+			return err
+		}
+	}
+	n.group, err = host.Start(quorate.GroupConfig{ID: group, Members: members, StateMachine: n.watched()})
+	if err != nil {
+		return err
+	}
+	n.sim.note(n, "serves")
+	if n.Wait(nil, host.Failed(), n.group.Stopped(), nil) == 2 {
+		return n.group.Status().Err
+	}
+	return host.Err()
+}
+
+// die ends the process; what is left on its disk is drawn.
+func (n *node) die(how survival) {
+	if !n.alive {
+		return
+	}
+	n.sim.note(n, "dies; of what was not synced, %s is left", how)
+	n.kill()
+	n.buried(how)
+}
+
+// buried is what the world makes of a process that has ended.
+func (n *node) buried(how survival) {
+	n.disk.crash(how)
+	n.host, n.group, n.store, n.leads, n.applied = nil, nil, nil, false, 0
+	if n.kept != nil {
+		n.kept = n.kept.Crash(func(batches int) int { return min(batches, how.draw(n.disk.rng)(batches)) })
+	}
+	if how == keepAll {
+		n.sim.net.gone(n)
+	}
+}
+
+// stopped says that a process ended by itself. One whose disk is damaged stays
+// down: it has said so, and in what file. Another one is started again.
+func (s *run) stopped(n *node, err error) {
+	life := n.life
+	s.note(n, "has stopped: %v", err)
+	s.world.after(0, nil, func() {
+		if n.life != life {
+			return
+		}
+		n.kill()
+		n.buried(keepAll)
+		if damage := (*wal.DamageError)(nil); errors.As(err, &damage) || n.disk.flaws > 0 {
+			if n.disk.flaws == 0 {
+				s.judge.fail(n, broken("D05", "node %d finds damage that nobody has done: %v", n.id, err))
+			}
+			n.down = err
+			return
+		}
+		s.world.after(time.Second, nil, n.boot)
+	})
+}
+
+// watched returns the store as the host is given it: everything that it does is
+// seen by the judge.
+func (n *node) watched() quorate.StateMachine {
+	w := watched{n.store, n, n.life}
+	if d, ok := n.store.(Durable); ok {
+		return watchedDurable{w, d}
+	}
+	return w
+}
+
+type watched struct {
+	Store
+	node *node
+	life uint64
+}
+
+// stride is how many entries lie between two comparisons of states.
+const stride = 32
+
+var sums = crc64.MakeTable(crc64.ECMA)
+
+// Apply passes a batch on, in parts that end where states are compared.
+func (w watched) Apply(batch []quorate.Command) error {
+	n := w.node
+	if n.slow > 0 {
+		n.sleep(n.slow)
+	}
+	for len(batch) > 0 {
+		k := 1
+		for k < len(batch) && batch[k-1].Index/stride == batch[k].Index/stride {
+			k++
+		}
+		if err := w.Store.Apply(batch[:k]); err != nil {
+			return err
+		}
+		for i := range batch[:k] {
+			if r := batch[i].Result; r != nil {
+				n.sim.judge.answer(n, batch[i].Index, crc64.Checksum(fmt.Append(nil, r), sums))
+			}
+		}
+		if at := batch[k-1].Index; at%stride == 0 || len(batch) > k {
+			n.sim.judge.state(n, at, w.Store.Hash())
+		}
+		batch = batch[k:]
+	}
+	return nil
+}
+
+type watchedDurable struct {
+	watched
+	durable Durable
+}
+
+func (w watchedDurable) Applied() raft.Index { return w.durable.Applied() }
+func (w watchedDurable) Sync() error         { return w.durable.Sync() }
+
+// do runs something in a task of the node, with a context that ends after a while
+// or with the process.
+func (n *node) do(limit time.Duration, what func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.world.after(limit, &n.process, cancel)
+	n.Go(func() {
+		defer cancel()
+		what(ctx)
+	})
+}
+
+// serving reports whether clients find somebody who answers.
+func (n *node) serving() bool { return n.alive && n.group != nil }

@@ -1,0 +1,258 @@
+package sim
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Duration is a time span that a plan spells as people do: "1.5s".
+type Duration time.Duration
+
+// D returns it as the standard library's.
+func (d Duration) D() time.Duration { return time.Duration(d) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.D().String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	span, err := time.ParseDuration(string(text))
+	*d = Duration(span)
+	return err
+}
+
+// Options are what a run begins with. Draw makes them from a seed.
+type Options struct {
+	Seed   uint64   `json:"seed"`
+	Length Duration `json:"length"` // of the first phase, the one with faults
+
+	Voters int `json:"voters"` // who begin the group
+	Spares int `json:"spares"` // nodes that wait to be invited
+
+	Heartbeat       Duration `json:"heartbeat"`
+	Election        Duration `json:"election"`
+	SnapshotEntries uint64   `json:"snapshot_entries"`
+	SegmentBytes    int64    `json:"segment_bytes"`
+	Lease           bool     `json:"lease,omitempty"`
+	Durable         bool     `json:"durable,omitempty"` // the state machine keeps its state itself
+
+	DiskQuick Duration `json:"disk_quick"` // a sync takes between this
+	DiskSlow  Duration `json:"disk_slow"`  // and this
+
+	Clients int      `json:"clients"`
+	Keys    int      `json:"keys"`
+	Think   Duration `json:"think"`   // between two calls of a client, on average
+	Timeout Duration `json:"timeout"` // of a call
+
+	Weather Weather `json:"weather"`
+}
+
+// Weather is how the network treats frames.
+type Weather struct {
+	Least   Duration `json:"least"` // how long a frame is under way
+	Most    Duration `json:"most"`
+	Drop    float64  `json:"drop,omitempty"`    // probability of being lost
+	Double  float64  `json:"double,omitempty"`  // of arriving twice
+	Reorder float64  `json:"reorder,omitempty"` // of not waiting for those before it
+	Garble  float64  `json:"garble,omitempty"`  // of arriving with a flipped bit
+}
+
+// Action is one thing that is done to the cluster, and undone after a while.
+type Action struct {
+	At     Duration `json:"at"`
+	Do     string   `json:"do"`
+	Nodes  []int    `json:"nodes,omitempty"` // to whom; numbers from 1
+	For    Duration `json:"for,omitempty"`
+	Keep   string   `json:"keep,omitempty"`   // crash: what is left of what was not synced
+	Op     string   `json:"op,omitempty"`     // fail: the operation of the disk; flip: the kind of file
+	OneWay bool     `json:"oneway,omitempty"` // cut
+	Amount float64  `json:"amount,omitempty"` // clock: its rate; fuse: after so many waits
+	Pick   uint64   `json:"pick,omitempty"`   // whatever else is drawn
+}
+
+func (a Action) String() string {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// Plan is a whole run: who takes part, and what goes wrong when. The same plan
+// leads to the same run.
+type Plan struct {
+	Options
+	Actions []Action
+}
+
+// Encode writes the plan as a script: a line of options, then a line for each
+// action. Lines that begin with # are comments.
+func (p *Plan) Encode() []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	_ = e.Encode(p.Options) // into memory, of plain fields
+	for i := range p.Actions {
+		_ = e.Encode(p.Actions[i])
+	}
+	return b.Bytes()
+}
+
+// Decode reads a script.
+func Decode(script []byte) (*Plan, error) {
+	p := &Plan{}
+	lines := bufio.NewScanner(bytes.NewReader(script))
+	lines.Buffer(nil, 1<<20)
+	for n, first := 1, true; lines.Scan(); n++ {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		d := json.NewDecoder(bytes.NewReader(line))
+		d.DisallowUnknownFields()
+		var err error
+		if first {
+			err, first = d.Decode(&p.Options), false
+		} else {
+			var a Action
+			err = d.Decode(&a)
+			p.Actions = append(p.Actions, a)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("sim: line %d of the script: %w", n, err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("sim: the script cannot be read: %w", err)
+	}
+	return p, p.check()
+}
+
+// maxNodes bounds a simulated cluster.
+const maxNodes = 32
+
+func (p *Plan) check() error {
+	nodes := p.Voters + p.Spares
+	switch {
+	case p.Voters < 1 || nodes > maxNodes || p.Spares < 0:
+		return fmt.Errorf("sim: %d voters and %d spare nodes: there must be a voter, and %d nodes at most", p.Voters, p.Spares, maxNodes)
+	case p.Length <= 0 || p.Heartbeat.D() < 5*time.Millisecond || p.Election < 2*p.Heartbeat:
+		return fmt.Errorf("sim: length %v, heartbeat %v, election %v: the first must be positive, the second 5ms or more, the third at least twice that",
+			p.Length.D(), p.Heartbeat.D(), p.Election.D())
+	case p.Clients < 0 || p.Keys < 1 || p.Think <= 0 || p.Timeout <= 0:
+		return fmt.Errorf("sim: %d clients, %d keys, think %v, timeout %v: too little to do anything", p.Clients, p.Keys, p.Think.D(), p.Timeout.D())
+	}
+	for _, a := range p.Actions {
+		if _, known := actions[a.Do]; !known {
+			return fmt.Errorf("sim: there is no action %q", a.Do)
+		}
+		if len(a.Nodes) == 0 || slices.Max(a.Nodes) > nodes || slices.Min(a.Nodes) < 1 {
+			return fmt.Errorf("sim: %v: nodes are numbered from 1 to %d", a, nodes)
+		}
+	}
+	return nil
+}
+
+// Limits bound what Draw may draw. The zero value bounds nothing.
+type Limits struct {
+	Nodes  int           // voters in the beginning; zero: drawn from 1 to 7
+	Length time.Duration // of the first phase; zero: 10 s
+	Faults []string      // kinds of actions; nil: any; empty: none
+}
+
+// Draw makes a plan from a seed: how large the cluster is, how it is set up, and
+// which kinds of faults it meets. Not every run meets all of them: a fault that
+// always happens hides what happens without it.
+func Draw(seed uint64, limits Limits) *Plan {
+	rng := rand.New(rand.NewPCG(seed, 0x51e7e))
+	o := Options{
+		Seed: seed, Length: Duration(limits.Length), Voters: limits.Nodes,
+		Clients: 2 + rng.IntN(5), Keys: 1 + rng.IntN(8),
+		Think:   Duration(between(rng, 10*time.Millisecond, 150*time.Millisecond)),
+		Timeout: Duration(between(rng, 200*time.Millisecond, 3*time.Second)),
+		Lease:   rng.IntN(4) == 0, Durable: rng.IntN(3) == 0,
+	}
+	if drawn := []int{1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 7}[rng.IntN(12)]; o.Voters == 0 {
+		o.Voters = drawn
+	}
+	if o.Length == 0 {
+		o.Length = Duration(10 * time.Second)
+	}
+	o.Spares = []int{0, 0, 1, 2, 3}[rng.IntN(5)]
+	o.Heartbeat = Duration([]time.Duration{10, 20, 50, 50, 100}[rng.IntN(5)] * time.Millisecond)
+	o.Election = o.Heartbeat * Duration(3+rng.IntN(8))
+	o.SnapshotEntries = []uint64{5, 20, 100, 1000, 10_000}[rng.IntN(5)]
+	o.SegmentBytes = []int64{1 << 10, 4 << 10, 16 << 10, 1 << 20}[rng.IntN(4)]
+	o.DiskQuick = Duration(between(rng, 20*time.Microsecond, 500*time.Microsecond))
+	o.DiskSlow = o.DiskQuick + Duration(rng.ExpFloat64()*float64(2*time.Millisecond))
+	o.Weather = drawWeather(rng, limits.Faults == nil || slices.Contains(limits.Faults, "weather"))
+	p := &Plan{Options: o}
+	p.drawActions(rng, limits.Faults)
+	return p
+}
+
+func drawWeather(rng *rand.Rand, bad bool) Weather {
+	w := Weather{Least: Duration(between(rng, 100*time.Microsecond, 2*time.Millisecond))}
+	w.Most = w.Least + Duration(rng.ExpFloat64()*float64(4*time.Millisecond))
+	if !bad {
+		return w
+	}
+	if rng.IntN(2) == 0 {
+		w.Drop = rng.Float64() * 0.3
+	}
+	if rng.IntN(2) == 0 {
+		w.Double = rng.Float64() * 0.5
+	}
+	if rng.IntN(2) == 0 {
+		w.Reorder = rng.Float64() * 0.5
+	}
+	if rng.IntN(4) == 0 {
+		w.Garble = rng.Float64() * 0.05
+	}
+	if rng.IntN(8) == 0 {
+		w.Most = Duration(between(rng, 50*time.Millisecond, 2*time.Second))
+	}
+	return w
+}
+
+// drawActions draws which kinds of actions there will be, and then each of them.
+func (p *Plan) drawActions(rng *rand.Rand, only []string) {
+	var kinds []string
+	for _, kind := range kindsInOrder {
+		allowed := only == nil || slices.Contains(only, kind)
+		if drawn := rng.IntN(2) == 0; allowed && (drawn || only != nil) {
+			kinds = append(kinds, kind)
+		}
+	}
+	if slices.Contains(kinds, "flip") && p.Voters < 3 || rng.IntN(4) > 0 && only == nil {
+		kinds = slices.DeleteFunc(kinds, func(k string) bool { return k == "flip" })
+	}
+	if slices.Contains(kinds, "flip") { // who is beyond repair is no spare to replace others with
+		kinds = slices.DeleteFunc(kinds, func(k string) bool { return k == "member" })
+	}
+	if len(kinds) == 0 {
+		return
+	}
+	pause := time.Duration(float64(100*time.Millisecond) * (1 + 15*rng.Float64()))
+	for at := time.Duration(0); ; {
+		at += time.Duration(rng.ExpFloat64() * float64(pause))
+		if at >= p.Length.D() {
+			return
+		}
+		a := Action{At: Duration(at.Round(time.Microsecond)), Do: kinds[rng.IntN(len(kinds))], Pick: rng.Uint64() >> 12}
+		a.For = Duration(between(rng, time.Millisecond, 3*p.Election.D()).Round(time.Microsecond))
+		if rng.IntN(5) == 0 {
+			a.For = Duration(between(rng, 0, 4*time.Second).Round(time.Microsecond))
+		}
+		a.Nodes = rng.Perm(p.Voters + p.Spares)[:1]
+		actions[a.Do].draw(p, &a, rng)
+		for i := range a.Nodes {
+			a.Nodes[i]++
+		}
+		p.Actions = append(p.Actions, a)
+	}
+}

@@ -1,0 +1,324 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/check/linear"
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/snap"
+	"github.com/quorate-db/quorate/vfs"
+	"github.com/quorate-db/quorate/wal"
+)
+
+// Result is what came of a run.
+type Result struct {
+	Plan    *Plan
+	Err     error         // the first violation; nil: none
+	Elapsed time.Duration // simulated
+	Sum     uint64        // of everything that happened: equal for equal plans
+	Counts  Counts
+	History []linear.Operation
+}
+
+// Counts say how much happened in a run.
+type Counts struct {
+	Steps      uint64 // events
+	Operations int    // of clients, that are part of the history
+	Elections  int    // leaders that came to be
+	Commands   uint64 // entries committed
+	Actions    int
+}
+
+// run is a plan being carried out.
+type run struct {
+	cfg     Options
+	world   *world
+	net     *network
+	judge   *judge
+	nodes   []*node
+	clients []*client
+	members []quorate.Member
+	left    map[raft.NodeID]bool // who was once to be removed
+	calm    bool                 // the second phase: nothing goes wrong any more
+
+	newStore   func() Store
+	transcript Transcript
+	history    []linear.Operation
+	counts     Counts
+	leaders    map[raft.Term]raft.NodeID
+}
+
+// Transcript is told what happens, in order. Any of its functions may be nil.
+type Transcript interface {
+	// Note is a line for people about a node; zero: about the world.
+	Note(at time.Duration, node raft.NodeID, text string)
+
+	// Event is a rule that a core has followed.
+	Event(at time.Duration, e *raft.Event)
+
+	// Delivered is a message that reaches a node.
+	Delivered(at time.Duration, m *codec.Envelope)
+}
+
+// Setup is what a plan is carried out with, other than by default.
+type Setup struct {
+	Store      func(durable bool) Store // nil: Registers
+	Transcript Transcript               // nil: nobody
+}
+
+// Execute carries out a plan. A plan that is not legal is an error; what was
+// found wrong is in the result.
+func Execute(p *Plan, setup Setup) (*Result, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	s := newRun(p, setup)
+	for i := range p.Actions {
+		s.perform(&p.Actions[i])
+	}
+	s.protect(s.storm)
+	s.protect(s.settle)
+	s.protect(s.conclude)
+	s.end()
+	s.counts.Steps, s.counts.Actions = s.world.steps, len(p.Actions)
+	s.counts.Commands = uint64(s.judge.top)
+	return &Result{
+		Plan: p, Err: s.world.failure, Elapsed: s.world.now, Sum: s.world.sum,
+		Counts: s.counts, History: s.history,
+	}, nil
+}
+
+func newRun(p *Plan, setup Setup) *run {
+	s := &run{
+		cfg: p.Options, world: newWorld(p.Seed), left: map[raft.NodeID]bool{},
+		transcript: setup.Transcript, leaders: map[raft.Term]raft.NodeID{},
+	}
+	s.newStore = func() Store {
+		switch {
+		case setup.Store != nil:
+			return setup.Store(p.Durable)
+		case p.Durable:
+			return NewDurableRegisters()
+		default:
+			return NewRegisters()
+		}
+	}
+	s.net = &network{world: s.world, sim: s, weather: p.Weather, ends: map[string]*endpoint{}, links: map[way]*link{}}
+	s.judge = newJudge(s)
+	for number := 1; number <= p.Voters+p.Spares; number++ {
+		n := newNode(s, number)
+		s.nodes = append(s.nodes, n)
+		s.members = append(s.members, quorate.Member{ID: n.id, Role: quorate.Voter, Address: n.address})
+	}
+	for number := range p.Clients {
+		rng := rand.New(rand.NewPCG(s.world.rng.Uint64(), 3))
+		s.clients = append(s.clients, &client{sim: s, number: number, rng: rng, seen: map[string]uint64{}})
+	}
+	return s
+}
+
+// blank returns a new disk.
+func (s *run) blank() *vfs.Mem { return vfs.NewMem() }
+
+// protect turns a panic into a violation: no input may lead to one.
+func (s *run) protect(phase func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.world.running = nil
+			s.world.fail(&Panic{r, stack()})
+		}
+	}()
+	if s.world.failure == nil {
+		phase()
+	}
+}
+
+// Panic is a violation too.
+type Panic struct {
+	Value any
+	Stack string
+}
+
+func (p *Panic) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
+
+// storm is the first phase.
+func (s *run) storm() {
+	for _, n := range s.nodes {
+		s.world.after(0, nil, n.boot)
+	}
+	for _, c := range s.clients {
+		c.begin()
+	}
+	s.world.runUntil(s.cfg.Length.D())
+}
+
+// What the second phase may take: until there is a leader, in election timeouts;
+// and until everything is at rest.
+const (
+	leaderWithin = 10
+	restWithin   = 120 * time.Second
+)
+
+// settle is the second phase: faults stop, and the cluster comes to rest (E2).
+func (s *run) settle() {
+	s.note(nil, "from here on nothing goes wrong")
+	s.calm = true
+	s.net.heal()
+	for _, n := range s.nodes {
+		n.disk.stalled, n.disk.full, n.disk.fail, n.slow, n.fuse = 0, false, nil, 0, 0
+		n.clock.rate = 1
+		n.thaw()
+		n.boot()
+	}
+	for _, c := range s.clients {
+		c.stopping = true
+	}
+	s.within(2*time.Second+leaderWithin*s.cfg.Election.D(), "there is no leader", s.led)
+	s.within(restWithin, "", s.atRest)
+}
+
+// within lets time pass until something holds, or is a violation by then.
+func (s *run) within(d time.Duration, what string, holds func() string) {
+	deadline := s.world.now + d
+	why := holds()
+	for ; why != "" && s.world.now < deadline && s.world.failure == nil; why = holds() {
+		s.world.runUntil(min(deadline, s.world.now+s.cfg.Heartbeat.D()))
+	}
+	if why != "" {
+		if what != "" {
+			why = what + ": " + why
+		}
+		s.world.fail(broken("E2", "%v after the last fault %s", d, why))
+	}
+}
+
+// led says why there is no leader; "" if there is.
+func (s *run) led() string {
+	for _, n := range s.nodes {
+		if n.serving() && n.leads {
+			return ""
+		}
+	}
+	return "nobody leads"
+}
+
+// atRest says what keeps the cluster from being at rest; "" if nothing does.
+func (s *run) atRest() string {
+	for _, c := range s.clients {
+		if !c.idle() {
+			return fmt.Sprintf("client %d waits for %v", c.number, c.op)
+		}
+	}
+	config, top := s.final()
+	if len(config.Members) == 0 {
+		return "nobody knows the members"
+	}
+	for _, m := range config.Members {
+		n := s.nodes[m.ID-1]
+		switch {
+		case n.down != nil:
+		case !n.serving():
+			return fmt.Sprintf("node %d does not serve", m.ID)
+		case n.applied < top:
+			return fmt.Sprintf("node %d has applied %d of %d", m.ID, n.applied, top)
+		}
+	}
+	return ""
+}
+
+// final is the configuration of the leader, and the last entry of its log.
+func (s *run) final() (config membership.Config, top raft.Index) {
+	for _, n := range s.nodes {
+		if n.serving() && n.leads {
+			return n.config, n.last
+		}
+	}
+	return config, 0
+}
+
+// conclude judges what is left: states, disks, and what the clients saw (E1, E3).
+func (s *run) conclude() {
+	config, top := s.final()
+	var first *node
+	for _, m := range config.Members {
+		n := s.nodes[m.ID-1]
+		if !n.serving() || n.applied != top {
+			continue
+		}
+		if first == nil {
+			first = n
+		} else if first.store.Hash() != n.store.Hash() {
+			s.world.fail(broken("E2", "at rest, after entry %d, the states of nodes %d and %d differ", top, first.id, n.id))
+		}
+	}
+	s.lastReads(first)
+	for _, n := range s.nodes {
+		if n.down == nil && n.disk.flaws == 0 {
+			s.world.fail(verify(n))
+		}
+	}
+	result, err := linear.Check(s.history, checkTime)
+	switch {
+	case err != nil:
+		s.world.fail(fmt.Errorf("sim: the history cannot be judged: %w", err))
+	case result.Verdict == linear.NotLinearizable:
+		s.world.fail(broken("E1", "no order explains what the clients saw of %s:\n%s", result.Key, linear.Text(result.Smallest)))
+	}
+}
+
+// checkTime bounds the search for an order, for each key.
+const checkTime = 20 * time.Second
+
+// lastReads adds to the history what every key is in the end: a write that was
+// acknowledged and lost shows here at the latest.
+func (s *run) lastReads(n *node) {
+	if n == nil {
+		return
+	}
+	at := int64(s.world.now)*1000 + 1000
+	for k := range s.cfg.Keys {
+		o := linear.Operation{Client: len(s.clients), Kind: linear.Get, Key: fmt.Sprintf("k%d", k), Call: at + int64(2*k), Return: at + int64(2*k) + 1, Outcome: linear.Absent}
+		found := false
+		if o.Value, o.Revision, o.Store, found = n.store.Get(o.Key); found {
+			o.Outcome = linear.OK
+		}
+		s.history = append(s.history, o)
+	}
+}
+
+// verify reads a disk as a new start would (E3).
+func verify(n *node) error {
+	p := &process{world: newWorld(1), alive: true, rng: rand.New(rand.NewPCG(1, 1)), clock: clock{rate: 1}}
+	mem := n.disk.mem.Crash(vfs.Kept)
+	if _, err := mem.List("data/wal"); err != nil {
+		return nil // it never started
+	}
+	log, _, err := wal.Open(mem, filepath.Join("data", "wal"), wal.Options{Env: p})
+	if err != nil {
+		return broken("E3", "the log of node %d cannot be opened: %v", n.id, err)
+	}
+	if err := log.Close(); err != nil {
+		return err
+	}
+	snaps, err := snap.Open(mem, filepath.Join("data", "snap"))
+	if err != nil {
+		return broken("E3", "the snapshots of node %d cannot be opened: %v", n.id, err)
+	}
+	if _, _, err := snaps.Latest(group); err != nil {
+		return broken("E3", "the newest snapshot of node %d cannot be read: %v", n.id, err)
+	}
+	return nil
+}
+
+// end stops every process, so that no coroutine is left behind.
+func (s *run) end() {
+	for _, n := range s.nodes {
+		n.kill()
+	}
+}

@@ -1,0 +1,209 @@
+package sim
+
+import (
+	"fmt"
+	"iter"
+	"math/rand/v2"
+
+	"github.com/quorate-db/quorate/env"
+)
+
+// process is one that can die: a node's program, or the clients'. Its goroutines
+// are tasks, of which one runs at a time, until it waits.
+type process struct {
+	world *world
+	name  string
+	life  uint64 // counts its starts
+	alive bool
+	rng   *rand.Rand
+	clock clock
+	tasks []*task
+
+	frozen bool     // it is not given the processor
+	late   []func() // events that came meanwhile
+
+	fuse  int    // at so many waits from now the process dies; 0: it does not
+	fused func() // called when it has
+}
+
+// task is one goroutine of a process. It is a coroutine: it goes on only when it is
+// resumed, and then runs until it waits.
+type task struct {
+	who    *process
+	resume func() (struct{}, bool)
+	cancel func()
+	yield  func(struct{}) bool
+	over   bool
+
+	fresh bool // it has not begun
+	timer env.Timer
+	on    [3]<-chan struct{}
+	got   int // which of them came
+}
+
+// killed unwinds the tasks of a process that has died.
+type killed struct{}
+
+// start begins a new life of the process, whose first task runs main.
+func (p *process) start(main func()) {
+	p.life++
+	p.alive, p.frozen, p.late, p.fuse, p.fused = true, false, nil, 0, nil
+	p.Go(main)
+	p.settle()
+}
+
+// kill ends the process where it stands. Its tasks unwind; nothing that they still
+// do has an effect, since whatever they could reach asks who is alive.
+func (p *process) kill() {
+	if !p.alive {
+		return
+	}
+	p.alive, p.frozen, p.late = false, false, nil
+	tasks := p.tasks
+	p.tasks = nil
+	for _, t := range tasks {
+		if t != p.world.running {
+			t.cancel()
+		}
+	}
+}
+
+// Go implements [env.Runner].
+func (p *process) Go(f func()) {
+	if !p.alive {
+		panic(killed{})
+	}
+	t := &task{who: p, fresh: true}
+	t.resume, t.cancel = iter.Pull(func(yield func(struct{}) bool) {
+		t.yield = yield
+		defer func() {
+			t.over = true
+			if r := recover(); r != nil && r != (killed{}) {
+				p.world.running = nil
+				p.world.fail(&Panic{r, stack()})
+			}
+		}()
+		f()
+	})
+	p.tasks = append(p.tasks, t)
+}
+
+// Wait implements [env.Runner].
+func (p *process) Wait(timer env.Timer, a, b, c <-chan struct{}) int {
+	t := p.world.running
+	if t == nil || t.who != p || !p.alive {
+		if !p.alive {
+			panic(killed{})
+		}
+		panic(fmt.Sprintf("sim: %s waits in no task of its own", p.name))
+	}
+	if p.fuse > 0 {
+		if p.fuse--; p.fuse == 0 {
+			p.kill()
+			panic(killed{})
+		}
+	}
+	t.timer, t.on = timer, [3]<-chan struct{}{a, b, c}
+	if !t.ready() && !t.yield(struct{}{}) {
+		panic(killed{})
+	}
+	t.timer, t.on = nil, [3]<-chan struct{}{}
+	return t.got
+}
+
+// ready reports whether the task can go on, and takes what it waited for.
+func (t *task) ready() bool {
+	if t.fresh {
+		t.fresh = false
+		return true
+	}
+	if t.timer != nil {
+		select {
+		case <-t.timer.C():
+			t.got = 0
+			return true
+		default:
+		}
+	}
+	for i, c := range t.on {
+		if c == nil {
+			continue
+		}
+		select {
+		case <-c:
+			t.got = i + 1
+			return true
+		default:
+		}
+	}
+	return false
+}
+
+// settle runs the process's tasks until all of them wait. Which of those that can
+// go on does so first is drawn.
+func (p *process) settle() {
+	if p.world.running != nil {
+		panic("sim: a process was started from within a task")
+	}
+	for again := true; again && p.alive; {
+		again = false
+		n := len(p.tasks)
+		from := 0
+		if n > 1 {
+			from = int(p.rng.Uint32N(uint32(n)))
+		}
+		for i := range n {
+			if !p.alive {
+				return
+			}
+			t := p.tasks[(from+i)%n]
+			if t.over || !t.ready() {
+				continue
+			}
+			p.run(t)
+			again = true
+		}
+		p.sweep()
+	}
+}
+
+func (p *process) run(t *task) {
+	p.world.running = t
+	t.resume()
+	p.world.running = nil
+	if burnt := p.fused; burnt != nil && !p.alive {
+		p.fused = nil
+		burnt()
+	}
+}
+
+// sweep forgets the tasks that are over.
+func (p *process) sweep() {
+	kept := p.tasks[:0]
+	for _, t := range p.tasks {
+		if !t.over {
+			kept = append(kept, t)
+		}
+	}
+	clear(p.tasks[len(kept):])
+	p.tasks = kept
+}
+
+// freeze takes the processor away, as SIGSTOP does; thaw gives it back. What came
+// meanwhile is dealt with then, in its order.
+func (p *process) freeze() { p.frozen = p.alive }
+
+func (p *process) thaw() {
+	if !p.frozen {
+		return
+	}
+	p.frozen = false
+	late := p.late
+	p.late = nil
+	for _, do := range late {
+		if p.alive {
+			do()
+			p.settle()
+		}
+	}
+}

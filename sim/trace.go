@@ -1,0 +1,51 @@
+package sim
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/raft"
+)
+
+func stack() string { return string(debug.Stack()) }
+
+// tracing reports whether anybody wants to know which rules are followed.
+func (s *run) tracing() bool { return s.transcript != nil }
+
+// note adds a line about a node, or about the world, to the transcript.
+func (s *run) note(n *node, format string, args ...any) {
+	if s.transcript == nil {
+		return
+	}
+	id := raft.NodeID(0)
+	if n != nil {
+		id = n.id
+	}
+	s.transcript.Note(s.world.now, id, fmt.Sprintf(format, args...))
+}
+
+// decided takes note of what a core has decided.
+func (s *run) decided(n *node, b raft.Brief, fx *raft.Effects) {
+	s.world.mix(uint64(s.world.now), uint64(n.id), uint64(b.Role), uint64(b.Term), uint64(b.Vote), uint64(b.Commit), uint64(b.Last.Index), uint64(b.Last.Term))
+	n.commit, n.last, n.leads = b.Commit, b.Last.Index, b.Role == raft.Leader
+	if n.leads && s.leaders[b.Term] == 0 {
+		s.leaders[b.Term] = n.id
+		s.counts.Elections++
+	}
+	if s.transcript != nil {
+		for i := range fx.Trace {
+			s.transcript.Event(s.world.now, &fx.Trace[i])
+		}
+	}
+}
+
+// delivered takes note of messages that reach a node.
+func (s *run) delivered(_ *node, messages []codec.Envelope) {
+	if s.transcript == nil {
+		return
+	}
+	for i := range messages {
+		s.transcript.Delivered(s.world.now, &messages[i])
+	}
+}

@@ -1,0 +1,117 @@
+package sim
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"time"
+)
+
+// world is simulated time and what is going to happen in it.
+type world struct {
+	now     time.Duration // since the beginning
+	rng     *rand.Rand    // for what belongs to no process
+	events  agenda
+	seq     uint64
+	running *task // the one that runs; nil between events
+	failure error // the first violation, which ends the run
+	steps   uint64
+	sum     uint64 // of everything that has happened, in order
+}
+
+func newWorld(seed uint64) *world {
+	return &world{rng: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))}
+}
+
+// event is something that will happen: to a process, unless that has died by then,
+// or, if that is nil, to the world.
+type event struct {
+	at   time.Duration
+	seq  uint64 // of two at the same time, the one planned first
+	who  *process
+	life uint64 // of the process, when this was planned
+	do   func()
+}
+
+// agenda is the events to come, the next one first.
+type agenda []event
+
+func (a agenda) Len() int { return len(a) }
+func (a agenda) Less(i, j int) bool {
+	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].seq < a[j].seq
+}
+func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
+func (a *agenda) Push(e any)   { *a = append(*a, e.(event)) }
+func (a *agenda) Pop() any {
+	last := len(*a) - 1
+	e := (*a)[last]
+	(*a)[last] = event{}
+	*a = (*a)[:last]
+	return e
+}
+
+// after plans something for later; who may be nil.
+func (w *world) after(d time.Duration, who *process, do func()) {
+	w.seq++
+	e := event{at: w.now + max(0, d), seq: w.seq, who: who, do: do}
+	if who != nil {
+		e.life = who.life
+	}
+	heap.Push(&w.events, e)
+}
+
+// step lets the next event happen. It reports false if there is none before the
+// given time, or the run has failed.
+func (w *world) step(until time.Duration) bool {
+	if w.failure != nil || len(w.events) == 0 || w.events[0].at > until {
+		return false
+	}
+	e := heap.Pop(&w.events).(event)
+	w.now = max(w.now, e.at)
+	w.steps++
+	switch p := e.who; {
+	case p == nil:
+		e.do()
+	case p.life != e.life || !p.alive:
+	case p.frozen:
+		p.late = append(p.late, e.do)
+	default:
+		e.do()
+		p.settle()
+	}
+	return true
+}
+
+// runUntil lets everything happen that is to happen up to a time.
+func (w *world) runUntil(until time.Duration) {
+	for w.step(until) {
+	}
+	if w.failure == nil {
+		w.now = max(w.now, until)
+	}
+}
+
+// fail ends the run with its first violation.
+func (w *world) fail(err error) {
+	if w.failure == nil && err != nil {
+		w.failure = err
+	}
+}
+
+// mix adds to the sum of everything that has happened.
+func (w *world) mix(values ...uint64) {
+	for _, v := range values {
+		w.sum = (w.sum ^ v) * 0x100000001b3
+		w.sum ^= w.sum >> 29
+	}
+}
+
+// chance reports true with the given probability.
+func chance(rng *rand.Rand, p float64) bool { return p > 0 && rng.Float64() < p }
+
+// between draws a duration.
+func between(rng *rand.Rand, least, most time.Duration) time.Duration {
+	if most <= least {
+		return least
+	}
+	return least + time.Duration(rng.Int64N(int64(most-least)))
+}
