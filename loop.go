@@ -217,6 +217,9 @@ func (b *addressBook) set(h *Host, m engine.Members) {
 }
 
 func (b *addressBook) tick(h *Host) {
+	if len(b.leaving) == 0 {
+		return
+	}
 	for _, id := range slices.Sorted(maps.Keys(b.leaving)) {
 		if b.leaving[id] <= h.loop.ticks {
 			h.peers.RemovePeer(id)

@@ -111,7 +111,9 @@ func (e *Engine) Drain(b *Batch) {
 			b.Fenced = append(b.Fenced, Fenced{g.id, g.fenced})
 		} else {
 			if e.Observe != nil {
-				e.Observe(g.id, g.core, &fx)
+				e.seen = fx
+				e.Observe(g.id, g.core, &e.seen)
+				e.seen = raft.Effects{}
 			}
 			g.collect(fx, entries, b)
 		}

@@ -29,7 +29,8 @@ type Engine struct {
 	// keeps none of them.
 	Observe func(raft.GroupID, *raft.Raft, *raft.Effects)
 
-	groups []*group // by rising ID
+	seen   raft.Effects // what Observe is shown, so that others need no memory of their own
+	groups []*group     // by rising ID
 	active []*group // with inputs since the last Drain, in the order of the first
 }
 

@@ -87,9 +87,12 @@ func (e *endpoint) ship(to raft.NodeID, messages []codec.Envelope) {
 	if chance(w.rng, net.weather.Reorder) {
 		order = nil
 	}
-	for range copies {
+	for ; copies > 0; copies-- {
 		if d, ok := net.transit(l, order); ok {
-			w.after(d, &target.node.process, func() { target.receive(e.cfg.Node, bytes.Clone(frame)) })
+			w.after(d, &target.node.process, func() { target.receive(e.cfg.Node, frame) })
+		}
+		if copies > 1 {
+			frame = bytes.Clone(frame) // the receiver keeps what it was given
 		}
 	}
 }

@@ -11,6 +11,7 @@ type world struct {
 	now     time.Duration // since the beginning
 	rng     *rand.Rand    // for what belongs to no process
 	events  agenda
+	spare   []*event // to be used again
 	seq     uint64
 	running *task // the one that runs; nil between events
 	failure error // the first violation, which ends the run
@@ -33,18 +34,18 @@ type event struct {
 }
 
 // agenda is the events to come, the next one first.
-type agenda []event
+type agenda []*event
 
 func (a agenda) Len() int { return len(a) }
 func (a agenda) Less(i, j int) bool {
 	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].seq < a[j].seq
 }
 func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-func (a *agenda) Push(e any)   { *a = append(*a, e.(event)) }
+func (a *agenda) Push(e any)   { *a = append(*a, e.(*event)) }
 func (a *agenda) Pop() any {
 	last := len(*a) - 1
 	e := (*a)[last]
-	(*a)[last] = event{}
+	(*a)[last] = nil
 	*a = (*a)[:last]
 	return e
 }
@@ -52,11 +53,22 @@ func (a *agenda) Pop() any {
 // after plans something for later; who may be nil.
 func (w *world) after(d time.Duration, who *process, do func()) {
 	w.seq++
-	e := event{at: w.now + max(0, d), seq: w.seq, who: who, do: do}
+	e := w.blank()
+	*e = event{at: w.now + max(0, d), seq: w.seq, who: who, do: do}
 	if who != nil {
 		e.life = who.life
 	}
 	heap.Push(&w.events, e)
+}
+
+func (w *world) blank() *event {
+	last := len(w.spare) - 1
+	if last < 0 {
+		return new(event)
+	}
+	e := w.spare[last]
+	w.spare = w.spare[:last]
+	return e
 }
 
 // step lets the next event happen. It reports false if there is none before the
@@ -65,7 +77,10 @@ func (w *world) step(until time.Duration) bool {
 	if w.failure != nil || len(w.events) == 0 || w.events[0].at > until {
 		return false
 	}
-	e := heap.Pop(&w.events).(event)
+	next := heap.Pop(&w.events).(*event)
+	e := *next
+	*next = event{}
+	w.spare = append(w.spare, next)
 	w.now = max(w.now, e.at)
 	w.steps++
 	switch p := e.who; {

@@ -80,6 +80,13 @@ func checksum(header, payload []byte) uint32 {
 	return crc32.Update(crc, castagnoli, payload)
 }
 
+func checkSum(header, payload []byte) error {
+	if binary.LittleEndian.Uint32(header[4:]) != checksum(header, payload) {
+		return violation("a frame whose checksum does not match")
+	}
+	return nil
+}
+
 // frameReader takes frames from a connection.
 type frameReader struct {
 	r      io.Reader
@@ -108,8 +115,8 @@ func (f *frameReader) next() (frame, error) {
 		}
 		return frame{}, err
 	}
-	if binary.LittleEndian.Uint32(f.header[4:]) != checksum(f.header[:], payload) {
-		return frame{}, violation("a frame whose checksum does not match")
+	if err := checkSum(f.header[:], payload); err != nil {
+		return frame{}, err
 	}
 	return frame{
 		kind:    kind,

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"github.com/quorate-db/quorate/codec"
@@ -24,14 +23,17 @@ func AppendMessages(dst []byte, number uint64, clock env.Timestamp, messages []c
 // ReadMessages returns the messages of one whole frame, which must be from and to
 // the given nodes. Their entries' data share the frame's memory.
 func ReadMessages(data []byte, from, to raft.NodeID) ([]codec.Envelope, error) {
-	f, err := (&frameReader{r: bytes.NewReader(data), limit: hardMaxFrame}).next()
-	if err != nil {
+	if len(data) < headerSize || int(binary.LittleEndian.Uint32(data)) != len(data)-headerSize {
+		return nil, violation("%d bytes that are no whole frame", len(data))
+	}
+	header, payload := data[:headerSize], data[headerSize:]
+	if err := checkSum(header, payload); err != nil {
 		return nil, err
 	}
-	if f.kind != frameMessages || headerSize+len(f.payload) != len(data) {
-		return nil, violation("frame type %d of %d bytes instead of messages", f.kind, len(data))
+	if kind := frameType(header[8]); kind != frameMessages {
+		return nil, violation("frame type %d instead of messages", kind)
 	}
-	return decodeMessages(from, to, f.payload)
+	return decodeMessages(from, to, payload)
 }
 
 // appendMessage appends a message with its length before it.
