@@ -49,6 +49,7 @@ func (e *endpoint) Send(messages []codec.Envelope) {
 	for i := range messages {
 		e.node.sim.judge.sent(e.node, &messages[i])
 	}
+	e.node.sim.passed(messages, false)
 	for len(messages) > 0 {
 		to := messages[0].Message.To
 		n := 1
@@ -108,7 +109,7 @@ func (e *endpoint) receive(from raft.NodeID, frame []byte) {
 		e.node.sim.note(e.node, "a frame was refused: %v", err)
 		return
 	}
-	e.node.sim.delivered(e.node, messages)
+	e.node.sim.passed(messages, true)
 	e.cfg.Handler.Receive(from, messages)
 }
 

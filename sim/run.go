@@ -54,16 +54,17 @@ type run struct {
 	leaders    map[raft.Term]raft.NodeID
 }
 
-// Transcript is told what happens, in order. Any of its functions may be nil.
+// Transcript is told what happens, in order. It keeps nothing that it is given.
 type Transcript interface {
 	// Note is a line for people about a node; zero: about the world.
 	Note(at time.Duration, node raft.NodeID, text string)
 
-	// Event is a rule that a core has followed.
-	Event(at time.Duration, e *raft.Event)
+	// Event is a rule that a core has followed, under the configuration that is in
+	// force there and stands at the given index.
+	Event(at time.Duration, e *raft.Event, config *membership.Config, index raft.Index)
 
-	// Delivered is a message that reaches a node.
-	Delivered(at time.Duration, m *codec.Envelope)
+	// Message is one that leaves a node or, if it has arrived, reaches one.
+	Message(at time.Duration, m *codec.Envelope, arrived bool)
 }
 
 // Setup is what a plan is carried out with, other than by default.

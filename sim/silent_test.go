@@ -5,11 +5,13 @@ import (
 
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
 )
 
 // silent is a transcript that nobody reads.
 type silent struct{}
 
-func (silent) Note(time.Duration, raft.NodeID, string)  {}
-func (silent) Event(time.Duration, *raft.Event)         {}
-func (silent) Delivered(time.Duration, *codec.Envelope) {}
+func (silent) Note(time.Duration, raft.NodeID, string)      {}
+func (silent) Message(time.Duration, *codec.Envelope, bool) {}
+
+func (silent) Event(time.Duration, *raft.Event, *membership.Config, raft.Index) {}

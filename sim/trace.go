@@ -35,17 +35,17 @@ func (s *run) decided(n *node, b raft.Brief, fx *raft.Effects) {
 	}
 	if s.transcript != nil {
 		for i := range fx.Trace {
-			s.transcript.Event(s.world.now, &fx.Trace[i])
+			s.transcript.Event(s.world.now, &fx.Trace[i], &n.config, b.Members)
 		}
 	}
 }
 
-// delivered takes note of messages that reach a node.
-func (s *run) delivered(_ *node, messages []codec.Envelope) {
+// passed takes note of messages that leave a node or reach one.
+func (s *run) passed(messages []codec.Envelope, arrived bool) {
 	if s.transcript == nil {
 		return
 	}
 	for i := range messages {
-		s.transcript.Delivered(s.world.now, &messages[i])
+		s.transcript.Message(s.world.now, &messages[i], arrived)
 	}
 }

@@ -58,7 +58,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), demoCommand(), versionCommand(), statusCommand(), memberCommand(), leaderCommand(), verifyCommand())
+	root.AddCommand(serveCommand(), demoCommand(), versionCommand(), statusCommand(), memberCommand(), leaderCommand(), verifyCommand(), simCommand())
 	root.AddCommand(kvCommands()...)
 	return root
 }

@@ -45,6 +45,14 @@ func (m *Memory) publish(t *tree) {
 // View is the content as of the last commit.
 func (m *Memory) View() kv.View { return memoryView{m.published.Load()} }
 
+// Copy returns a store with the content as of the last commit; the two have
+// nothing more to do with each other. It costs nothing until one of them changes.
+func (m *Memory) Copy() *Memory {
+	c := &Memory{}
+	c.publish(m.base.Copy())
+	return c
+}
+
 // Batch begins a change.
 func (m *Memory) Batch() kv.Batch { return memoryBatch{memoryView{m.base.Copy()}, m} }
 
