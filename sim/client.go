@@ -18,6 +18,7 @@ type client struct {
 	number int
 	rng    *rand.Rand
 
+	sessions *bool  // whether the store has them, once that is known
 	session  uint64 // zero: none is open
 	sequence uint64
 	puts     int               // so far: each writes a value of its own
@@ -53,7 +54,7 @@ func (c *client) begin() {
 }
 
 func (c *client) next() {
-	if c.session == 0 {
+	if c.session == 0 && c.inSession() {
 		c.try()
 		return
 	}
@@ -84,6 +85,16 @@ func (c *client) next() {
 	c.try()
 }
 
+// inSession reports whether the store has sessions. Without one a call of unknown
+// outcome is not made again.
+func (c *client) inSession() bool {
+	if c.sessions == nil {
+		has := c.sim.newStore().Open() != nil
+		c.sessions = &has
+	}
+	return *c.sessions
+}
+
 // clock is the time of histories. Two moments that are one event apart differ.
 func (c *client) clock() int64 { return int64(c.sim.world.now)*1000 + int64(c.sim.world.steps%1000) }
 
@@ -92,7 +103,7 @@ func (c *client) try() {
 	c.tries++
 	c.attempt++
 	attempt := c.attempt
-	ask := request{c.op, c.session, c.sequence}
+	ask := request{c.op, c.session, c.sequence} // of no operation: to open a session
 	s := c.sim
 	n := s.nodes[c.rng.IntN(len(s.nodes))]
 	if len(n.config.Members) == 0 && c.rng.IntN(8) > 0 { // few know of nodes that wait to be invited
@@ -135,7 +146,7 @@ type request struct {
 func (q *request) served(ctx context.Context, n *node) reply {
 	o, store, g := q.op, n.store, n.group
 	switch {
-	case q.session == 0:
+	case o == nil:
 		result, err := g.Propose(ctx, store.Open())
 		return reply{err: err, session: store.Session(result)}
 	case o.Kind == linear.Get:
@@ -169,7 +180,7 @@ func (c *client) answered(n *node, r reply) {
 	unknown := errors.Is(r.err, quorate.ErrUnknownOutcome)
 	c.doubtful = c.doubtful || unknown
 	switch {
-	case c.session == 0:
+	case c.op == nil:
 		if r.err == nil {
 			c.session, c.sequence = r.session, 0
 		}
@@ -179,7 +190,7 @@ func (c *client) answered(n *node, r reply) {
 	case c.op.Kind == linear.Get || !c.doubtful:
 		c.op = nil // certainly not done, or nothing to be done: no part of the history
 		c.begin()
-	case c.tries >= maxTries && !c.stopping:
+	case c.session == 0, c.tries >= maxTries && !c.stopping:
 		c.end(reply{outcome: linear.Unknown})
 		c.session = 0 // its sequence number may still come
 	default:

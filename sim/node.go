@@ -185,7 +185,7 @@ func (w watched) Apply(batch []quorate.Command) error {
 		}
 		for i := range batch[:k] {
 			if r := batch[i].Result; r != nil {
-				n.sim.judge.answer(n, batch[i].Index, crc64.Checksum(fmt.Append(nil, r), sums))
+				n.sim.judge.answer(n, batch[i].Index, digest(r))
 			}
 		}
 		if at := batch[k-1].Index; at%stride == 0 || len(batch) > k {
