@@ -25,7 +25,7 @@ type machine struct {
 	waiting   atomic.Int64  // entries handed over and not yet applied
 	heavy     atomic.Int64  // and their bytes
 	saving    atomic.Bool   // a snapshot of the state is being written
-	receiving atomic.Bool   // a snapshot from a leader is
+	receiving atomic.Uint64 // the term whose leader is sending a snapshot; zero: none is
 
 	commands []Command // reused
 	tickets  []uint64

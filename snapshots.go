@@ -278,10 +278,11 @@ func (h *Host) receiveSnapshot(from NodeID, header []byte, body io.Reader) error
 	if g == nil {
 		return fmt.Errorf("quorate: there is no group %d on this node", m.Group)
 	}
-	if !g.machine.receiving.CompareAndSwap(false, true) {
+	term := uint64(m.Message.Term)
+	if !g.machine.receive(term) {
 		return errors.New("quorate: another snapshot is being received")
 	}
-	defer g.machine.receiving.Store(false)
+	defer g.machine.receiving.CompareAndSwap(term, 0)
 	needed := false
 	if err := g.do(func(core *raft.Raft) error { needed = core.Needs(*m.Message.Snapshot); return nil }); err != nil {
 		return err
@@ -293,6 +294,18 @@ func (h *Host) receiveSnapshot(from NodeID, header []byte, body io.Reader) error
 	}
 	// Needed or not, the core answers its leader.
 	return h.ask(func() error { return h.loop.engine.Step(&m) })
+}
+
+// receive reports whether a leader's snapshot may be received: one at a time, but a
+// later leader need not wait for an earlier one, which may have died over it and
+// would be waited for until its stream is given up.
+func (m *machine) receive(term uint64) bool {
+	for now := m.receiving.Load(); now < term; now = m.receiving.Load() {
+		if m.receiving.CompareAndSwap(now, term) {
+			return true
+		}
+	}
+	return false
 }
 
 // store puts a snapshot on the disk.
