@@ -15,6 +15,7 @@ import (
 
 	"github.com/quorate-db/quorate/check/linear"
 	"github.com/quorate-db/quorate/server/client"
+	"github.com/quorate-db/quorate/server/workload"
 )
 
 // verification is what verify can be told.
@@ -120,21 +121,20 @@ func (v *verification) check() error {
 func (v *verification) run(ctx context.Context, cmd *cobra.Command) error {
 	l, err := v.newLoad()
 	if err != nil {
-		return err
+		return usageError{fmt.Errorf("--endpoints: %w", err)}
 	}
-	defer l.close()
-	if err := l.reachable(ctx); err != nil {
+	defer l.Close()
+	if err := v.reachable(ctx, l.Prefix); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%d clients work on %d keys below %s for at most %v; --seed %d\n",
-		v.clients, v.keys, l.prefix, v.duration, v.seed)
+		v.clients, v.keys, l.Prefix, v.duration, v.seed)
 	struck, err := v.underLoad(ctx, l)
-	l.lastReads(ctx)
-	l.removeKeys()
+	v.settle(ctx, l)
 	if err != nil {
 		return usageError{err}
 	}
-	history := l.collect()
+	history := l.History()
 	if err := v.writeHistory(history); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (v *verification) run(ctx context.Context, cmd *cobra.Command) error {
 
 // underLoad lets clients and faults go until the time is up, and returns how
 // often each command was run. It returns early if one of them fails.
-func (v *verification) underLoad(ctx context.Context, l *verifyLoad) (map[string]int, error) {
+func (v *verification) underLoad(ctx context.Context, l *workload.Load) (map[string]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, v.duration)
 	defer cancel()
 	type outcome struct {
@@ -166,7 +166,7 @@ func (v *verification) underLoad(ctx context.Context, l *verifyLoad) (map[string
 		}
 		ended <- outcome{counts, err}
 	}()
-	l.run(ctx)
+	l.Run(ctx)
 	cancel() // the operations may have been used up before the time
 	o := <-ended
 	return o.counts, o.err
@@ -204,14 +204,45 @@ func (v *verification) whereShown() string {
 
 // reachable returns an error unless every endpoint serves: one that never does is
 // more likely a mistake than a fault.
-func (l *verifyLoad) reachable(ctx context.Context) error {
-	for _, e := range l.endpoints {
-		ctx, cancel := context.WithTimeout(ctx, l.timeout)
-		_, err := e.client.Get(ctx, []byte(l.prefix))
+func (v *verification) reachable(ctx context.Context, key string) error {
+	for _, url := range v.endpoints {
+		c, err := client.New(v.config([]string{url}))
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, v.timeout)
+		_, err = c.Get(ctx, []byte(key))
 		cancel()
+		c.Close()
 		if err != nil && !errors.Is(err, client.ErrNotFound) {
 			return err
 		}
 	}
 	return nil
+}
+
+func (v *verification) newLoad() (*workload.Load, error) {
+	l, err := workload.New(workload.Config{
+		Clients: v.clients, Keys: v.keys, Rate: v.rate, Limit: v.limit, Timeout: v.timeout,
+		Prefix: v.prefix, Seed: v.seed, Stale: v.stale, Endpoints: v.endpoints,
+	})
+	if err == nil {
+		v.endpoints = l.Endpoints
+	}
+	return l, err
+}
+
+// settleTime is how long a node that was struck may take to serve again.
+const settleTime = 15 * time.Second
+
+// settle reads all keys once more, and removes them. A key that nobody could read
+// again has its history up to then.
+func (v *verification) settle(ctx context.Context, l *workload.Load) {
+	reading, stop := context.WithTimeout(ctx, settleTime)
+	defer stop()
+	l.LastReads(reading)
+	// Who interrupted the run wants the keys gone all the same.
+	removing, stop := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer stop()
+	l.RemoveKeys(removing)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate/check/linear"
+	"github.com/quorate-db/quorate/server/workload"
 )
 
 // summary is what a run came to, as people and programs read it.
@@ -40,10 +41,10 @@ type staleReads struct {
 	WentBack int `json:"went_back"`
 }
 
-func (v *verification) summarize(l *verifyLoad, history []linear.Operation, struck map[string]int, r *linear.Result) *summary {
+func (v *verification) summarize(l *workload.Load, history []linear.Operation, struck map[string]int, r *linear.Result) *summary {
 	s := &summary{
 		Verdict: r.Verdict, Seed: v.seed, Endpoints: v.endpoints, Keys: r.Keys, Faults: struck,
-		Kinds: map[linear.Kind]int{}, Outcomes: map[linear.Outcome]int{}, NotDone: map[string]int{},
+		Kinds: map[linear.Kind]int{}, Outcomes: map[linear.Outcome]int{}, NotDone: l.NotDone(),
 		Undecided: r.Undecided, Key: r.Key, Smallest: r.Smallest,
 	}
 	var answers []int64
@@ -59,13 +60,7 @@ func (v *verification) summarize(l *verifyLoad, history []linear.Operation, stru
 	if s.Answered == 0 {
 		s.Verdict = linear.Undecided // an empty history contradicts nothing, and proves nothing
 	}
-	for _, w := range l.workers {
-		s.Stale.Reads += w.stale
-		s.Stale.WentBack += w.wentBack
-		for reason, n := range w.failed {
-			s.NotDone[reason] += n
-		}
-	}
+	s.Stale.Reads, s.Stale.WentBack = l.StaleReads()
 	slices.Sort(answers)
 	last, gap := int64(0), int64(0)
 	for _, at := range answers {
