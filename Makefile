@@ -9,12 +9,13 @@ SYSTEMS := darwin/arm64 windows/amd64
 FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
 STATES    ?= 1100000
+TORTURE   ?= 10m
 
 # Linters live in a module of their own (see CONTRIBUTING.md), outside the workspace.
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e bench bench-core fuzz explore mutants cover check fmt vet lint arch cross generate tools clean
+.PHONY: help build test race e2e torture bench bench-core fuzz explore mutants cover check fmt vet lint arch cross generate tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +33,9 @@ race: ## the same under the race detector
 
 e2e: ## drive the real binary as a user would, and print one GOAL line per goal
 	$(GO) test -count=1 -v -timeout 15m ./server/e2e/...
+
+torture: ## faults on real processes, networks and disks, for TORTURE (10m), see docs/torture.md
+	TORTURE=$(TORTURE) $(GO) test -count=1 -v -timeout 0 -run '^TestTorture$$' ./server/torture
 
 bench: ## run the benchmarks, BENCHTIME each (1s)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(MODULES)
