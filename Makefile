@@ -8,6 +8,8 @@ SYSTEMS := darwin/arm64 windows/amd64
 
 FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
+RUNS      ?= 100000
+FIRST     ?= 1
 STATES    ?= 1100000
 TORTURE   ?= 10m
 
@@ -15,7 +17,7 @@ TORTURE   ?= 10m
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e torture bench bench-core fuzz explore mutants cover check fmt vet lint arch cross generate tools clean
+.PHONY: help build test race e2e torture bench bench-core fuzz explore sim bench-sim mutants cover check fmt vet lint arch cross generate tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +55,12 @@ fuzz: ## fuzz every fuzz target, FUZZTIME each (20s)
 
 explore: ## visit over 10 million states of the core, STATES of each setup at most (1100000)
 	$(GO) run ./raft/explore/explorer -states $(STATES) -goal 10000000
+
+sim: ## look for violations in RUNS (100000) simulated runs from seed FIRST (1) on
+	$(GO) run ./server/simulate/measure -runs $(RUNS) -first $(FIRST)
+
+bench-sim: ## how much simulated time a second of one processor buys
+	$(GO) run ./server/simulate/measure
 
 mutants: ## break one rule of the core at a time, and see who notices
 	$(GO) run ./internal/mutants -write
