@@ -167,6 +167,9 @@ func (q *request) served(ctx context.Context, n *node) reply {
 		if err != nil {
 			return reply{err: err}
 		}
+		if result == nil {
+			n.sim.judge.fail(n, broken("I10", "node %d says that %v is done, and its state machine has not seen it", n.id, o))
+		}
 		outcome, revision := store.Answer(o, result)
 		if outcome == linear.Unknown {
 			return reply{err: quorate.ErrUnknownOutcome}

@@ -2,12 +2,16 @@ package sim
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"strings"
+	"syscall"
 
 	"github.com/quorate-db/quorate/check"
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/wal"
 )
 
 // judge holds what nodes do against what must never happen. It knows what each
@@ -24,6 +28,7 @@ type judge struct {
 // ghost is what a node's disk must hold.
 type ghost struct {
 	saved   raft.Saved
+	before  *raft.Saved  // what saved was before the last write; nil: unknown
 	pending []raft.Write // decided, in order, and not yet said to be durable
 	excused bool         // its disk was damaged on purpose: what it lost is no news
 }
@@ -94,6 +99,9 @@ func (o *observer) Recovered(_ raft.GroupID, saved *raft.Saved, applied raft.Ind
 			g.saved.State.Term, g.saved.State.Vote, g.saved.Base.ID, last(&g.saved)))
 		return
 	}
+	if !equal(&g.saved, saved) {
+		g.before = nil
+	}
 	g.saved = raft.Saved{State: saved.State, Base: saved.Base, Entries: append([]raft.Entry{}, saved.Entries...)}
 	g.pending = nil
 	j.checker.Restarted(n.id)
@@ -144,6 +152,21 @@ func logOf(prev raft.EntryID, entries []raft.Entry) *check.Log {
 		l.Entries[i] = check.Of(&entries[i])
 	}
 	return l
+}
+
+// flipped looks at what a log still gives after a bit of it has flipped: all of it,
+// or all but its last frame, which nobody can tell from one that was never finished
+// (D04).
+func (j *judge) flipped(n *node, saved *raft.Saved) error {
+	g := j.ghost(n.id)
+	if saved == nil {
+		saved = &raft.Saved{}
+	}
+	if g.excused || g.before == nil || g.explains(saved) || equal(g.before, saved) {
+		return nil
+	}
+	return broken("D04", "a bit has flipped on the disk of node %d, and its log opens as if nothing were wrong, with %v..%v; durable were %v..%v",
+		n.id, saved.Base.ID, last(saved), g.saved.Base.ID, last(&g.saved))
 }
 
 // explains reports whether a disk may hold this.
@@ -205,6 +228,8 @@ func (o *observer) Durable(records []codec.Record) {
 		return
 	}
 	g := o.judge.ghost(o.node.id)
+	before := g.saved
+	g.before = &before
 	for i := range records {
 		if len(g.pending) > 0 {
 			g.pending = g.pending[1:]
@@ -224,6 +249,7 @@ func (o *observer) Applied(_ raft.GroupID, entries []raft.Entry) {
 		o.judge.fail(o.node, o.judge.checker.Applied(o.node.id, check.Of(&entries[i])))
 	}
 	o.node.applied = entries[len(entries)-1].Index
+	o.judge.behind(o.node, "applies")
 }
 
 // Restored implements quorate.Observer.
@@ -231,6 +257,31 @@ func (o *observer) Restored(_ raft.GroupID, at raft.EntryID) {
 	if !o.silent() {
 		o.node.applied = at.Index
 		o.judge.fail(o.node, o.judge.checker.Restored(o.node.id, at))
+		o.judge.behind(o.node, "loads")
+	}
+}
+
+// behind sees to it that a state machine stays behind its node's log, as the disk
+// has it: after a crash it would hold what the log has lost (I13).
+func (j *judge) behind(n *node, does string) {
+	if durable := last(&j.ghost(n.id).saved).Index; n.applied > durable {
+		j.fail(n, broken("I13", "the state machine of node %d %s %d, and the log on its disk ends at %d", n.id, does, n.applied, durable))
+	}
+}
+
+// stopped looks at why a process has ended by itself. Only a disk that fails or was
+// damaged is a reason; a broken assertion of the core is one for nobody.
+func (j *judge) stopped(n *node, err error) {
+	rule, damage := raft.Violation{}, (*wal.DamageError)(nil)
+	switch {
+	case errors.As(err, &rule):
+		name, text, _ := strings.Cut(rule.Reason, ": ")
+		j.fail(n, broken(name, "%s at node %d", text, n.id))
+	case n.disk.flaws > 0, errors.Is(err, syscall.EIO), errors.Is(err, syscall.ENOSPC):
+	case errors.As(err, &damage):
+		j.fail(n, broken("D05", "node %d finds damage that nobody has done: %v", n.id, err))
+	default:
+		j.fail(n, broken("stopped", "node %d has ended by itself: %v", n.id, err))
 	}
 }
 

@@ -228,9 +228,12 @@ func doFlip(s *run, a *Action, n *node) {
 	n.die(keepAll)
 	before := n.disk.mem.Crash(vfs.Kept)
 	where := n.disk.flip(a.Op)
-	if where != "" && a.Op == "wal" && readable(n.disk.mem) {
-		n.disk.mem, where = before, ""
-		n.disk.flaws--
+	if where != "" && a.Op == "wal" {
+		if saved, err := reopened(n.disk.mem); err == nil {
+			s.judge.fail(n, s.judge.flipped(n, saved))
+			n.disk.mem, where = before, ""
+			n.disk.flaws--
+		}
 	}
 	if where != "" {
 		s.judge.ghost(n.id).excused = true
@@ -239,14 +242,14 @@ func doFlip(s *run, a *Action, n *node) {
 	n.boot()
 }
 
-// readable reports whether a log opens.
-func readable(mem *vfs.Mem) bool {
+// reopened returns what a new start would find in the log.
+func reopened(mem *vfs.Mem) (*raft.Saved, error) {
 	p := &process{world: newWorld(1), alive: true, rng: rand.New(rand.NewPCG(1, 1)), clock: clock{rate: 1}}
-	log, _, err := wal.Open(mem.Crash(vfs.Kept), "data/wal", wal.Options{Env: p})
+	log, saved, err := wal.Open(mem.Crash(vfs.Kept), "data/wal", wal.Options{Env: p})
 	if err != nil {
-		return false
+		return nil, err
 	}
-	return log.Close() == nil
+	return saved[group], log.Close()
 }
 
 func drawClock(p *Plan, a *Action, rng *rand.Rand) {

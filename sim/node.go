@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/crc64"
 	"math/rand/v2"
@@ -11,7 +10,6 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
-	"github.com/quorate-db/quorate/wal"
 )
 
 // group is the one group of a simulated cluster.
@@ -137,10 +135,8 @@ func (s *run) stopped(n *node, err error) {
 		}
 		n.kill()
 		n.buried(keepAll)
-		if damage := (*wal.DamageError)(nil); errors.As(err, &damage) || n.disk.flaws > 0 {
-			if n.disk.flaws == 0 {
-				s.judge.fail(n, broken("D05", "node %d finds damage that nobody has done: %v", n.id, err))
-			}
+		s.judge.stopped(n, err)
+		if n.disk.flaws > 0 {
 			n.down = err
 			return
 		}
