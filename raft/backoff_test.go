@@ -63,7 +63,7 @@ func blocks(n int, terms ...raft.Term) []raft.Entry {
 
 // REQ-G3, scenario L04: 10,000 entries of 100 terms on either side, none of them
 // shared. Each refusal settles a term; one by one it would take 10,000.
-func TestG3BackOffTakesARoundPerConflictingTerm(t *testing.T) {
+func TestG3L04BackOffTakesARoundPerConflictingTerm(t *testing.T) {
 	var leader, follower []raft.Term
 	for i := range raft.Term(100) {
 		leader, follower = append(leader, 2*i+3), append(follower, 2*i+2)

@@ -185,10 +185,10 @@ func playDrift(t *testing.T, seeds uint64, drift int) (quick, stale int) {
 	return quick, stale
 }
 
-// TestLeasesHoldWithinTheBound (RD3, scenario-R04): the clocks differ by as much as
+// TestR04LeasesHoldWithinTheBound (RD3, scenario-R04): the clocks differ by as much as
 // MaxDrift, 10 percent, allows, leaders are cut off and others campaign as soon as
 // they may: no read misses what was committed before it came.
-func TestLeasesHoldWithinTheBound(t *testing.T) {
+func TestR04LeasesHoldWithinTheBound(t *testing.T) {
 	quick, stale := playDrift(t, 60, 10)
 	if stale > 0 {
 		t.Errorf("%d of %d reads are stale", stale, quick)

@@ -237,7 +237,7 @@ func TestChunksOfAnotherSnapshotAreNoticed(t *testing.T) {
 
 // The power goes out before every operation that changes the disk, while a
 // second snapshot replaces the first and a third one comes.
-func TestACrashLeavesTheOldOrTheNew(t *testing.T) {
+func TestS07ACrashLeavesTheOldOrTheNew(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	mem, images := vfs.NewMem(), 0
 	first, second, third := content(1000), content(70000), content(140000)

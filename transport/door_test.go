@@ -15,7 +15,7 @@ import (
 )
 
 // Whoever is not one of us is told why in one sentence.
-func TestStrangersAreRefused(t *testing.T) {
+func TestM11M12StrangersAreRefused(t *testing.T) {
 	b := start(t, 2, limits(Limits{Peers: 1}))
 	good := hello{cluster: cluster, from: 1, to: 2, purpose: forMessages, address: "127.0.0.1:1"}
 	for _, c := range []struct {

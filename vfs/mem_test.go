@@ -51,7 +51,7 @@ func TestCrashLosesWhatWasNotSynced(t *testing.T) {
 	}
 }
 
-func TestCrashLosesNamesThatWereNotSynced(t *testing.T) {
+func TestD08CrashLosesNamesThatWereNotSynced(t *testing.T) {
 	mem := onDisk(t)
 	g := create(t, mem, "/g", "new")
 	must(t, g.Sync())

@@ -133,7 +133,7 @@ func TestWhatDoesNotExistIsNotFound(t *testing.T) {
 	})
 }
 
-func TestADirectoryHasOneOwner(t *testing.T) {
+func TestD13ADirectoryHasOneOwner(t *testing.T) {
 	everywhere(t, func(t *testing.T, disk vfs.FS, dir string) {
 		lock, err := disk.Lock(dir)
 		must(t, err)

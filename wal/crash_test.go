@@ -39,7 +39,7 @@ func survivals(rng *rand.Rand) []vfs.Survival {
 // The power goes out before every single operation that changes the disk, also
 // during the recovery from that. What was acknowledged is always there, and of the
 // batch under way all or nothing.
-func TestACrashAtAnyOperationLosesNothing(t *testing.T) {
+func TestD16ACrashAtAnyOperationLosesNothing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	acknowledged, next := "", ""
 	images := 0

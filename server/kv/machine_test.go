@@ -181,7 +181,7 @@ func TestPrefixEnd(t *testing.T) {
 
 // K05: a command that cannot be carried out is the same answer on every node and
 // changes nothing; the machine goes on.
-func TestRefusals(t *testing.T) {
+func TestK02K05Refusals(t *testing.T) {
 	key := []byte("k")
 	many := make([]kv.Op, kv.MaxOps+1)
 	for i := range many {

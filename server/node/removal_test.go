@@ -12,7 +12,7 @@ import (
 
 // A removed member does not live on as one that waits for a leader: it ends and
 // says why, and says it again when it is started again.
-func TestRemovedMemberEnds(t *testing.T) {
+func TestM13RemovedMemberEnds(t *testing.T) {
 	a := run(t, member(t, "a"))
 	a.await(Ready)
 	cfg := member(t, "b", "--join="+a.cfg.Client.Listen[0])
