@@ -69,11 +69,12 @@ func (d *disk) delay(op vfs.Op) {
 	case vfs.OpRename, vfs.OpRemove, vfs.OpCreate:
 		wait = d.quick / 8
 	}
-	if op.Changes() && op != vfs.OpWrite {
-		wait = max(wait, d.stalled-p.world.now)
-	}
 	if wait > 0 {
 		p.sleep(wait)
+	}
+	// In small steps, since a stall may end earlier than it was meant to.
+	for op.Changes() && op != vfs.OpWrite && d.stalled > p.world.now {
+		p.sleep(max(time.Microsecond, min(d.stalled-p.world.now, 20*time.Millisecond)))
 	}
 }
 

@@ -16,6 +16,7 @@ type world struct {
 	running *task // the one that runs; nil between events
 	failure error // the first violation, which ends the run
 	steps   uint64
+	still   int    // events since time last went on
 	sum     uint64 // of everything that has happened, in order
 }
 
@@ -61,6 +62,9 @@ func (w *world) after(d time.Duration, who *process, do func()) {
 	heap.Push(&w.events, e)
 }
 
+// maxStill is how many events may happen at one moment.
+const maxStill = 1 << 20
+
 func (w *world) blank() *event {
 	last := len(w.spare) - 1
 	if last < 0 {
@@ -81,7 +85,12 @@ func (w *world) step(until time.Duration) bool {
 	e := *next
 	*next = event{}
 	w.spare = append(w.spare, next)
-	w.now = max(w.now, e.at)
+	if w.still++; e.at > w.now {
+		w.now, w.still = e.at, 0
+	} else if w.still > maxStill {
+		w.fail(broken("I20", "at %v time stands still: %d events, and no end", w.now, w.still))
+		return false
+	}
 	w.steps++
 	switch p := e.who; {
 	case p == nil:
