@@ -15,7 +15,7 @@ import (
 // Each command of a session is sent one to three times, to nodes that are drawn, while
 // leaders change. The store counts each that was acknowledged once, and none twice.
 func TestK01ARepeatedCommandCountsOnce(t *testing.T) {
-	for seed := uint64(1); seed <= 10; seed++ {
+	for seed := range seeds(10) {
 		s := begin(t, seed, 3)
 		opened, err := s.answer(s.proposes(s.leader(), func(store Store) []byte { return store.Open() }))
 		if err != nil {
@@ -34,7 +34,11 @@ func TestK01ARepeatedCommandCountsOnce(t *testing.T) {
 					n.die(keepSome)
 					n.boot()
 				}
-				s.pass(time.Second)
+				for range 40 { // an answer, or what a client would wait for one
+					if !a.over {
+						s.pass(100 * time.Millisecond)
+					}
+				}
 				known = known || a.over && a.err == nil
 			}
 		}
@@ -78,13 +82,13 @@ func TestO01WithoutAMajorityNothingPilesUp(t *testing.T) {
 	}
 	var all []*asked
 	var after raft.Index
-	for i := range 6000 {
+	for i := range 1500 {
 		all = append(all, s.asks(leader, 500*time.Millisecond, func(ctx context.Context, g *quorate.Group) (any, error) {
 			o := linear.Operation{Kind: linear.Put, Key: "k", Value: "v"}
 			return g.Propose(ctx, leader.store.Command(0, 0, &o))
 		}))
-		s.pass(10 * time.Millisecond)
-		if i == 100 {
+		s.pass(40 * time.Millisecond)
+		if i == 50 {
 			after = leader.last // it has long given up
 		}
 	}

@@ -27,11 +27,11 @@ func TestD01NoAnswerBeforeTheSync(t *testing.T) {
 // The power goes out for all nodes at the same moment, and of what no sync had ended
 // for nothing is left.
 func TestD02ThePowerOfAllNodesGoesOut(t *testing.T) {
-	for seed := uint64(1); seed <= 3; seed++ {
+	for seed := range seeds(3) {
 		s := begin(t, seed, 3, quickCompaction, func(o *Options) { o.Clients, o.Think = 6, Duration(10*time.Millisecond) })
 		s.load()
 		for range 10 {
-			s.pass(between(s.world.rng, 0, 2*time.Second))
+			s.pass(between(s.world.rng, 0, time.Second))
 			for _, n := range s.nodes {
 				n.die(keepNone)
 			}

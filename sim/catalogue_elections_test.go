@@ -52,7 +52,7 @@ func TestE09ANodeThatWasAloneFollowsAgain(t *testing.T) {
 // other's. Chance must part them soon.
 func TestE12TwoPreCandidatesDoNotSplitVotesForEver(t *testing.T) {
 	const rounds = 8
-	for seed := uint64(1); seed <= 60; seed++ {
+	for seed := range seeds(60) {
 		s := begin(t, seed, 3)
 		old := s.leader()
 		others := s.besides(old)
@@ -83,7 +83,7 @@ func TestE19AnElectionDoesNotWaitForData(t *testing.T) {
 
 // All nodes are started at once: they do not wait as for a leader that fell silent.
 func TestE20AClusterThatStartsHasALeaderSoon(t *testing.T) {
-	for seed := uint64(1); seed <= 60; seed++ {
+	for seed := range seeds(60) {
 		s := begin(t, seed, 3)
 		s.put(s.leader(), "k0", "before")
 		for _, n := range s.nodes {

@@ -15,7 +15,7 @@ import (
 // Leaders come and go before their entries are committed, over a network that loses
 // and delays: the schedule of figure 8 again and again, by chance.
 func TestL01LeadersFallBeforeTheyCommit(t *testing.T) {
-	for seed := uint64(1); seed <= 10; seed++ {
+	for seed := range seeds(10) {
 		s := begin(t, seed, 5)
 		s.net.weather = Weather{Most: Duration(30 * time.Millisecond), Drop: 0.1, Reorder: 0.3}
 		for round := range 60 {
@@ -99,7 +99,7 @@ func TestL07CommitNeverFalls(t *testing.T) {
 // What the leader before had sent to a follower that lags is late, and arrives while
 // the new one repairs the same follower.
 func TestL08LateEntriesOfTheLeaderBeforeCutNothing(t *testing.T) {
-	for seed := uint64(1); seed <= 20; seed++ {
+	for seed := range seeds(20) {
 		s := begin(t, seed, 5)
 		old := s.leader()
 		lags, others := s.besides(old)[0], s.besides(old)[1:]
@@ -124,7 +124,7 @@ func TestL08LateEntriesOfTheLeaderBeforeCutNothing(t *testing.T) {
 // A leader stops in the middle of sending a snapshot, and goes on when its follower
 // is in a later term and the next leader has sent another, or is about to.
 func TestL16S02TwoLeadersSendSnapshotsToOneFollower(t *testing.T) {
-	for seed := uint64(1); seed <= 10; seed++ {
+	for seed := range seeds(10) {
 		s := begin(t, seed, 3, quickCompaction)
 		old := s.leader()
 		lags, other := s.besides(old)[0], s.besides(old)[1]
@@ -173,7 +173,7 @@ func TestL17D09AFailedWriteEndsTheLeaderWithoutAnAnswer(t *testing.T) {
 
 // Every frame may be lost, late, doubled and out of order, all the time.
 func TestL19EverythingTwiceAndInAnyOrder(t *testing.T) {
-	for seed := uint64(1); seed <= 10; seed++ {
+	for seed := range seeds(10) {
 		p := Draw(seed, Limits{Nodes: 3 + 2*int(seed%2), Faults: []string{"crash", "transfer"}})
 		p.Weather = Weather{Most: Duration(200 * time.Millisecond), Drop: 0.2, Double: 0.5, Reorder: 1, Garble: 0.02}
 		r, err := Execute(p, Setup{})

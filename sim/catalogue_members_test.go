@@ -40,7 +40,7 @@ func TestM06WhoBeganAloneDoesNotElectItself(t *testing.T) {
 // Nodes join, are promoted, demoted and removed while nodes die; at rest all members
 // agree on who they are, and that is the last configuration that was committed.
 func TestM09MembersAgreeOnWhoTheyAre(t *testing.T) {
-	for seed := uint64(1); seed <= 10; seed++ {
+	for seed := range seeds(10) {
 		s := begin(t, seed, 3, spares(3), func(o *Options) { o.SnapshotEntries = 7 })
 		for round := range 12 {
 			doMember(s.run, &Action{Pick: seed*100 + uint64(round)}, s.leader())
@@ -93,7 +93,7 @@ func TestM13ARemovedMemberWithItsOldDiskStaysOutside(t *testing.T) {
 // Two administrators act at once, on different nodes, through joint configurations and
 // with a leader that falls: nobody is left between two configurations.
 func TestM15TwoAdministratorsLeaveNobodyBetween(t *testing.T) {
-	for seed := uint64(1); seed <= 10; seed++ {
+	for seed := range seeds(10) {
 		s := begin(t, seed, 3, spares(2))
 		leader := s.leader()
 		a, b := s.nodes[3], s.nodes[4]

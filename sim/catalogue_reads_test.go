@@ -23,7 +23,7 @@ func TestR03ALoneNodeReadsAfterItsRestart(t *testing.T) {
 // The clock of a leader with a lease jumps by an hour, either way, and it is cut off:
 // what it still answers must not be old. Rates stay within what a lease allows.
 func TestR04ALeaseSurvivesAClockThatJumps(t *testing.T) {
-	for seed := uint64(1); seed <= 20; seed++ {
+	for seed := range seeds(20) {
 		s := begin(t, seed, 3, func(o *Options) { o.Lease = true })
 		old := s.leader()
 		s.put(old, "k0", "old")
@@ -87,7 +87,7 @@ func TestR07ALeaderThatWasJustCutOffAnswersNoRead(t *testing.T) {
 // A proposal that was not acknowledged and is called not done is not there later; one
 // that is there was called unknown. The leader is cut off with proposals under way.
 func TestR08WhatIsThereWasNotCalledNotDone(t *testing.T) {
-	for seed := uint64(1); seed <= 20; seed++ {
+	for seed := range seeds(20) {
 		s := begin(t, seed, 3)
 		old := s.leader()
 		var all []*asked

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,9 @@ func begin(t *testing.T, seed uint64, voters int, changes ...func(*Options)) *st
 // idle is a cluster whose nodes have not been started.
 func idle(t *testing.T, seed uint64, voters int, changes ...func(*Options)) *story {
 	t.Helper()
+	if racing {
+		t.Skip("a story has one thread; what it runs is watched in TestSeeds")
+	}
 	o := Options{
 		Seed: seed, Length: Duration(time.Minute), Voters: voters,
 		Heartbeat: Duration(heartbeat), Election: Duration(election),
@@ -64,6 +68,17 @@ func idle(t *testing.T, seed uint64, voters int, changes ...func(*Options)) *sto
 	s := &story{run: newRun(p, Setup{}), t: t}
 	t.Cleanup(s.run.end)
 	return s
+}
+
+// seeds are the seeds from 1 to n, a few of them where time is short.
+func seeds(n uint64) iter.Seq[uint64] {
+	if testing.Short() {
+		n = min(n, 3)
+	}
+	return func(yield func(uint64) bool) {
+		for seed := uint64(1); seed <= n && yield(seed); seed++ {
+		}
+	}
 }
 
 // load lets the clients begin.
