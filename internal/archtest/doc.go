@@ -7,7 +7,7 @@
 // imports_test.go, calm_test.go and order_test.go look at them. rules.go lists the
 // rules of Raft; page.go finds their tags and writes docs/rules.md; tour.go keeps
 // the links of ARCHITECTURE.md on their lines; quotes_test.go holds what a page
-// quotes against its source.
+// quotes against its source, scenarios_test.go the catalogue against the tests.
 //
 // Left out: what a type can say, and whether a test is a good one.
 package archtest
