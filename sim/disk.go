@@ -24,7 +24,8 @@ type disk struct {
 	stalled time.Duration // until then nothing that is written comes to an end
 	full    bool          // no space is left
 	fail    map[vfs.Op]int
-	flaws   int // bits that were flipped: what it holds can no longer be relied on
+	lights  map[vfs.Op]int // the next such operation lights the process's fuse, so long
+	flaws   int            // bits that were flipped: what it holds can no longer be relied on
 }
 
 // errDead is what a dead process would get, were it still there to see it.
@@ -36,6 +37,9 @@ func (d *disk) files() vfs.FS {
 	return vfs.Inject(d.mem, func(op vfs.Op, path string) error {
 		if !p.alive || p.life != life {
 			return errDead
+		}
+		if length := d.lights[op]; length > 0 {
+			p.fuse, d.lights = length, nil
 		}
 		if err := d.spoil(op, path); err != nil {
 			return err
@@ -82,7 +86,7 @@ func (d *disk) delay(op vfs.Op) {
 // killed: then the kernel still has everything that was written.
 func (d *disk) crash(how survival) {
 	d.mem = d.mem.Crash(how.draw(d.rng))
-	d.stalled, d.fail = 0, nil
+	d.stalled, d.fail, d.lights = 0, nil, nil
 }
 
 // survival is what becomes of changes that were not synced.

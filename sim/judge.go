@@ -275,8 +275,11 @@ func (j *judge) stopped(n *node, err error) {
 	rule, damage := raft.Violation{}, (*wal.DamageError)(nil)
 	switch {
 	case errors.As(err, &rule):
-		name, text, _ := strings.Cut(rule.Reason, ": ")
-		j.fail(n, broken(name, "%s at node %d", text, n.id))
+		name, text, named := strings.Cut(rule.Reason, ": ")
+		if !named {
+			name, text = "assertion", rule.Reason
+		}
+		j.fail(n, broken(name, "node %d: %s", n.id, text))
 	case n.disk.flaws > 0, errors.Is(err, syscall.EIO), errors.Is(err, syscall.ENOSPC):
 	case errors.As(err, &damage):
 		j.fail(n, broken("D05", "node %d finds damage that nobody has done: %v", n.id, err))

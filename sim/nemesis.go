@@ -89,22 +89,34 @@ func drawPower(p *Plan, a *Action, rng *rand.Rand) {
 	a.Nodes = rng.Perm(all)[:1+rng.IntN(all)]
 }
 
-// drawFuse lets a process die within what it does, at one of its next waits.
+// drawFuse lets a process die within what it does, at one of its next waits, or at
+// one of those after it has next renamed a file: that is where a log, a snapshot or
+// an identity comes to be.
 func drawFuse(p *Plan, a *Action, rng *rand.Rand) {
 	drawCrash(p, a, rng)
 	a.Amount = float64(1 + rng.IntN(40))
+	if rng.IntN(2) == 0 {
+		a.Op, a.Amount = vfs.OpRename.String(), float64(1+rng.IntN(12))
+	}
 }
 
 func doFuse(s *run, a *Action, n *node) {
 	if !n.alive {
 		return
 	}
-	n.fuse = int(a.Amount)
+	if a.Op == vfs.OpRename.String() {
+		n.disk.lights = map[vfs.Op]int{vfs.OpRename: int(a.Amount)}
+	} else {
+		n.fuse = int(a.Amount)
+	}
 	life := n.life
 	n.fused = func() {
 		if n.life == life {
 			s.note(n, "dies while it works; of what was not synced, %s is left", a.Keep)
 			n.buried(survival(a.Keep))
+			if a.For > 0 {
+				s.world.after(a.For.D(), nil, n.boot)
+			}
 		}
 	}
 }

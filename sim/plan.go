@@ -69,7 +69,7 @@ type Action struct {
 	Nodes  []int    `json:"nodes,omitempty"` // to whom; numbers from 1
 	For    Duration `json:"for,omitempty"`
 	Keep   string   `json:"keep,omitempty"`   // crash: what is left of what was not synced
-	Op     string   `json:"op,omitempty"`     // fail: the operation of the disk; flip: the kind of file
+	Op     string   `json:"op,omitempty"`     // fail, fuse: the operation of the disk; flip: the kind of file
 	OneWay bool     `json:"oneway,omitempty"` // cut
 	Amount float64  `json:"amount,omitempty"` // clock: its rate; fuse: after so many waits
 	Pick   uint64   `json:"pick,omitempty"`   // whatever else is drawn
@@ -185,7 +185,7 @@ func Draw(seed uint64, limits Limits) *Plan {
 	o.Spares = []int{0, 0, 1, 2, 3}[rng.IntN(5)]
 	o.Heartbeat = Duration([]time.Duration{10, 20, 50, 50, 100}[rng.IntN(5)] * time.Millisecond)
 	o.Election = o.Heartbeat * Duration(3+rng.IntN(8))
-	o.SnapshotEntries = []uint64{5, 20, 100, 1000, 10_000}[rng.IntN(5)]
+	o.SnapshotEntries = []uint64{2, 5, 10, 20, 100, 10_000}[rng.IntN(6)]
 	o.SegmentBytes = []int64{1 << 10, 4 << 10, 16 << 10, 1 << 20}[rng.IntN(4)]
 	o.DiskQuick = Duration(between(rng, 20*time.Microsecond, 500*time.Microsecond))
 	o.DiskSlow = o.DiskQuick + Duration(rng.ExpFloat64()*float64(2*time.Millisecond))

@@ -18,6 +18,7 @@ type stream struct {
 	from, to *endpoint
 	ctx      context.Context
 
+	chunk   int           // how much travels at once, in bytes
 	room    int           // chunks that may be sent before one is taken
 	relief  chan struct{} // holds a signal when there is room, or a verdict
 	judged  bool
@@ -31,8 +32,12 @@ type stream struct {
 // window is how many chunks may be under way.
 const window = 4
 
-// chunkSize is how much of a stream travels at once, in bytes.
-const chunkSize = 16 << 10
+// How much of a stream travels at once, in bytes: first little, so that a small one
+// too is cut into several, and each time twice as much.
+const (
+	firstChunk = 128
+	maxChunk   = 16 << 10
+)
 
 // OpenStream implements quorate.Transport.
 func (e *endpoint) OpenStream(ctx context.Context, to raft.NodeID, header []byte) (quorate.Stream, error) {
@@ -41,7 +46,7 @@ func (e *endpoint) OpenStream(ctx context.Context, to raft.NodeID, header []byte
 	if !e.up() || target == nil {
 		return nil, fmt.Errorf("sim: no way to node %d", to)
 	}
-	s := &stream{from: e, to: target, ctx: ctx, room: window, relief: make(chan struct{}, 1)}
+	s := &stream{from: e, to: target, ctx: ctx, chunk: firstChunk, room: window, relief: make(chan struct{}, 1)}
 	s.body = &body{stream: s, wake: make(chan struct{}, 1)}
 	net.streams = slices.DeleteFunc(net.streams, (*stream).ended)
 	net.streams = append(net.streams, s)
@@ -127,7 +132,8 @@ func (s *stream) Write(data []byte) (int, error) {
 		if s.judged && s.verdict != nil {
 			return written, s.verdict
 		}
-		n := min(chunkSize, len(data)-written)
+		n := min(s.chunk, len(data)-written)
+		s.chunk = min(2*s.chunk, maxChunk)
 		chunk := append([]byte{}, data[written:written+n]...)
 		s.room--
 		s.toReceiver(func() { s.body.put(chunk) })
