@@ -164,8 +164,11 @@ func (g *Group) pause(ctx context.Context) error {
 	g.mu.Unlock()
 	timer := g.host.cfg.Env.NewTimer(g.host.cfg.HeartbeatInterval / 2)
 	defer timer.Stop()
-	if g.host.cfg.Env.Wait(timer, moved, ctx.Done(), nil) == 2 {
+	switch g.host.cfg.Env.Wait(timer, moved, ctx.Done(), g.host.ctx.Done()) {
+	case 2:
 		return fmt.Errorf("%w: %w", ErrNoLeader, ctx.Err())
+	case 3:
+		return g.host.closed()
 	}
 	return nil
 }
@@ -270,7 +273,7 @@ func (g *Group) untilLeft(ctx context.Context) error {
 			return s.Err
 		}
 		if err := g.pause(ctx); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
+			return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 		}
 	}
 }
@@ -308,7 +311,7 @@ func (g *Group) Campaign() error {
 func (g *Group) untilTakenOver(ctx context.Context, old engine.Leader) error {
 	for {
 		if err := g.pause(ctx); err != nil {
-			return fmt.Errorf("%w: %w", ErrNotTakenOver, ctx.Err())
+			return fmt.Errorf("%w: %w", ErrNotTakenOver, err)
 		}
 		switch now := g.currentLeader(); {
 		case now.Node == old.Node && now.Term > old.Term, now.Term == old.Term && now.Node != old.Node,

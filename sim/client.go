@@ -65,6 +65,7 @@ func (c *client) next() {
 	switch draw := c.rng.IntN(10); {
 	case draw < 4:
 		o.Kind = linear.Get
+		c.glance(o.Key)
 	case draw < 5:
 		o.Kind = linear.Delete
 	}
@@ -133,6 +134,16 @@ func (c *client) try() {
 			})
 		})
 	})
+}
+
+// glance reads a key of one node that asks nobody else: what it shows may be old,
+// but never older than what it showed before.
+func (c *client) glance(key string) {
+	n := c.sim.nodes[c.rng.IntN(len(c.sim.nodes))]
+	if n.serving() && !n.frozen {
+		_, _, at, _ := n.store.Get(key)
+		c.sim.judge.local(n, at)
+	}
 }
 
 // request is what a client asks of a node.

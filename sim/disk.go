@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -116,9 +117,9 @@ func (s survival) draw(rng *rand.Rand) vfs.Survival {
 	}
 }
 
-// flip flips one bit of one file, drawn among those whose path has the given part,
-// and returns where; "" if there is none.
-func (d *disk) flip(part string) string {
+// flip spoils one place of one file, drawn among those whose path has the given
+// part, and returns where and how many bytes; "" if nothing was changed.
+func (d *disk) flip(part string) (where string, size int) {
 	var paths []string
 	for _, line := range strings.Split(strings.TrimSpace(d.mem.String()), "\n") {
 		if path, _, _ := strings.Cut(line, " "); strings.Contains(path, part) {
@@ -126,30 +127,54 @@ func (d *disk) flip(part string) string {
 		}
 	}
 	if len(paths) == 0 {
-		return ""
+		return "", 0
 	}
 	path := paths[d.rng.IntN(len(paths))]
 	f, err := d.mem.Open(path)
 	if err != nil {
-		return ""
+		return "", 0
 	}
 	defer f.Close()
-	size, err := f.Size()
-	if err != nil || size == 0 {
-		return ""
+	length, err := f.Size()
+	if err != nil || length == 0 {
+		return "", 0
 	}
-	at, bit := d.rng.Int64N(size), d.rng.IntN(8)
-	var b [1]byte
-	if _, err := f.ReadAt(b[:], at); err != nil {
-		return ""
+	at, change := d.damage(f, length)
+	if change == nil {
+		return "", 0
 	}
-	b[0] ^= 1 << bit
-	if _, err := f.WriteAt(b[:], at); err != nil {
-		return ""
+	if _, err := f.WriteAt(change, at); err != nil {
+		return "", 0
 	}
 	if err := f.Sync(); err != nil {
-		return ""
+		return "", 0
 	}
 	d.flaws++
-	return fmt.Sprintf("%s, byte %d, bit %d", path, at, bit)
+	return fmt.Sprintf("%s, %d bytes at %d", path, len(change), at), len(change)
+}
+
+// damage draws how a place in a file is spoilt: a bit flips; zeros are read; or what
+// belongs somewhere else is found there, as after a write that went astray. It
+// returns nil if that changes nothing.
+func (d *disk) damage(f vfs.File, size int64) (at int64, change []byte) {
+	at = d.rng.Int64N(size)
+	n := min(size-at, 1<<d.rng.IntN(10))
+	was, change := make([]byte, n), make([]byte, n)
+	if _, err := f.ReadAt(was, at); err != nil {
+		return at, nil
+	}
+	switch d.rng.IntN(4) {
+	case 0:
+	case 1:
+		if _, err := f.ReadAt(change, d.rng.Int64N(size-n+1)); err != nil {
+			return at, nil
+		}
+	default:
+		change[0] = was[0] ^ 1<<d.rng.IntN(8)
+		return at, change[:1]
+	}
+	if bytes.Equal(was, change) {
+		return at, nil
+	}
+	return at, change
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/quorate-db/quorate/codec"
@@ -21,7 +22,8 @@ type endpoint struct {
 	peers map[raft.NodeID]string // addresses
 	over  bool                   // closed
 
-	number uint64 // of the last frame
+	number uint64  // of the last frame
+	calls  []*call // that wait for an answer
 }
 
 func (e *endpoint) up() bool { return !e.over && e.node.alive && e.node.life == e.life }
@@ -36,8 +38,23 @@ func (e *endpoint) RemovePeer(id raft.NodeID) { delete(e.peers, id) }
 func (e *endpoint) Addr() string              { return e.cfg.Listen }
 func (e *endpoint) Stats() transport.Stats    { return transport.Stats{} }
 
+// Close ends calls and streams, too.
 func (e *endpoint) Close() error {
+	if e.over || !e.up() {
+		return nil
+	}
+	for _, s := range e.node.sim.net.streams {
+		if s.from == e {
+			s.judge(errBroken, false)
+		}
+		if s.to == e {
+			s.body.end(errBroken)
+		}
+	}
 	e.over = true
+	for _, c := range e.calls {
+		c.finish(nil, fmt.Errorf("%w: this node closes", transport.ErrLost))
+	}
 	return nil
 }
 
@@ -121,11 +138,13 @@ type call struct {
 }
 
 func (c *call) finish(answer []byte, err error) {
-	if c.err == nil && c.answer == nil {
+	if !c.over() {
 		c.answer, c.err = answer, err
 		close(c.done)
 	}
 }
+
+func (c *call) over() bool { return c.err != nil || c.answer != nil }
 
 // hangs is how long a connection stands still before it counts as broken.
 const hangs = 2 * time.Second
@@ -140,6 +159,7 @@ func (e *endpoint) Call(ctx context.Context, to raft.NodeID, request []byte) ([]
 	}
 	w := net.world
 	c := &call{done: make(chan struct{})}
+	e.calls = append(slices.DeleteFunc(e.calls, (*call).over), c)
 	lost := func() { c.finish(nil, fmt.Errorf("%w: the connection broke", transport.ErrLost)) }
 	there, back := net.link(e.node.number, target.node.number), net.link(target.node.number, e.node.number)
 	request = bytes.Clone(request)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -104,6 +106,7 @@ func (o *observer) Recovered(_ raft.GroupID, saved *raft.Saved, applied raft.Ind
 	}
 	g.saved = raft.Saved{State: saved.State, Base: saved.Base, Entries: append([]raft.Entry{}, saved.Entries...)}
 	g.pending = nil
+	n.begin(saved.Base, saved.Entries)
 	j.checker.Restarted(n.id)
 	j.fail(n, j.checker.Saw(check.Observation{
 		Node: n.id, Term: saved.State.Term, Vote: saved.State.Vote, Log: logOf(saved.Base.ID, saved.Entries),
@@ -205,8 +208,14 @@ func (o *observer) Decided(_ raft.GroupID, core *raft.Raft, fx *raft.Effects) {
 		g.pending = append(g.pending, fx.Write)
 	}
 	s := core.Brief()
+	j.sim.followed(n, s.Members, fx.Trace)
+	if s == n.brief && fx.Write.Empty() && fx.Install == nil {
+		return // a tick, or what changes nothing that others could know of
+	}
+	n.brief = s
 	seen := check.Observation{Node: n.id, Role: s.Role, Term: s.Term, Vote: s.Vote, Commit: s.Commit}
 	if fx.Install != nil {
+		n.begin(*fx.Install, nil)
 		seen.Log = logOf(fx.Install.ID, nil)
 		before := seen
 		before.Commit = fx.Install.ID.Index
@@ -217,9 +226,10 @@ func (o *observer) Decided(_ raft.GroupID, core *raft.Raft, fx *raft.Effects) {
 		seen.Log = logOf(fx.Write.Append.Prev, fx.Write.Append.Entries)
 	}
 	j.fail(n, j.checker.Saw(seen))
+	j.members(n, fx.Write.Append)
 	j.top = max(j.top, s.Commit)
 	n.config, _ = core.Members()
-	j.sim.decided(n, s, fx)
+	j.sim.decided(n, s)
 }
 
 // Durable implements quorate.Observer.
@@ -343,6 +353,86 @@ func (j *judge) answer(n *node, at raft.Index, sum uint64) {
 	} else if was.sum != sum {
 		j.fail(n, broken("I11", "nodes %d and %d answer command %d differently", was.node, n.id, at))
 	}
+}
+
+// standing is a configuration in a node's log.
+type standing struct {
+	at     raft.Index
+	config membership.Config
+}
+
+// begin notes the configurations of a log that was found on a disk, or of one that
+// begins with a snapshot.
+func (n *node) begin(base raft.Snapshot, entries []raft.Entry) {
+	n.standing = append(n.standing[:0], standing{base.ID.Index, base.Config})
+	for i := range entries {
+		if c := entries[i].Config; c != nil {
+			n.standing = append(n.standing, standing{entries[i].Index, *c})
+		}
+	}
+}
+
+// members looks at configurations as they come into logs (I12): any majority under
+// one shares a node with any majority under the one before it.
+func (j *judge) members(n *node, span raft.Span) {
+	n.standing = slices.DeleteFunc(n.standing, func(s standing) bool { return len(span.Entries) > 0 && s.at > span.Prev.Index })
+	for i := range span.Entries {
+		e := &span.Entries[i]
+		if e.Config == nil {
+			continue
+		}
+		if last := len(n.standing) - 1; last >= 0 && len(n.standing[last].config.Members) > 0 && !meet(&n.standing[last].config, e.Config) {
+			j.fail(n, broken("I12", "the configurations before and of entry %v have majorities without a common node", e.EntryID))
+		}
+		n.standing = append(n.standing, standing{e.Index, *e.Config})
+	}
+}
+
+// meet reports whether any set of nodes that decides under one configuration has a
+// node in common with any that decides under the other: whether no set and its
+// complement both decide.
+func meet(a, b *membership.Config) bool {
+	ids := map[raft.NodeID]bool{}
+	for _, m := range a.Members {
+		ids[m.ID] = true
+	}
+	for _, m := range b.Members {
+		ids[m.ID] = true
+	}
+	all := slices.Sorted(maps.Keys(ids))
+	for set := range 1 << len(all) {
+		in := func(id raft.NodeID) bool { return set>>slices.Index(all, id)&1 == 1 }
+		if decides(a, in) && decides(b, func(id raft.NodeID) bool { return !in(id) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// decides reports whether a set has a majority of the voters, in a joint
+// configuration of the old ones, too.
+func decides(c *membership.Config, in func(raft.NodeID) bool) bool {
+	var voters, votes [2]int
+	for _, m := range c.Members {
+		for i, role := range []membership.Role{m.Role, m.Old} {
+			if role == membership.Voter {
+				voters[i]++
+				if in(m.ID) {
+					votes[i]++
+				}
+			}
+		}
+	}
+	return 2*votes[0] > voters[0] && (!c.Joint() || 2*votes[1] > voters[1])
+}
+
+// local looks at a read that asks nobody else (I15): what one life of a node shows
+// never goes back.
+func (j *judge) local(n *node, revision uint64) {
+	if revision < n.shown {
+		j.fail(n, broken("I15", "node %d showed revision %d, and now %d", n.id, n.shown, revision))
+	}
+	n.shown = revision
 }
 
 // read looks at the index that a read was given (I14).

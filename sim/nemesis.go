@@ -43,6 +43,8 @@ func init() {
 		"flip":     {drawFlip, doFlip, nil},
 		"clock":    {drawClock, doClock, undoClock},
 		"slow":     {drawNothing, doSlow, undoSlow},
+		"lazy":     {drawNothing, doLazy, nil},
+		"stop":     {drawNothing, doStop, doBoot},
 		"transfer": {drawNothing, doTransfer, nil},
 		"campaign": {drawNothing, doCampaign, nil},
 		"member":   {drawNothing, doMember, nil},
@@ -230,26 +232,29 @@ func drawFlip(p *Plan, a *Action, rng *rand.Rand) {
 	a.Op = []string{"wal", "wal", "snap"}[rng.IntN(3)]
 }
 
-// doFlip ends a process, flips a bit on its disk, and starts it again. Plans do it
-// to a minority only. A flip in the last record, which no log can tell from one that
-// was never finished, is taken back.
+// doFlip ends a process, spoils a place on its disk, and starts it again. Plans do it
+// to a minority only. What a log takes for its end, as it must a last record that is
+// spoilt, is taken back: nobody could tell it from one that was never finished. Of a
+// single byte it must be the last record alone.
 func doFlip(s *run, a *Action, n *node) {
 	if !n.alive {
 		return
 	}
 	n.die(keepAll)
 	before := n.disk.mem.Crash(vfs.Kept)
-	where := n.disk.flip(a.Op)
+	where, size := n.disk.flip(a.Op)
 	if where != "" && a.Op == "wal" {
 		if saved, err := reopened(n.disk.mem); err == nil {
-			s.judge.fail(n, s.judge.flipped(n, saved))
+			if size == 1 {
+				s.judge.fail(n, s.judge.flipped(n, saved))
+			}
 			n.disk.mem, where = before, ""
 			n.disk.flaws--
 		}
 	}
 	if where != "" {
 		s.judge.ghost(n.id).excused = true
-		s.note(n, "a bit on its disk has flipped: %s", where)
+		s.note(n, "its disk has changed what it holds: %s", where)
 	}
 	n.boot()
 }
@@ -286,6 +291,35 @@ func doSlow(s *run, a *Action, n *node) {
 
 func undoSlow(_ *run, _ *Action, n *node) { n.slow = 0 }
 
+// doLazy gives a process the processor for a moment only, again and again.
+func doLazy(s *run, a *Action, n *node) {
+	s.note(n, "is given little time for %v", a.For.D())
+	life, until := n.life, s.world.now+a.For.D()
+	var rest func()
+	rest = func() {
+		if n.life != life || s.calm || s.world.now >= until {
+			return
+		}
+		n.freeze()
+		s.world.after(time.Duration(1+a.Pick%40)*time.Millisecond, nil, func() {
+			if n.life == life {
+				n.thaw()
+			}
+			s.world.after(time.Millisecond, nil, rest)
+		})
+	}
+	rest()
+}
+
+// doStop asks a program to end, as SIGTERM does.
+func doStop(s *run, a *Action, n *node) {
+	if n.serving() {
+		s.note(n, "is asked to end")
+		n.ending = true
+		s.world.after(0, &n.process, func() { signal(n.end) })
+	}
+}
+
 // ask lets a node do something for an administrator.
 func (s *run) ask(n *node, what string, do func(context.Context, *quorate.Group) error) {
 	if !n.serving() {
@@ -317,7 +351,11 @@ func doMember(s *run, a *Action, n *node) {
 	rng := rand.New(rand.NewPCG(a.Pick, 7))
 	s.ask(n, "change the membership", func(ctx context.Context, g *quorate.Group) error {
 		st := g.Status()
+		if st.Config.Joint() && rng.IntN(2) == 0 {
+			return g.Leave(ctx)
+		}
 		wish := raft.Reconfiguration{Joint: rng.IntN(4) == 0}
+		wish.Stay = wish.Joint && rng.IntN(3) == 0
 		if rng.IntN(2) == 0 {
 			wish.Expect = st.ConfigIndex
 		}
@@ -340,6 +378,8 @@ func (s *run) drawChange(rng *rand.Rand, now membership.Config) membership.Chang
 		switch {
 		case m.Role != membership.Voter && rng.IntN(4) > 0:
 			return membership.Change{Kind: membership.Promote, Member: membership.Member{ID: m.ID}}
+		case rng.IntN(4) == 0:
+			return membership.Change{Kind: membership.Update, Member: membership.Member{ID: m.ID, Address: m.Address, Priority: uint8(rng.IntN(3))}}
 		case rng.IntN(3) == 0:
 			return membership.Change{Kind: membership.Demote, Member: membership.Member{ID: m.ID}}
 		}

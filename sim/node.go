@@ -30,14 +30,19 @@ type node struct {
 	kept  Durable // what a durable store left on its disk
 	down  error   // why its process cannot be started again; nil: it can
 
-	slow time.Duration // each batch that is applied takes so long
+	ending bool          // it was asked to end
+	end    chan struct{} // holds a signal then
+	slow   time.Duration // each batch that is applied takes so long
 
 	// What was last seen of its core and its state machine.
-	leads   bool
-	commit  raft.Index
-	last    raft.Index
-	applied raft.Index
-	config  membership.Config
+	brief    raft.Brief
+	standing []standing // the configurations in its log
+	shown    uint64     // the last revision that it showed to who asked only it
+	leads    bool
+	commit   raft.Index
+	last     raft.Index
+	applied  raft.Index
+	config   membership.Config
 }
 
 func newNode(s *run, number int) *node {
@@ -59,15 +64,19 @@ func (n *node) boot() {
 	} else if d, ok := n.store.(Durable); ok {
 		n.kept = d
 	}
+	n.ending, n.end = false, make(chan struct{}, 1)
 	n.sim.note(n, "starts")
 	n.start(n.main)
 }
 
 // main is the program: what a user would write.
 func (n *node) main() {
-	err := n.serve()
-	if n.sim.world.failure == nil && err != nil {
+	switch err := n.serve(); {
+	case n.sim.world.failure != nil:
+	case err != nil:
 		n.sim.stopped(n, err)
+	default:
+		n.sim.ended(n)
 	}
 }
 
@@ -96,10 +105,29 @@ func (n *node) serve() error {
 		return err
 	}
 	n.sim.note(n, "serves")
-	if n.Wait(nil, host.Failed(), n.group.Stopped(), nil) == 2 {
+	switch n.Wait(nil, host.Failed(), n.group.Stopped(), n.end) {
+	case 1:
+		return host.Err()
+	case 2:
 		return n.group.Status().Err
 	}
-	return host.Err()
+	return n.close(host)
+}
+
+// close ends the host as a program does that was asked to. Nothing of it, and
+// nobody who called it, may go on afterwards (I19).
+func (n *node) close(host *quorate.Host) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	n.group = nil // no further calls
+	if err := host.Close(ctx); err != nil {
+		return err
+	}
+	n.sleep(20 * time.Millisecond)
+	if left := n.goroutines() - 1; left > 0 {
+		n.sim.judge.fail(n, broken("I19", "node %d has closed its host, and %d goroutines go on", n.id, left))
+	}
+	return nil
 }
 
 // die ends the process; what is left on its disk is drawn.
@@ -115,13 +143,27 @@ func (n *node) die(how survival) {
 // buried is what the world makes of a process that has ended.
 func (n *node) buried(how survival) {
 	n.disk.crash(how)
-	n.host, n.group, n.store, n.leads, n.applied = nil, nil, nil, false, 0
+	n.host, n.group, n.store, n.leads, n.applied, n.brief = nil, nil, nil, false, 0, raft.Brief{}
+	n.shown = 0
 	if n.kept != nil {
 		n.kept = n.kept.Crash(func(batches int) int { return min(batches, how.draw(n.disk.rng)(batches)) })
 	}
 	if how == keepAll {
 		n.sim.net.gone(n)
 	}
+}
+
+// ended says that a process has ended because it was asked to.
+func (s *run) ended(n *node) {
+	life := n.life
+	s.note(n, "has ended")
+	s.world.after(0, nil, func() {
+		if n.life == life {
+			n.kill()
+			n.buried(keepAll)
+			s.world.after(50*time.Millisecond, nil, n.boot)
+		}
+	})
 }
 
 // stopped says that a process ended by itself. One whose disk is damaged stays

@@ -189,6 +189,16 @@ func (p *process) sweep() {
 	p.tasks = kept
 }
 
+// goroutines is how many have not ended.
+func (p *process) goroutines() (n int) {
+	for _, t := range p.tasks {
+		if !t.over {
+			n++
+		}
+	}
+	return n
+}
+
 // freeze takes the processor away, as SIGSTOP does; thaw gives it back. What came
 // meanwhile is dealt with then, in its order.
 func (p *process) freeze() { p.frozen = p.alive }

@@ -26,17 +26,22 @@ func (s *run) note(n *node, format string, args ...any) {
 }
 
 // decided takes note of what a core has decided.
-func (s *run) decided(n *node, b raft.Brief, fx *raft.Effects) {
+func (s *run) decided(n *node, b raft.Brief) {
 	s.world.mix(uint64(s.world.now), uint64(n.id), uint64(b.Role), uint64(b.Term), uint64(b.Vote), uint64(b.Commit), uint64(b.Last.Index), uint64(b.Last.Term))
 	n.commit, n.last, n.leads = b.Commit, b.Last.Index, b.Role == raft.Leader
 	if n.leads && s.leaders[b.Term] == 0 {
 		s.leaders[b.Term] = n.id
 		s.counts.Elections++
 	}
-	if s.transcript != nil {
-		for i := range fx.Trace {
-			s.transcript.Event(s.world.now, &fx.Trace[i], &n.config, b.Members)
-		}
+}
+
+// followed takes note of the rules that a core has followed.
+func (s *run) followed(n *node, config raft.Index, rules []raft.Event) {
+	if s.transcript == nil {
+		return
+	}
+	for i := range rules {
+		s.transcript.Event(s.world.now, &rules[i], &n.config, config)
 	}
 }
 
