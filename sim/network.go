@@ -109,7 +109,7 @@ func (n *network) sorted() []*endpoint {
 // heal makes the network whole.
 func (n *network) heal() {
 	for _, l := range n.links { //order: each is treated alike
-		l.cut, l.clog = false, 0
+		l.cut, l.clog, l.last = false, 0, 0
 	}
 	n.weather = calm
 }
