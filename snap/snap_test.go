@@ -169,7 +169,8 @@ func TestGroupsHaveTheirOwnSnapshotsInOrder(t *testing.T) {
 	}
 }
 
-func TestEveryFlippedByteIsNoticed(t *testing.T) {
+// D03: wherever it is.
+func TestD03EveryFlippedByteIsNoticed(t *testing.T) {
 	mem := vfs.NewMem()
 	want := content(65536 + 300)
 	must(t, write(openStore(t, mem), 1, meta(1, 5), want))
@@ -371,8 +372,9 @@ func TestASnapshotOfNothingIsRefused(t *testing.T) {
 	}
 }
 
-func TestUnknownFilesAreRefused(t *testing.T) {
-	for _, name := range []string{"/x", "/01", "/1/a.snap", "/1/5-1.snap", "/1/5-1.1.tmp", "/1/.tmp", "/1/00000000000000000005-00000000000000000001.snap.1"} {
+// D15: names that are not the store's.
+func TestD15UnknownFilesAreRefused(t *testing.T) {
+	for _, name := range []string{"/lost+found", "/1/lost+found", "/x", "/01", "/1/a.snap", "/1/5-1.snap", "/1/5-1.1.tmp", "/1/.tmp", "/1/00000000000000000005-00000000000000000001.snap.1"} {
 		mem := vfs.NewMem()
 		must(t, mem.MakeDir(dir+"/1"))
 		overwrite(t, mem, dir+name, nil)

@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -91,41 +90,8 @@ func refused(t *testing.T, fs vfs.FS, path string, offset int64) {
 	}
 }
 
-// A crash can leave any part of the last batch: it is gone, whole, and everything
-// before it is there. The log can be written again afterwards.
-func TestATailTornAtAnyByteIsCut(t *testing.T) {
-	for _, segments := range []int{1, 3} {
-		w := write(t, segments, 3)
-		before, end := w.starts[2], w.starts[3]
-		want := w.pictures[len(w.pictures)-2]
-		for size := before; size < end; size++ {
-			tails := map[string][]byte{
-				"cut":               w.data[:size],
-				"filled with zeros": append(slices.Clone(w.data[:size]), make([]byte, end-size+100)...),
-				"first part lost":   append(append(slices.Clone(w.data[:before]), make([]byte, size-before)...), w.data[size:]...),
-			}
-			for how, data := range tails {
-				if bytes.HasPrefix(data, w.data) {
-					continue // nothing is lost: the batch itself ends in zeros
-				}
-				disk := w.mem.Crash(vfs.Lost)
-				store(t, disk, w.path, data)
-				l := open(t, disk, want)
-				if got := l.Status().Cut; got != int64(len(data)-before) {
-					t.Fatalf("%s at %d: %d bytes were cut, want %d", how, size, got, len(data)-before)
-				}
-				r := record(9, state(5, 5))
-				must(t, l.Append([]codec.Record{r}))
-				again := open(t, disk.Crash(vfs.Lost), want+"group 9: {Term:5 Vote:5 Commit:0} base 0/0 []\n")
-				if got := again.Status().Cut; got != 0 {
-					t.Fatalf("%s at %d: the second recovery cut %d bytes", how, size, got)
-				}
-			}
-		}
-	}
-}
-
-func TestAFlippedByteInTheMiddleIsRefused(t *testing.T) {
+// D04: what was acknowledged is never cut, whatever follows it.
+func TestD04AFlippedByteInTheMiddleIsRefused(t *testing.T) {
 	w := write(t, 2, 3)
 	for at := range w.starts[2] {
 		disk := w.mem.Crash(vfs.Lost)
@@ -198,26 +164,29 @@ func TestDamageInAnEarlierSegmentIsRefused(t *testing.T) {
 	}
 }
 
-// All that is left is valid, and what is gone was nobody's beginning: only the next
-// segment knows how long this one was.
-func TestASegmentCutBetweenFramesIsRefused(t *testing.T) {
-	w := write(t, 2, 1)
-	path := segmentPath(dir, 1)
-	whole := load(t, w.mem, path)
-	sealed, err := parseHeader(whole, 1)
-	must(t, err)
-	for end := segmentHeader; end < len(whole); {
-		disk := w.mem.Crash(vfs.Lost)
-		store(t, disk, path, whole[:end])
-		var damage *DamageError
-		if _, _, err := Open(disk, dir, small()); !errors.As(err, &damage) || damage.Path != path || damage.Offset != int64(end) {
-			t.Fatalf("cut at %d: %v", end, err)
+// D07: a segment that has a successor is shorter than it was. Between two frames all
+// that is left is valid, and only the next segment knows how long this one was.
+func TestD07AFullSegmentFoundShortIsRefused(t *testing.T) {
+	w := write(t, 3, 1)
+	for number := uint64(1); number <= 2; number++ {
+		path := segmentPath(dir, number)
+		whole := load(t, w.mem, path)
+		sealed, err := parseHeader(whole, number)
+		must(t, err)
+		frame, next := 0, segmentHeader
+		for size := range whole {
+			if size == next { // all frames before are whole
+				frame, next = next, next+frameHeader+len(sealed.seal.frame(whole, next))
+			}
+			disk := w.mem.Crash(vfs.Lost)
+			store(t, disk, path, whole[:size])
+			refused(t, disk, path, int64(frame))
 		}
-		end += frameHeader + len(sealed.seal.frame(whole, end))
 	}
 }
 
-func TestAMissingSegmentIsRefused(t *testing.T) {
+// D15: a gap in the numbers.
+func TestD15AMissingSegmentIsRefused(t *testing.T) {
 	for missing := uint64(1); missing <= 3; missing++ {
 		w := write(t, 4, 1)
 		path := segmentPath(dir, missing)
@@ -270,7 +239,8 @@ func TestFramesOfAnEarlierUseAreNotValid(t *testing.T) {
 	must(t, open(t, w.mem, w.pictures[len(w.pictures)-1]).Close())
 }
 
-func TestUnknownFilesAreRefused(t *testing.T) {
+// D15: names that are not the log's, and what a file system puts into its root.
+func TestD15UnknownFilesAreRefused(t *testing.T) {
 	for _, name := range []string{"lost+found", "1.wal", "00000000000000000000.wal", "0000000000000000000x.wal", "00000000000000000001.wal.bak"} {
 		w := write(t, 1, 1)
 		path := filepath.Join(dir, name)
