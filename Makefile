@@ -17,7 +17,7 @@ TORTURE   ?= 10m
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e torture bench bench-core fuzz explore sim bench-sim mutants cover check fmt vet lint arch cross generate tools clean
+.PHONY: help build test race e2e torture bench bench-core fuzz explore sim bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ sim: ## look for violations in RUNS (100000) simulated runs from seed FIRST (1) 
 
 bench-sim: ## how much simulated time a second of one processor buys
 	$(GO) run ./server/simulate/measure
+
+sweep: ## flip a bit at every byte of a minority's disks, and cut networks one way; one GOAL line per goal
+	$(GO) test -count=1 -v -timeout 30m -run 'TestD03|TestE14' ./sim -sim.sweep
 
 mutants: ## break one rule of the core at a time, and see who notices
 	$(GO) run ./internal/mutants -write
