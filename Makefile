@@ -17,7 +17,7 @@ TORTURE   ?= 10m
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e torture bench bench-core fuzz explore sim bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
+.PHONY: help build test race e2e torture bench bench-core fuzz explore seeds sim bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ fuzz: ## fuzz every fuzz target, FUZZTIME each (20s)
 explore: ## visit over 10 million states of the core, STATES of each setup at most (1100000)
 	$(GO) run ./raft/explore/explorer -states $(STATES) -goal 10000000
 
+seeds: ## 300 simulated runs, as a part of make check
+	$(GO) run ./server/simulate/measure -runs 300
+
 sim: ## look for violations in RUNS (100000) simulated runs from seed FIRST (1) on
 	$(GO) run ./server/simulate/measure -runs $(RUNS) -first $(FIRST)
 
@@ -73,7 +76,7 @@ cover: ## test coverage by function in bin/cover.txt, the total at the end
 	$(GO) test -coverprofile bin/cover.out $(MODULES)
 	@$(GO) tool cover -func bin/cover.out > bin/cover.txt && tail -n 1 bin/cover.txt
 
-check: fmt vet lint arch cross race ## all that CI runs, in the order of their cost
+check: fmt vet lint arch cross seeds race ## all that CI runs, in the order of their cost
 
 fmt: ## name the files that gofmt would change
 	@changed="$$($$($(GO) env GOROOT)/bin/gofmt -s -l .)"; test -z "$$changed" || \

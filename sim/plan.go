@@ -160,7 +160,7 @@ func (p *Plan) check() error {
 // Limits bound what Draw may draw. The zero value bounds nothing.
 type Limits struct {
 	Nodes  int           // voters in the beginning; zero: drawn from 1 to 7
-	Length time.Duration // of the first phase; zero: 10 s
+	Length time.Duration // of the first phase; zero: 6 s
 	Faults []string      // kinds of actions; nil: any; empty: none
 }
 
@@ -180,7 +180,7 @@ func Draw(seed uint64, limits Limits) *Plan {
 		o.Voters = drawn
 	}
 	if o.Length == 0 {
-		o.Length = Duration(10 * time.Second)
+		o.Length = Duration(6 * time.Second)
 	}
 	o.Spares = []int{0, 0, 1, 2, 3}[rng.IntN(5)]
 	o.Heartbeat = Duration([]time.Duration{10, 20, 50, 50, 100}[rng.IntN(5)] * time.Millisecond)

@@ -20,7 +20,7 @@ type Config struct {
 	Seeds  int           // how many runs; 50 if zero
 	First  uint64        // the first seed; 1 if zero
 	Nodes  int           // voters in the beginning; zero: drawn from 1 to 7
-	Length time.Duration // of the part of each run in which things go wrong, simulated; 10 s if zero
+	Length time.Duration // of the part of each run in which things go wrong, simulated; 6 s if zero
 	Faults []string      // see Faults; nil: any; empty: none
 }
 

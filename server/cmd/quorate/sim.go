@@ -62,7 +62,7 @@ func simCommand() *cobra.Command {
 	fs.Uint64Var(&s.seed, "seed", 0, "the seed of one run; 0: drawn")
 	fs.StringVar(&s.seeds, "seeds", "", "run many seeds, from A to B: A..B")
 	fs.IntVar(&s.nodes, "nodes", 0, "voters in the beginning; 0: drawn from 1 to 7")
-	fs.Float64Var(&s.minutes, "minutes", 0, "simulated minutes in which things go wrong; 0: ten seconds")
+	fs.Float64Var(&s.minutes, "minutes", 0, "simulated minutes in which things go wrong; 0: six seconds")
 	fs.StringVar(&s.faults, "faults", "", "only these, with commas between them, or none: "+strings.Join(append(sim.Faults(), "weather"), ", ")+"; empty: drawn")
 	fs.IntVarP(&s.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "runs at a time, with --seeds")
 	fs.StringVar(&s.script, "script", "", "carry out the plan in this file instead")
