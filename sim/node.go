@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/crc64"
+	"io"
 	"math/rand/v2"
 	"time"
 
@@ -234,13 +235,26 @@ func (w watched) Apply(batch []quorate.Command) error {
 	return nil
 }
 
+// Restore takes a while, as long as a sync: a process may die before it is over.
+func (w watched) Restore(from io.Reader) error {
+	w.node.toil()
+	return w.Store.Restore(from)
+}
+
 type watchedDurable struct {
 	watched
 	durable Durable
 }
 
 func (w watchedDurable) Applied() raft.Index { return w.durable.Applied() }
-func (w watchedDurable) Sync() error         { return w.durable.Sync() }
+
+func (w watchedDurable) Sync() error {
+	w.node.toil()
+	return w.durable.Sync()
+}
+
+// toil passes the time that a state machine's own disk takes.
+func (n *node) toil() { n.sleep(between(n.disk.rng, n.disk.quick, n.disk.slow)) }
 
 // do runs something in a task of the node, with a context that ends after a while
 // or with the process.

@@ -24,6 +24,7 @@ type stream struct {
 	judged  bool
 	verdict error
 	over    bool // the sender has ended it
+	broken  bool // nothing arrives any more, in either direction
 	body    *body
 
 	there, back time.Duration // when the last thing sent that way arrives
@@ -64,7 +65,14 @@ func (e *endpoint) OpenStream(ctx context.Context, to raft.NodeID, header []byte
 // toReceiver plans something at the other end; if it cannot get there, the stream
 // breaks after a while.
 func (s *stream) toReceiver(do func()) {
+	if s.broken {
+		return
+	}
 	net := s.from.node.sim.net
+	if chance(net.world.rng, net.weather.Drop/8) { // lost frames are sent again, but not for ever
+		s.breakOff(net.weather.Most.D())
+		return
+	}
 	if d, ok := net.transit(net.link(s.from.node.number, s.to.node.number), &s.there); ok && s.to.up() {
 		net.world.after(d, &s.to.node.process, do)
 		return
@@ -73,6 +81,9 @@ func (s *stream) toReceiver(do func()) {
 }
 
 func (s *stream) toSender(do func()) {
+	if s.broken {
+		return
+	}
 	net := s.from.node.sim.net
 	if d, ok := net.transit(net.link(s.to.node.number, s.from.node.number), &s.back); ok && s.from.up() {
 		net.world.after(d, &s.from.node.process, do)
@@ -81,8 +92,9 @@ func (s *stream) toSender(do func()) {
 	s.breakOff(hangs)
 }
 
-// breakOff lets both ends find out after a while.
+// breakOff ends the connection; both ends find out after a while.
 func (s *stream) breakOff(after time.Duration) {
+	s.broken = true
 	w := s.from.node.world
 	w.after(after, &s.from.node.process, func() { s.judge(errBroken, false) })
 	w.after(after, &s.to.node.process, func() { s.body.end(errBroken) })
