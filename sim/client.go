@@ -16,6 +16,7 @@ import (
 type client struct {
 	sim    *run
 	number int
+	group  int // among the groups: each client works on one
 	rng    *rand.Rand
 
 	sessions *bool  // whether it uses them, once that is known
@@ -60,7 +61,7 @@ func (c *client) next() {
 	}
 	o := &linear.Operation{
 		Client: c.number, Kind: linear.Put, Call: c.clock(),
-		Key: fmt.Sprintf("k%d", c.rng.IntN(c.sim.cfg.Keys)),
+		Key: key(c.group, c.rng.IntN(c.sim.cfg.Keys)),
 	}
 	switch draw := c.rng.IntN(10); {
 	case draw < 4:
@@ -105,7 +106,7 @@ func (c *client) try() {
 	c.tries++
 	c.attempt++
 	attempt := c.attempt
-	ask := request{c.op, c.session, c.sequence} // of no operation: to open a session
+	ask := request{c.group, c.op, c.session, c.sequence} // of no operation: to open a session
 	s := c.sim
 	n := s.nodes[c.rng.IntN(len(s.nodes))]
 	if len(n.config.Members) == 0 && c.rng.IntN(8) > 0 { // few know of nodes that wait to be invited
@@ -142,13 +143,15 @@ func (c *client) try() {
 func (c *client) glance(key string) {
 	n := c.sim.nodes[c.rng.IntN(len(c.sim.nodes))]
 	if n.serving() && !n.frozen {
-		_, _, at, _ := n.store.Get(key)
-		c.sim.judge.local(n, at)
+		r := n.replicas[c.group]
+		_, _, at, _ := r.store.Get(key)
+		c.sim.judges[c.group].local(n, r, at)
 	}
 }
 
 // request is what a client asks of a node.
 type request struct {
+	on       int // the group
 	op       *linear.Operation
 	session  uint64
 	sequence uint64
@@ -156,18 +159,19 @@ type request struct {
 
 // served is what the node does for the client.
 func (q *request) served(ctx context.Context, n *node) reply {
-	o, store, g := q.op, n.store, n.group
+	r, judge := n.replicas[q.on], n.sim.judges[q.on]
+	o, store, g := q.op, r.store, r.group
 	switch {
 	case o == nil:
 		result, err := g.Propose(ctx, store.Open())
 		return reply{err: err, session: store.Session(result)}
 	case o.Kind == linear.Get:
-		invoked := n.sim.judge.top
+		invoked := judge.top
 		at, err := g.Read(ctx)
 		if err != nil {
 			return reply{err: err}
 		}
-		n.sim.judge.read(n, invoked, at)
+		judge.read(n, invoked, at)
 		r := reply{outcome: linear.Absent}
 		found := false
 		if r.value, r.revision, r.store, found = store.Get(o.Key); found {

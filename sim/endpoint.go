@@ -64,7 +64,7 @@ func (e *endpoint) Send(messages []codec.Envelope) {
 		return
 	}
 	for i := range messages {
-		e.node.sim.judge.sent(e.node, &messages[i])
+		e.node.sim.judgeOf(messages[i].Group).sent(e.node, &messages[i])
 	}
 	e.node.sim.passed(messages, false)
 	for len(messages) > 0 {

@@ -20,7 +20,9 @@ import (
 // disk has said is durable, which the nodes themselves forget.
 type judge struct {
 	sim     *run
+	group   raft.GroupID
 	checker *check.Checker
+	leaders map[raft.Term]raft.NodeID
 	ghosts  map[raft.NodeID]*ghost
 	top     raft.Index // the highest that any node has taken for committed
 	states  map[raft.Index]fingerprint
@@ -54,9 +56,9 @@ func broken(invariant, format string, args ...any) error {
 	return &Broken{invariant, fmt.Sprintf(format, args...)}
 }
 
-func newJudge(s *run) *judge {
+func newJudge(s *run, id raft.GroupID) *judge {
 	return &judge{
-		sim: s, checker: check.New(), ghosts: map[raft.NodeID]*ghost{},
+		sim: s, group: id, leaders: map[raft.Term]raft.NodeID{}, checker: check.New(), ghosts: map[raft.NodeID]*ghost{},
 		states: map[raft.Index]fingerprint{}, answers: map[raft.Index]fingerprint{},
 	}
 }
@@ -80,20 +82,26 @@ func (j *judge) fail(n *node, err error) {
 // observer is a judge who watches one life of a node. A process that has died
 // says nothing more.
 type observer struct {
-	judge *judge
-	node  *node
-	life  uint64
+	node *node
+	life uint64
 }
 
-func (o *observer) silent() bool { return !o.node.alive || o.node.life != o.life }
+// on returns the judge of a group and its replica, nil if the process is dead.
+func (o *observer) on(g raft.GroupID) (*judge, *replica) {
+	if !o.node.alive || o.node.life != o.life {
+		return nil, nil
+	}
+	return o.node.sim.judgeOf(g), o.node.replicas[g-group]
+}
 
 // Recovered implements quorate.Observer: the disk must hold what was durable, and
 // of what was being written a first part (D01 to D05, I8).
-func (o *observer) Recovered(_ raft.GroupID, saved *raft.Saved, applied raft.Index) {
-	if o.silent() {
+func (o *observer) Recovered(id raft.GroupID, saved *raft.Saved, applied raft.Index) {
+	n := o.node
+	j, r := o.on(id)
+	if j == nil {
 		return
 	}
-	n, j := o.node, o.judge
 	g := j.ghost(n.id)
 	if n.life > 1 && !g.excused && !g.explains(saved) {
 		j.fail(n, broken("I8", "the disk of node %d holds term %d, vote %d and the log %v..%v; durable were term %d, vote %d and %v..%v",
@@ -106,14 +114,14 @@ func (o *observer) Recovered(_ raft.GroupID, saved *raft.Saved, applied raft.Ind
 	}
 	g.saved = raft.Saved{State: saved.State, Base: saved.Base, Entries: append([]raft.Entry{}, saved.Entries...)}
 	g.pending = nil
-	n.begin(saved.Base, saved.Entries)
+	r.begin(saved.Base, saved.Entries)
 	j.checker.Restarted(n.id)
 	j.fail(n, j.checker.Saw(check.Observation{
 		Node: n.id, Term: saved.State.Term, Vote: saved.State.Vote, Log: logOf(saved.Base.ID, saved.Entries),
 	}))
 	if id, ok := find(saved, applied); ok {
 		j.fail(n, j.checker.Restored(n.id, id))
-		n.applied = id.Index
+		r.applied = id.Index
 	}
 }
 
@@ -198,24 +206,25 @@ func equal(a, b *raft.Saved) bool {
 }
 
 // Decided implements quorate.Observer.
-func (o *observer) Decided(_ raft.GroupID, core *raft.Raft, fx *raft.Effects) {
-	if o.silent() {
+func (o *observer) Decided(id raft.GroupID, core *raft.Raft, fx *raft.Effects) {
+	n := o.node
+	j, r := o.on(id)
+	if j == nil {
 		return
 	}
-	n, j := o.node, o.judge
 	if !fx.Write.Empty() {
 		g := j.ghost(n.id)
 		g.pending = append(g.pending, fx.Write)
 	}
 	s := core.Brief()
-	j.sim.followed(n, s.Members, fx.Trace)
-	if s == n.brief && fx.Write.Empty() && fx.Install == nil {
+	j.sim.followed(r, s.Members, fx.Trace)
+	if s == r.brief && fx.Write.Empty() && fx.Install == nil {
 		return // a tick, or what changes nothing that others could know of
 	}
-	n.brief = s
+	r.brief = s
 	seen := check.Observation{Node: n.id, Role: s.Role, Term: s.Term, Vote: s.Vote, Commit: s.Commit}
 	if fx.Install != nil {
-		n.begin(*fx.Install, nil)
+		r.begin(*fx.Install, nil)
 		seen.Log = logOf(fx.Install.ID, nil)
 		before := seen
 		before.Commit = fx.Install.ID.Index
@@ -226,56 +235,60 @@ func (o *observer) Decided(_ raft.GroupID, core *raft.Raft, fx *raft.Effects) {
 		seen.Log = logOf(fx.Write.Append.Prev, fx.Write.Append.Entries)
 	}
 	j.fail(n, j.checker.Saw(seen))
-	j.members(n, fx.Write.Append)
+	j.members(n, r, fx.Write.Append)
 	j.top = max(j.top, s.Commit)
-	n.config, _ = core.Members()
-	j.sim.decided(n, s)
+	r.config, _ = core.Members()
+	j.sim.decided(n, r, s)
 }
 
 // Durable implements quorate.Observer.
 func (o *observer) Durable(records []codec.Record) {
-	if o.silent() {
-		return
-	}
-	g := o.judge.ghost(o.node.id)
-	before := g.saved
-	g.before = &before
 	for i := range records {
+		j, _ := o.on(records[i].Group)
+		if j == nil {
+			return
+		}
+		g := j.ghost(o.node.id)
+		if i == 0 || records[i].Group != records[i-1].Group {
+			before := g.saved
+			g.before = &before
+		}
 		if len(g.pending) > 0 {
 			g.pending = g.pending[1:]
 		}
 		if err := g.saved.Add(records[i].Write); err != nil {
-			o.judge.fail(o.node, broken("I8", "node %d wrote what does not follow what it had written: %v", o.node.id, err))
+			j.fail(o.node, broken("I8", "node %d wrote what does not follow what it had written: %v", o.node.id, err))
 		}
 	}
 }
 
 // Applied implements quorate.Observer.
-func (o *observer) Applied(_ raft.GroupID, entries []raft.Entry) {
-	if o.silent() {
+func (o *observer) Applied(id raft.GroupID, entries []raft.Entry) {
+	j, r := o.on(id)
+	if j == nil {
 		return
 	}
 	for i := range entries {
-		o.judge.fail(o.node, o.judge.checker.Applied(o.node.id, check.Of(&entries[i])))
+		j.fail(o.node, j.checker.Applied(o.node.id, check.Of(&entries[i])))
 	}
-	o.node.applied = entries[len(entries)-1].Index
-	o.judge.behind(o.node, "applies")
+	r.applied = entries[len(entries)-1].Index
+	j.behind(o.node, r, "applies")
 }
 
 // Restored implements quorate.Observer.
-func (o *observer) Restored(_ raft.GroupID, at raft.EntryID) {
-	if !o.silent() {
-		o.node.applied = at.Index
-		o.judge.fail(o.node, o.judge.checker.Restored(o.node.id, at))
-		o.judge.behind(o.node, "loads")
+func (o *observer) Restored(id raft.GroupID, at raft.EntryID) {
+	if j, r := o.on(id); j != nil {
+		r.applied = at.Index
+		j.fail(o.node, j.checker.Restored(o.node.id, at))
+		j.behind(o.node, r, "loads")
 	}
 }
 
 // behind sees to it that a state machine stays behind its node's log, as the disk
 // has it: after a crash it would hold what the log has lost (I13).
-func (j *judge) behind(n *node, does string) {
-	if durable := last(&j.ghost(n.id).saved).Index; n.applied > durable {
-		j.fail(n, broken("I13", "the state machine of node %d %s %d, and the log on its disk ends at %d", n.id, does, n.applied, durable))
+func (j *judge) behind(n *node, r *replica, does string) {
+	if durable := last(&j.ghost(n.id).saved).Index; r.applied > durable {
+		j.fail(n, broken("I13", "the state machine of node %d %s %d, and the log on its disk ends at %d", n.id, does, r.applied, durable))
 	}
 }
 
@@ -363,28 +376,28 @@ type standing struct {
 
 // begin notes the configurations of a log that was found on a disk, or of one that
 // begins with a snapshot.
-func (n *node) begin(base raft.Snapshot, entries []raft.Entry) {
-	n.standing = append(n.standing[:0], standing{base.ID.Index, base.Config})
+func (r *replica) begin(base raft.Snapshot, entries []raft.Entry) {
+	r.standing = append(r.standing[:0], standing{base.ID.Index, base.Config})
 	for i := range entries {
 		if c := entries[i].Config; c != nil {
-			n.standing = append(n.standing, standing{entries[i].Index, *c})
+			r.standing = append(r.standing, standing{entries[i].Index, *c})
 		}
 	}
 }
 
 // members looks at configurations as they come into logs (I12): any majority under
 // one shares a node with any majority under the one before it.
-func (j *judge) members(n *node, span raft.Span) {
-	n.standing = slices.DeleteFunc(n.standing, func(s standing) bool { return len(span.Entries) > 0 && s.at > span.Prev.Index })
+func (j *judge) members(n *node, r *replica, span raft.Span) {
+	r.standing = slices.DeleteFunc(r.standing, func(s standing) bool { return len(span.Entries) > 0 && s.at > span.Prev.Index })
 	for i := range span.Entries {
 		e := &span.Entries[i]
 		if e.Config == nil {
 			continue
 		}
-		if last := len(n.standing) - 1; last >= 0 && len(n.standing[last].config.Members) > 0 && !meet(&n.standing[last].config, e.Config) {
+		if last := len(r.standing) - 1; last >= 0 && len(r.standing[last].config.Members) > 0 && !meet(&r.standing[last].config, e.Config) {
 			j.fail(n, broken("I12", "the configurations before and of entry %v have majorities without a common node", e.EntryID))
 		}
-		n.standing = append(n.standing, standing{e.Index, *e.Config})
+		r.standing = append(r.standing, standing{e.Index, *e.Config})
 	}
 }
 
@@ -428,11 +441,11 @@ func decides(c *membership.Config, in func(raft.NodeID) bool) bool {
 
 // local looks at a read that asks nobody else (I15): what one life of a node shows
 // never goes back.
-func (j *judge) local(n *node, revision uint64) {
-	if revision < n.shown {
-		j.fail(n, broken("I15", "node %d showed revision %d, and now %d", n.id, n.shown, revision))
+func (j *judge) local(n *node, r *replica, revision uint64) {
+	if revision < r.shown {
+		j.fail(n, broken("I15", "node %d showed revision %d, and now %d", n.id, r.shown, revision))
 	}
-	n.shown = revision
+	r.shown = revision
 }
 
 // read looks at the index that a read was given (I14).

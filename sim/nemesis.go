@@ -253,7 +253,9 @@ func doFlip(s *run, a *Action, n *node) {
 		}
 	}
 	if where != "" {
-		s.judge.ghost(n.id).excused = true
+		for _, j := range s.judges {
+			j.ghost(n.id).excused = true
+		}
 		s.note(n, "its disk has changed what it holds: %s", where)
 	}
 	n.boot()
@@ -321,7 +323,8 @@ func doStop(s *run, a *Action, n *node) {
 }
 
 // ask lets a node do something for an administrator.
-func (s *run) ask(n *node, what string, do func(context.Context, *quorate.Group) error) {
+func (s *run) ask(n *node, a *Action, what string, do func(context.Context, *quorate.Group) error) {
+	r := n.replicas[a.Pick%uint64(len(n.replicas))]
 	if !n.serving() {
 		return
 	}
@@ -331,7 +334,7 @@ func (s *run) ask(n *node, what string, do func(context.Context, *quorate.Group)
 		}
 		n.do(4*s.cfg.Election.D(), func(ctx context.Context) {
 			s.note(n, "is asked to %s", what)
-			err := do(ctx, n.group)
+			err := do(ctx, r.group)
 			s.note(n, "was asked to %s: %v", what, err)
 		})
 	})
@@ -339,17 +342,17 @@ func (s *run) ask(n *node, what string, do func(context.Context, *quorate.Group)
 
 func doTransfer(s *run, a *Action, n *node) {
 	to := raft.NodeID(a.Pick % uint64(len(s.nodes)+1))
-	s.ask(n, fmt.Sprintf("let node %d lead", to), func(ctx context.Context, g *quorate.Group) error { return g.Transfer(ctx, to) })
+	s.ask(n, a, fmt.Sprintf("let node %d lead", to), func(ctx context.Context, g *quorate.Group) error { return g.Transfer(ctx, to) })
 }
 
-func doCampaign(s *run, _ *Action, n *node) {
-	s.ask(n, "campaign", func(_ context.Context, g *quorate.Group) error { return g.Campaign() })
+func doCampaign(s *run, a *Action, n *node) {
+	s.ask(n, a, "campaign", func(_ context.Context, g *quorate.Group) error { return g.Campaign() })
 }
 
 // doMember lets an administrator change the membership, as far as they know it.
 func doMember(s *run, a *Action, n *node) {
 	rng := rand.New(rand.NewPCG(a.Pick, 7))
-	s.ask(n, "change the membership", func(ctx context.Context, g *quorate.Group) error {
+	s.ask(n, a, "change the membership", func(ctx context.Context, g *quorate.Group) error {
 		st := g.Status()
 		if st.Config.Joint() && rng.IntN(2) == 0 {
 			return g.Leave(ctx)

@@ -13,7 +13,7 @@ import (
 	"github.com/quorate-db/quorate/raft/membership"
 )
 
-// group is the one group of a simulated cluster.
+// group is the first group of a simulated cluster, and the only one of most.
 const group raft.GroupID = 1
 
 // node is a machine with a disk, and the process that runs on it.
@@ -25,17 +25,25 @@ type node struct {
 	address string
 	disk    disk
 
-	host  *quorate.Host // of this life; nil until it is open
-	group *quorate.Group
-	store Store   // of this life
-	kept  Durable // what a durable store left on its disk
-	down  error   // why its process cannot be started again; nil: it can
+	host *quorate.Host // of this life; nil until it is open
+	down error         // why its process cannot be started again; nil: it can
 
 	ending bool          // it was asked to end
 	end    chan struct{} // holds a signal then
 	slow   time.Duration // each batch that is applied takes so long
 
-	// What was last seen of its core and its state machine.
+	*replica            // of the first group
+	replicas []*replica // of all groups, in their order
+}
+
+// replica is one group on one node: what it is in this life, and what was last seen
+// of its core and its state machine.
+type replica struct {
+	gid   raft.GroupID
+	group *quorate.Group
+	store Store   // of this life
+	kept  Durable // what a durable store left on its disk
+
 	brief    raft.Brief
 	standing []standing // the configurations in its log
 	shown    uint64     // the last revision that it showed to who asked only it
@@ -50,6 +58,10 @@ func newNode(s *run, number int) *node {
 	n := &node{sim: s, number: number, id: raft.NodeID(number), address: fmt.Sprintf("n%d:1", number)}
 	seed := s.world.rng.Uint64()
 	n.process = process{world: s.world, name: fmt.Sprintf("n%d", number), rng: rand.New(rand.NewPCG(seed, 1)), clock: clock{rate: 1}}
+	for g := range max(1, s.cfg.Groups) {
+		n.replicas = append(n.replicas, &replica{gid: group + raft.GroupID(g)})
+	}
+	n.replica = n.replicas[0]
 	n.disk = disk{node: n, mem: s.blank(), rng: rand.New(rand.NewPCG(seed, 2)), quick: s.cfg.DiskQuick.D(), slow: s.cfg.DiskSlow.D()}
 	return n
 }
@@ -59,11 +71,13 @@ func (n *node) boot() {
 	if n.alive || n.down != nil {
 		return
 	}
-	n.store = n.sim.newStore()
-	if n.kept != nil {
-		n.store = n.kept
-	} else if d, ok := n.store.(Durable); ok {
-		n.kept = d
+	for _, r := range n.replicas {
+		r.store = n.sim.newStore()
+		if r.kept != nil {
+			r.store = r.kept
+		} else if d, ok := r.store.(Durable); ok {
+			r.kept = d
+		}
 	}
 	n.ending, n.end = false, make(chan struct{}, 1)
 	n.sim.note(n, "starts")
@@ -88,31 +102,50 @@ func (n *node) serve() error {
 		HeartbeatInterval: c.Heartbeat.D(), ElectionTimeout: c.Election.D(),
 		SnapshotEntries: c.SnapshotEntries, LogSegmentBytes: c.SegmentBytes, Lease: c.Lease,
 		FS: n.disk.files(), Env: &n.process, Network: n,
-		Observer: &observer{n.sim.judge, n, n.life}, Trace: n.sim.tracing(),
+		Observer: &observer{n, n.life}, Trace: n.sim.tracing(),
 	})
 	if err != nil {
 		return err
 	}
 	n.host = host
-	var members []quorate.Member
-	if n.number <= c.Voters {
-		members = n.sim.members[:c.Voters]
-		if err := n.sim.judge.begins(n, members); err != nil {
+	for _, r := range n.replicas {
+		if err := n.begins(r); err != nil {
 			return err
 		}
 	}
-	n.group, err = host.Start(quorate.GroupConfig{ID: group, Members: members, StateMachine: n.watched()})
-	if err != nil {
-		return err
-	}
 	n.sim.note(n, "serves")
-	switch n.Wait(nil, host.Failed(), n.group.Stopped(), n.end) {
-	case 1:
+	over := make(chan struct{})
+	for _, r := range n.replicas {
+		n.Go(func() {
+			if n.Wait(nil, r.group.Stopped(), over, nil) == 1 {
+				signal(n.end)
+			}
+		})
+	}
+	failed := n.Wait(nil, host.Failed(), n.end, nil) == 1
+	close(over)
+	for _, r := range n.replicas {
+		if err := r.group.Status().Err; err != nil && !failed && !n.ending {
+			return err
+		}
+	}
+	if failed {
 		return host.Err()
-	case 2:
-		return n.group.Status().Err
 	}
 	return n.close(host)
+}
+
+// begins starts a group.
+func (n *node) begins(r *replica) (err error) {
+	var members []quorate.Member
+	if n.number <= n.sim.cfg.Voters {
+		members = n.sim.members[:n.sim.cfg.Voters]
+		if err := n.sim.judgeOf(r.gid).begins(n, members); err != nil {
+			return err
+		}
+	}
+	r.group, err = n.host.Start(quorate.GroupConfig{ID: r.gid, Members: members, StateMachine: n.watched(r)})
+	return err
 }
 
 // close ends the host as a program does that was asked to. Nothing of it, and
@@ -120,7 +153,9 @@ func (n *node) serve() error {
 func (n *node) close(host *quorate.Host) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	n.group = nil // no further calls
+	for _, r := range n.replicas {
+		r.group = nil // no further calls
+	}
 	if err := host.Close(ctx); err != nil {
 		return err
 	}
@@ -144,10 +179,12 @@ func (n *node) die(how survival) {
 // buried is what the world makes of a process that has ended.
 func (n *node) buried(how survival) {
 	n.disk.crash(how)
-	n.host, n.group, n.store, n.leads, n.applied, n.brief = nil, nil, nil, false, 0, raft.Brief{}
-	n.shown = 0
-	if n.kept != nil {
-		n.kept = n.kept.Crash(func(batches int) int { return min(batches, how.draw(n.disk.rng)(batches)) })
+	n.host = nil
+	for _, r := range n.replicas {
+		r.group, r.store, r.leads, r.applied, r.shown, r.brief = nil, nil, false, 0, 0, raft.Brief{}
+		if r.kept != nil {
+			r.kept = r.kept.Crash(func(batches int) int { return min(batches, how.draw(n.disk.rng)(batches)) })
+		}
 	}
 	if how == keepAll {
 		n.sim.net.gone(n)
@@ -189,9 +226,9 @@ func (s *run) stopped(n *node, err error) {
 
 // watched returns the store as the host is given it: everything that it does is
 // seen by the judge.
-func (n *node) watched() quorate.StateMachine {
-	w := watched{n.store, n, n.life}
-	if d, ok := n.store.(Durable); ok {
+func (n *node) watched(r *replica) quorate.StateMachine {
+	w := watched{r.store, n, n.sim.judgeOf(r.gid)}
+	if d, ok := r.store.(Durable); ok {
 		return watchedDurable{w, d}
 	}
 	return w
@@ -199,8 +236,8 @@ func (n *node) watched() quorate.StateMachine {
 
 type watched struct {
 	Store
-	node *node
-	life uint64
+	node  *node
+	judge *judge
 }
 
 // stride is how many entries lie between two comparisons of states.
@@ -224,11 +261,11 @@ func (w watched) Apply(batch []quorate.Command) error {
 		}
 		for i := range batch[:k] {
 			if r := batch[i].Result; r != nil {
-				n.sim.judge.answer(n, batch[i].Index, digest(r))
+				w.judge.answer(n, batch[i].Index, digest(r))
 			}
 		}
 		if at := batch[k-1].Index; at%stride == 0 || len(batch) > k {
-			n.sim.judge.state(n, at, w.Store.Hash())
+			w.judge.state(n, at, w.Store.Hash())
 		}
 		batch = batch[k:]
 	}
@@ -268,4 +305,4 @@ func (n *node) do(limit time.Duration, what func(context.Context)) {
 }
 
 // serving reports whether clients find somebody who answers.
-func (n *node) serving() bool { return n.alive && n.group != nil }
+func (n *node) serving() bool { return n.alive && n.replicas[len(n.replicas)-1].group != nil }

@@ -34,6 +34,8 @@ type Options struct {
 	Voters int `json:"voters"` // who begin the group
 	Spares int `json:"spares"` // nodes that wait to be invited
 
+	Groups int `json:"groups,omitempty"` // on each node; zero: one
+
 	Heartbeat       Duration `json:"heartbeat"`
 	Election        Duration `json:"election"`
 	SnapshotEntries uint64   `json:"snapshot_entries"`
@@ -132,14 +134,19 @@ func Decode(script []byte) (*Plan, error) {
 	return p, p.check()
 }
 
-// maxNodes bounds a simulated cluster.
-const maxNodes = 32
+// maxNodes and maxGroups bound a simulated cluster.
+const (
+	maxNodes  = 32
+	maxGroups = 64
+)
 
 func (p *Plan) check() error {
 	nodes := p.Voters + p.Spares
 	switch {
 	case p.Voters < 1 || nodes > maxNodes || p.Spares < 0:
 		return fmt.Errorf("sim: %d voters and %d spare nodes: there must be a voter, and %d nodes at most", p.Voters, p.Spares, maxNodes)
+	case p.Groups < 0 || p.Groups > maxGroups:
+		return fmt.Errorf("sim: %d groups: there can be %d at most", p.Groups, maxGroups)
 	case p.Length <= 0 || p.Heartbeat.D() < 5*time.Millisecond || p.Election < 2*p.Heartbeat:
 		return fmt.Errorf("sim: length %v, heartbeat %v, election %v: the first must be positive, the second 5ms or more, the third at least twice that",
 			p.Length.D(), p.Heartbeat.D(), p.Election.D())
@@ -182,6 +189,7 @@ func Draw(seed uint64, limits Limits) *Plan {
 	if o.Length == 0 {
 		o.Length = Duration(6 * time.Second)
 	}
+	o.Groups = []int{0, 0, 0, 2, 5}[rng.IntN(5)]
 	o.Spares = []int{0, 0, 1, 2, 3}[rng.IntN(5)]
 	o.Heartbeat = Duration([]time.Duration{10, 20, 50, 50, 100}[rng.IntN(5)] * time.Millisecond)
 	o.Election = o.Heartbeat * Duration(3+rng.IntN(8))

@@ -40,7 +40,8 @@ type run struct {
 	cfg     Options
 	world   *world
 	net     *network
-	judge   *judge
+	judge   *judge   // of the first group
+	judges  []*judge // of all groups, in their order
 	nodes   []*node
 	clients []*client
 	members []quorate.Member
@@ -52,7 +53,7 @@ type run struct {
 	history    []linear.Operation
 	unjudged   bool
 	counts     Counts
-	leaders    map[raft.Term]raft.NodeID
+	leaders    map[raft.Term]raft.NodeID // of the first group
 }
 
 // Transcript is told what happens, in order. It keeps nothing that it is given.
@@ -62,7 +63,7 @@ type Transcript interface {
 
 	// Event is a rule that a core has followed, under the configuration that is in
 	// force there and stands at the given index.
-	Event(at time.Duration, e *raft.Event, config *membership.Config, index raft.Index)
+	Event(at time.Duration, group raft.GroupID, e *raft.Event, config *membership.Config, index raft.Index)
 
 	// Message is one that leaves a node or, if it has arrived, reaches one.
 	Message(at time.Duration, m *codec.Envelope, arrived bool)
@@ -93,7 +94,9 @@ func Execute(p *Plan, setup Setup) (*Result, error) {
 	s.protect(s.conclude)
 	s.end()
 	s.counts.Steps, s.counts.Actions = s.world.steps, len(p.Actions)
-	s.counts.Commands = uint64(s.judge.top)
+	for _, j := range s.judges {
+		s.counts.Commands += uint64(j.top)
+	}
 	return &Result{
 		Plan: p, Err: s.world.failure, Elapsed: s.world.now, Sum: s.world.sum,
 		Counts: s.counts, History: s.history,
@@ -103,7 +106,7 @@ func Execute(p *Plan, setup Setup) (*Result, error) {
 func newRun(p *Plan, setup Setup) *run {
 	s := &run{
 		cfg: p.Options, world: newWorld(p.Seed), left: map[raft.NodeID]bool{},
-		transcript: setup.Transcript, unjudged: setup.Unjudged, leaders: map[raft.Term]raft.NodeID{},
+		transcript: setup.Transcript, unjudged: setup.Unjudged,
 	}
 	s.newStore = func() Store {
 		switch {
@@ -116,7 +119,11 @@ func newRun(p *Plan, setup Setup) *run {
 		}
 	}
 	s.net = &network{world: s.world, sim: s, weather: p.Weather, ends: map[string]*endpoint{}, links: map[way]*link{}}
-	s.judge = newJudge(s)
+	for g := range max(1, p.Groups) {
+		s.judges = append(s.judges, newJudge(s, group+raft.GroupID(g)))
+	}
+	s.judge = s.judges[0]
+	s.leaders = s.judge.leaders
 	for number := 1; number <= p.Voters+p.Spares; number++ {
 		n := newNode(s, number)
 		s.nodes = append(s.nodes, n)
@@ -124,10 +131,13 @@ func newRun(p *Plan, setup Setup) *run {
 	}
 	for number := range p.Clients {
 		rng := rand.New(rand.NewPCG(s.world.rng.Uint64(), 3))
-		s.clients = append(s.clients, &client{sim: s, number: number, rng: rng, seen: map[string]uint64{}})
+		s.clients = append(s.clients, &client{sim: s, number: number, group: number % len(s.judges), rng: rng, seen: map[string]uint64{}})
 	}
 	return s
 }
+
+// judgeOf returns the judge of a group.
+func (s *run) judgeOf(id raft.GroupID) *judge { return s.judges[id-group] }
 
 // blank returns a new disk.
 func (s *run) blank() *vfs.Mem { return vfs.NewMem() }
@@ -204,14 +214,24 @@ func (s *run) within(d time.Duration, what string, holds func() string) {
 	}
 }
 
-// led says why there is no leader; "" if there is.
+// led says why there is no leader; "" if there is one in every group.
 func (s *run) led() string {
-	for _, n := range s.nodes {
-		if n.serving() && n.leads {
-			return ""
+	for g := range s.judges {
+		if leader := s.leader(g); leader == nil {
+			return fmt.Sprintf("nobody leads group %d", s.judges[g].group)
 		}
 	}
-	return "nobody leads"
+	return ""
+}
+
+// leader returns who leads a group, as its number among the groups; nil: nobody.
+func (s *run) leader(g int) *replica {
+	for _, n := range s.nodes {
+		if n.serving() && n.replicas[g].leads {
+			return n.replicas[g]
+		}
+	}
+	return nil
 }
 
 // atRest says what keeps the cluster from being at rest; "" if nothing does.
@@ -221,46 +241,31 @@ func (s *run) atRest() string {
 			return fmt.Sprintf("client %d waits for %v", c.number, c.op)
 		}
 	}
-	config, top := s.final()
-	if len(config.Members) == 0 {
-		return "nobody knows the members"
-	}
-	for _, m := range config.Members {
-		n := s.nodes[m.ID-1]
-		switch {
-		case n.down != nil:
-		case !n.serving():
-			return fmt.Sprintf("node %d does not serve", m.ID)
-		case n.applied < top:
-			return fmt.Sprintf("node %d has applied %d of %d", m.ID, n.applied, top)
+	for g := range s.judges {
+		leader := s.leader(g)
+		if leader == nil || len(leader.config.Members) == 0 {
+			return "nobody knows the members"
+		}
+		for _, m := range leader.config.Members {
+			n := s.nodes[m.ID-1]
+			switch {
+			case n.down != nil:
+			case !n.serving():
+				return fmt.Sprintf("node %d does not serve", m.ID)
+			case n.replicas[g].applied < leader.last:
+				return fmt.Sprintf("node %d has applied %d of %d", m.ID, n.replicas[g].applied, leader.last)
+			}
 		}
 	}
 	return ""
 }
 
-// final is the configuration of the leader, and the last entry of its log.
-func (s *run) final() (config membership.Config, top raft.Index) {
-	for _, n := range s.nodes {
-		if n.serving() && n.leads {
-			return n.config, n.last
-		}
-	}
-	return config, 0
-}
-
 // conclude judges what is left: states, disks, and what the clients saw (E1, E3).
 func (s *run) conclude() {
-	config, top := s.final()
-	var first *node
-	for _, m := range config.Members {
-		n := s.nodes[m.ID-1]
-		if !n.serving() || n.applied != top {
-			continue
-		}
-		if first == nil {
-			first = n
-		} else if first.store.Hash() != n.store.Hash() {
-			s.world.fail(broken("E2", "at rest, after entry %d, the states of nodes %d and %d differ", top, first.id, n.id))
+	for g := range s.judges {
+		first := s.compare(g)
+		if first != nil && !s.unjudged {
+			s.lastReads(g, first)
 		}
 	}
 	for _, n := range s.nodes {
@@ -271,7 +276,6 @@ func (s *run) conclude() {
 	if s.unjudged {
 		return
 	}
-	s.lastReads(first)
 	result, err := linear.Check(s.history, checkTime)
 	switch {
 	case err != nil:
@@ -281,24 +285,51 @@ func (s *run) conclude() {
 	}
 }
 
+// compare compares the states of a group's members at rest, and returns one of them.
+func (s *run) compare(g int) (first *replica) {
+	leader := s.leader(g)
+	if leader == nil {
+		return nil
+	}
+	var who raft.NodeID
+	for _, m := range leader.config.Members {
+		n := s.nodes[m.ID-1]
+		r := n.replicas[g]
+		if !n.serving() || r.applied != leader.last {
+			continue
+		}
+		if first == nil {
+			first, who = r, n.id
+		} else if first.store.Hash() != r.store.Hash() {
+			s.world.fail(broken("E2", "at rest, after entry %d, the states of nodes %d and %d differ", leader.last, who, n.id))
+		}
+	}
+	return first
+}
+
 // checkTime bounds the search for an order, for each key.
 const checkTime = 20 * time.Second
 
-// lastReads adds to the history what every key is in the end: a write that was
-// acknowledged and lost shows here at the latest.
-func (s *run) lastReads(n *node) {
-	if n == nil {
-		return
-	}
+// lastReads adds to the history what every key of a group is in the end: a write
+// that was acknowledged and lost shows here at the latest.
+func (s *run) lastReads(g int, r *replica) {
 	at := int64(s.world.now)*1000 + 1000
 	for k := range s.cfg.Keys {
-		o := linear.Operation{Client: len(s.clients), Kind: linear.Get, Key: fmt.Sprintf("k%d", k), Call: at + int64(2*k), Return: at + int64(2*k) + 1, Outcome: linear.Absent}
+		o := linear.Operation{Client: len(s.clients), Kind: linear.Get, Key: key(g, k), Call: at + int64(2*k), Return: at + int64(2*k) + 1, Outcome: linear.Absent}
 		found := false
-		if o.Value, o.Revision, o.Store, found = n.store.Get(o.Key); found {
+		if o.Value, o.Revision, o.Store, found = r.store.Get(o.Key); found {
 			o.Outcome = linear.OK
 		}
 		s.history = append(s.history, o)
 	}
+}
+
+// key names the k-th key of a group.
+func key(g, k int) string {
+	if g == 0 {
+		return fmt.Sprintf("k%d", k)
+	}
+	return fmt.Sprintf("g%d.k%d", g, k)
 }
 
 // verify reads a disk as a new start would (E3).
@@ -319,8 +350,10 @@ func verify(n *node) error {
 	if err != nil {
 		return broken("E3", "the snapshots of node %d cannot be opened: %v", n.id, err)
 	}
-	if _, _, err := snaps.Latest(group); err != nil {
-		return broken("E3", "the newest snapshot of node %d cannot be read: %v", n.id, err)
+	for _, r := range n.replicas {
+		if _, _, err := snaps.Latest(r.gid); err != nil {
+			return broken("E3", "the newest snapshot of node %d cannot be read: %v", n.id, err)
+		}
 	}
 	return nil
 }

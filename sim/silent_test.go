@@ -14,4 +14,4 @@ type silent struct{}
 func (silent) Note(time.Duration, raft.NodeID, string)      {}
 func (silent) Message(time.Duration, *codec.Envelope, bool) {}
 
-func (silent) Event(time.Duration, *raft.Event, *membership.Config, raft.Index) {}
+func (silent) Event(time.Duration, raft.GroupID, *raft.Event, *membership.Config, raft.Index) {}

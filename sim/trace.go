@@ -26,22 +26,22 @@ func (s *run) note(n *node, format string, args ...any) {
 }
 
 // decided takes note of what a core has decided.
-func (s *run) decided(n *node, b raft.Brief) {
-	s.world.mix(uint64(s.world.now), uint64(n.id), uint64(b.Role), uint64(b.Term), uint64(b.Vote), uint64(b.Commit), uint64(b.Last.Index), uint64(b.Last.Term))
-	n.commit, n.last, n.leads = b.Commit, b.Last.Index, b.Role == raft.Leader
-	if n.leads && s.leaders[b.Term] == 0 {
-		s.leaders[b.Term] = n.id
+func (s *run) decided(n *node, r *replica, b raft.Brief) {
+	s.world.mix(uint64(s.world.now), uint64(n.id)<<16|uint64(r.gid), uint64(b.Role), uint64(b.Term), uint64(b.Vote), uint64(b.Commit), uint64(b.Last.Index), uint64(b.Last.Term))
+	r.commit, r.last, r.leads = b.Commit, b.Last.Index, b.Role == raft.Leader
+	if leaders := s.judgeOf(r.gid).leaders; r.leads && leaders[b.Term] == 0 {
+		leaders[b.Term] = n.id
 		s.counts.Elections++
 	}
 }
 
 // followed takes note of the rules that a core has followed.
-func (s *run) followed(n *node, config raft.Index, rules []raft.Event) {
+func (s *run) followed(r *replica, config raft.Index, rules []raft.Event) {
 	if s.transcript == nil {
 		return
 	}
 	for i := range rules {
-		s.transcript.Event(s.world.now, &rules[i], &n.config, config)
+		s.transcript.Event(s.world.now, r.gid, &rules[i], &r.config, config)
 	}
 }
 

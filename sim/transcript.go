@@ -47,13 +47,16 @@ func (t *Text) line(at time.Duration, node raft.NodeID, format string, args ...a
 func (t *Text) Note(at time.Duration, node raft.NodeID, text string) { t.line(at, node, "%s", text) }
 
 // Event implements [Transcript].
-func (t *Text) Event(at time.Duration, e *raft.Event, _ *membership.Config, _ raft.Index) {
+func (t *Text) Event(at time.Duration, g raft.GroupID, e *raft.Event, _ *membership.Config, _ raft.Index) {
 	var about strings.Builder
 	if e.Peer != 0 {
 		fmt.Fprintf(&about, " n%d", e.Peer)
 	}
 	if e.Entry != (raft.EntryID{}) {
 		fmt.Fprintf(&about, " %v", e.Entry)
+	}
+	if g != group {
+		fmt.Fprintf(&about, " group %d", g)
 	}
 	t.line(at, e.Node, "%-4s%-14s %v of term %d, commit %d, log up to %v", e.Rule, about.String(), e.Role, e.Term, e.Commit, e.Last)
 }
@@ -166,7 +169,7 @@ func membersOf(c *membership.Config) []member {
 }
 
 // Event implements [Transcript].
-func (t *NDJSON) Event(at time.Duration, e *raft.Event, config *membership.Config, index raft.Index) {
+func (t *NDJSON) Event(at time.Duration, g raft.GroupID, e *raft.Event, config *membership.Config, index raft.Index) {
 	t.write(struct {
 		Type        string       `json:"type"`
 		At          int64        `json:"at_ns"`
@@ -184,7 +187,7 @@ func (t *NDJSON) Event(at time.Duration, e *raft.Event, config *membership.Confi
 		Config      []member     `json:"config"`
 		ConfigIndex raft.Index   `json:"config_index"`
 	}{
-		"rule", int64(at), e.Node, group, e.Rule, e.Peer, idOf(e.Entry), e.Role.String(), e.Term, e.Vote, e.Lead, e.Commit,
+		"rule", int64(at), e.Node, g, e.Rule, e.Peer, idOf(e.Entry), e.Role.String(), e.Term, e.Vote, e.Lead, e.Commit,
 		&id{e.Last.Term, e.Last.Index}, membersOf(config), index,
 	})
 }
@@ -238,9 +241,9 @@ func (t both) Note(at time.Duration, node raft.NodeID, text string) {
 	t.b.Note(at, node, text)
 }
 
-func (t both) Event(at time.Duration, e *raft.Event, config *membership.Config, index raft.Index) {
-	t.a.Event(at, e, config, index)
-	t.b.Event(at, e, config, index)
+func (t both) Event(at time.Duration, g raft.GroupID, e *raft.Event, config *membership.Config, index raft.Index) {
+	t.a.Event(at, g, e, config, index)
+	t.b.Event(at, g, e, config, index)
 }
 
 func (t both) Message(at time.Duration, e *codec.Envelope, arrived bool) {
