@@ -177,6 +177,10 @@ func (g *Group) recover(cfg GroupConfig) (*raft.Raft, error) {
 	}
 	h.observe(func(o Observer) { o.Recovered(g.id, saved, applied) })
 	core, err := raft.New(h.cfg.core(h.id, applied), *saved)
+	if errors.Is(err, raft.ErrAhead) {
+		return nil, fmt.Errorf("quorate: group %d: the log in %s ends before entry %d, which the state machine has applied: the log has lost entries, or is not this machine's: "+
+			"remove this member from the group, empty %s and let it join again (%w)", g.id, filepath.Join(h.cfg.Dir, logDir), applied, h.cfg.Dir, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("quorate: group %d cannot be started: %w", g.id, err)
 	}

@@ -3,6 +3,7 @@ package quorate
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -12,15 +13,25 @@ import (
 
 // A data directory says whose it is, in the file "node":
 //
-//	quorate data 1
+//	quorate data 2
 //	cluster 0123456789abcdef
 //	node 0123456789abcdef
+//	crc32c c146e888
+//
+// The last line is the CRC-32C of those before: a digit that has changed must not
+// make this another node.
 const (
 	logDir         = "wal"
 	snapshotDir    = "snap"
 	identityFile   = "node"
-	identityFormat = "quorate data 1\ncluster %016x\nnode %016x\n"
+	identityFormat = "quorate data 2\ncluster %016x\nnode %016x\n"
 )
+
+// identityText is the file's content.
+func identityText(cluster uint64, id NodeID) string {
+	text := fmt.Sprintf(identityFormat, cluster, uint64(id))
+	return fmt.Sprintf("%scrc32c %08x\n", text, crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))
+}
 
 // identify compares the directory's identity with the configuration's and returns
 // it, or zero if the directory has none yet.
@@ -35,14 +46,16 @@ func identify(cfg *Config) (NodeID, error) {
 	}
 	var cluster uint64
 	var id NodeID
-	if _, err := fmt.Sscanf(string(text), identityFormat, &cluster, (*uint64)(&id)); err != nil || id == 0 {
-		return 0, fmt.Errorf("quorate: %s is not a node's identity of format 1: choose another directory, or the version of quorate that wrote it", path)
+	_, err = fmt.Sscanf(string(text), identityFormat, &cluster, (*uint64)(&id))
+	if err != nil || id == 0 || string(text) != identityText(cluster, id) {
+		return 0, fmt.Errorf("quorate: %s is not a node's identity of format 2, or it is damaged: put it back from a copy, choose another directory, "+
+			"or the version of quorate that wrote it", path)
 	}
 	switch {
 	case cluster != cfg.Cluster:
-		return 0, fmt.Errorf("quorate: the data directory %s belongs to cluster %016x, not %016x: choose another directory", cfg.Dir, cluster, cfg.Cluster)
+		return 0, fmt.Errorf("quorate: the data directory %s belongs to cluster %016x (says %s), not %016x: choose another directory", cfg.Dir, cluster, path, cfg.Cluster)
 	case cfg.ID != 0 && cfg.ID != id:
-		return 0, fmt.Errorf("quorate: the data directory %s belongs to node %016x, not %016x: choose another directory", cfg.Dir, uint64(id), uint64(cfg.ID))
+		return 0, fmt.Errorf("quorate: the data directory %s belongs to node %016x (says %s), not %016x: choose another directory", cfg.Dir, uint64(id), path, uint64(cfg.ID))
 	}
 	return id, checkLogThere(cfg)
 }
@@ -68,7 +81,7 @@ func introduce(cfg *Config) (NodeID, error) {
 	for id == 0 {
 		id = NodeID(cfg.Env.Uint64())
 	}
-	text := fmt.Appendf(nil, identityFormat, cfg.Cluster, uint64(id))
+	text := []byte(identityText(cfg.Cluster, id))
 	return id, writeFile(cfg.FS, cfg.Dir, filepath.Join(cfg.Dir, identityFile), text)
 }
 

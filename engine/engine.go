@@ -31,7 +31,7 @@ type Engine struct {
 
 	seen   raft.Effects // what Observe is shown, so that others need no memory of their own
 	groups []*group     // by rising ID
-	active []*group // with inputs since the last Drain, in the order of the first
+	active []*group     // with inputs since the last Drain, in the order of the first
 }
 
 type group struct {

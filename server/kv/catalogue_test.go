@@ -105,4 +105,3 @@ func (r *remains) MaybeError(op errorfs.Op) error {
 	}
 	return nil
 }
-
