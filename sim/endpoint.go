@@ -88,7 +88,8 @@ func (e *endpoint) ship(to raft.NodeID, messages []codec.Envelope) {
 	}
 	w, l := net.world, net.link(e.node.number, target.node.number)
 	e.number++
-	frame := transport.AppendMessages(nil, e.number, env.Timestamp(w.now), messages)
+	frame := make([]byte, 0, 32+96*len(messages))
+	frame = transport.AppendMessages(frame, e.number, env.Timestamp(w.now), messages)
 	w.mix(uint64(w.now), uint64(e.cfg.Node)<<32|uint64(to), uint64(len(frame)))
 	if chance(w.rng, net.weather.Drop) {
 		return

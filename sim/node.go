@@ -160,7 +160,7 @@ func (n *node) close(host *quorate.Host) error {
 		return err
 	}
 	n.sleep(20 * time.Millisecond)
-	if left := n.goroutines() - 1; left > 0 {
+	if left := len(n.tasks) - 1; left > 0 {
 		n.sim.judge.fail(n, broken("I19", "node %d has closed its host, and %d goroutines go on", n.id, left))
 	}
 	return nil

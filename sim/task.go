@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/quorate-db/quorate/env"
 )
@@ -17,7 +18,8 @@ type process struct {
 	alive bool
 	rng   *rand.Rand
 	clock clock
-	tasks []*task
+	tasks []*task // that are not over
+	hot   int     // which of them ran last
 
 	frozen bool     // it is not given the processor
 	late   []func() // events that came meanwhile
@@ -140,30 +142,28 @@ func (t *task) ready() bool {
 }
 
 // settle runs the process's tasks until all of them wait. Which of those that can
-// go on does so first is drawn.
+// go on does so first is drawn, a quarter of the times; it begins with the one that
+// ran last otherwise, which is mostly the only one.
 func (p *process) settle() {
 	if p.world.running != nil {
 		panic("sim: a process was started from within a task")
 	}
-	for again := true; again && p.alive; {
-		again = false
-		n := len(p.tasks)
-		from := 0
-		if n > 1 {
-			from = int(p.rng.Uint32N(uint32(n)))
+	at, idle := p.hot, 0
+	if draw := p.rng.Uint32(); draw&3 == 0 {
+		at = int(draw >> 2)
+	}
+	for ; p.alive && idle < len(p.tasks); at++ {
+		at %= len(p.tasks)
+		t := p.tasks[at]
+		if !t.ready() {
+			idle++
+			continue
 		}
-		for i := range n {
-			if !p.alive {
-				return
-			}
-			t := p.tasks[(from+i)%n]
-			if t.over || !t.ready() {
-				continue
-			}
-			p.run(t)
-			again = true
+		p.run(t)
+		p.hot, idle = at, 0
+		if t.over {
+			p.bury(t)
 		}
-		p.sweep()
 	}
 }
 
@@ -177,26 +177,11 @@ func (p *process) run(t *task) {
 	}
 }
 
-// sweep forgets the tasks that are over.
-func (p *process) sweep() {
-	kept := p.tasks[:0]
-	for _, t := range p.tasks {
-		if !t.over {
-			kept = append(kept, t)
-		}
+// bury forgets a task that is over.
+func (p *process) bury(t *task) {
+	if at := slices.Index(p.tasks, t); at >= 0 {
+		p.tasks = slices.Delete(p.tasks, at, at+1)
 	}
-	clear(p.tasks[len(kept):])
-	p.tasks = kept
-}
-
-// goroutines is how many have not ended.
-func (p *process) goroutines() (n int) {
-	for _, t := range p.tasks {
-		if !t.over {
-			n++
-		}
-	}
-	return n
 }
 
 // freeze takes the processor away, as SIGSTOP does; thaw gives it back. What came

@@ -18,6 +18,7 @@ const (
 	fixedHeader = 24 // the part of the header before the name
 	chunkHeader = 8
 	chunkData   = 64 << 10
+	firstChunk  = 4 << 10 // memory to begin with: most groups are small
 	footerSize  = 20
 	checksum    = 4
 
@@ -59,7 +60,7 @@ func (s *Store) Create(g raft.GroupID, meta raft.Snapshot) (*Writer, error) {
 	name := fmt.Sprintf("%s.%d%s", baseName(meta.ID), s.writers.Add(1), temporarySuffix)
 	w := &Writer{
 		store: s, dir: dir, temporary: filepath.Join(dir, name), path: s.path(g, meta.ID),
-		chunk: make([]byte, chunkHeader, chunkHeader+chunkData),
+		chunk: make([]byte, chunkHeader, firstChunk),
 	}
 	file, err := s.fs.Create(w.temporary)
 	if err != nil {
@@ -95,10 +96,10 @@ func (w *Writer) put(b []byte) {
 // Write adds to the content. An error is final: the snapshot can only be aborted.
 func (w *Writer) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0 && w.err == nil; {
-		n := min(len(rest), cap(w.chunk)-len(w.chunk))
+		n := min(len(rest), chunkHeader+chunkData-len(w.chunk))
 		w.chunk = append(w.chunk, rest[:n]...)
 		rest = rest[n:]
-		if len(w.chunk) == cap(w.chunk) {
+		if len(w.chunk) == chunkHeader+chunkData {
 			w.flush()
 		}
 	}
