@@ -100,7 +100,7 @@ func (h *Host) open() (err error) {
 	}
 	h.peers, err = h.cfg.Network.Listen(transport.Config{
 		Cluster: h.cfg.Cluster, Node: h.id, Listen: h.cfg.Listen, Advertise: h.cfg.Advertise,
-		Handler: (*peerHandler)(h), Env: h.cfg.Env, Logger: h.cfg.Logger,
+		Handler: (*peerHandler)(h), Credentials: h.cfg.PeerTLS, Env: h.cfg.Env, Logger: h.cfg.Logger,
 	})
 	if err != nil {
 		return err

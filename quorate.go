@@ -33,6 +33,7 @@ import (
 	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/transport"
 	"github.com/quorate-db/quorate/vfs"
 )
 
@@ -74,6 +75,11 @@ type Config struct {
 	// none can have elected another (RD3), so long as no clock runs more than a
 	// tenth too fast or too slow. All hosts of a group must agree on it.
 	Lease bool
+
+	// PeerTLS are the credentials with which peers are spoken to; plain TCP if
+	// nil. Package transport/certs has them from files. All hosts of a group
+	// must agree on whether there are some.
+	PeerTLS transport.Credentials
 
 	Logger   *slog.Logger // discarded if nil
 	FS       vfs.FS       // the machine's if nil

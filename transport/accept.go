@@ -58,6 +58,10 @@ func (t *Transport) admit(conn net.Conn) error {
 	if err := conn.SetDeadline(t.cfg.Env.Now().Add(t.cfg.Limits.Timeout)); err != nil {
 		return err
 	}
+	conn, err := t.greet(conn)
+	if err != nil || conn == nil {
+		return err
+	}
 	h, err := readHello(conn)
 	var no *refusal
 	if err != nil && !errors.As(err, &no) {
@@ -71,7 +75,10 @@ func (t *Transport) admit(conn net.Conn) error {
 	if no != nil {
 		t.counters.refused.Add(1)
 		t.log.warn("refused a connection", "remote", conn.RemoteAddr().String(), "peer", name(h.from), "reason", no.text)
-		return answerHello(conn, no, t.hlc.Now())
+		if err := answerHello(conn, no, t.hlc.Now()); err != nil || no.code != refusedTLS {
+			return err
+		}
+		return t.leave(conn) // with most of its words unread, which closing would turn into a reset
 	}
 	defer t.farewell(l, h.purpose)
 	if err := answerHello(conn, nil, t.hlc.Now()); err != nil {

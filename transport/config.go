@@ -15,14 +15,15 @@ import (
 
 // Config is who a node is to its peers.
 type Config struct {
-	Cluster   uint64      // nodes of different clusters refuse each other
-	Node      raft.NodeID // never zero
-	Listen    string      // host:port; port 0 for any
-	Advertise string      // host:port that peers dial; the listener's own if empty, unless that is all addresses
-	Handler   Handler
-	Limits    Limits
-	Env       env.Env      // the real world if nil
-	Logger    *slog.Logger // discarded if nil
+	Cluster     uint64      // nodes of different clusters refuse each other
+	Node        raft.NodeID // never zero
+	Listen      string      // host:port; port 0 for any
+	Advertise   string      // host:port that peers dial; the listener's own if empty, unless that is all addresses
+	Handler     Handler
+	Limits      Limits
+	Credentials Credentials  // plain TCP if nil
+	Env         env.Env      // the real world if nil
+	Logger      *slog.Logger // discarded if nil
 }
 
 // Handler receives what comes from peers. Receive and Call are called by the

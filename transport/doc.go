@@ -30,10 +30,14 @@
 //	open      the stream's header; then chunks of bytes, then end (empty)
 //	verdict   status u8 (0 accepted, 1 refused), text
 //
+// With Credentials a handshake of TLS comes before all of it, and all of it is
+// said within TLS. Who begins otherwise than the other side expects is told so by
+// a refusal, in the open.
+//
 // Whatever else arrives is refused at the door: a log line (not more than a few a
 // second), a counter, and the connection is closed.
 //
 // Reading order: transport.go, link.go (we to a peer), accept.go (a peer to us),
-// call.go, stream.go; below them wire.go, queue.go, frame.go and hello.go. Left
-// out: TLS, rate limits, compression.
+// call.go, stream.go; below them secure.go, wire.go, queue.go, frame.go and
+// hello.go. Left out: rate limits, compression.
 package transport

@@ -19,6 +19,9 @@ const (
 	maxHandshake  = helloFixed + membership.MaxAddress // payload of a hello, in bytes
 	maxRefusal    = 512                                // payload of a refusal, in bytes
 	preambleBytes = len(magic) + 1
+
+	// A connection in TLS begins with these two bytes.
+	tlsHandshake, tlsMajor = 22, 3
 )
 
 type purpose uint8
@@ -51,6 +54,8 @@ const (
 	refusedReceiver
 	refusedHello
 	refusedBusy
+	refusedPlain // by a node that demands TLS
+	refusedTLS   // by one that does not speak it
 )
 
 func (r *refusal) Error() string { return "transport: the peer refused the connection: " + r.text }
@@ -108,6 +113,9 @@ func readPreamble(r io.Reader) (byte, error) {
 	var b [preambleBytes]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		return 0, err
+	}
+	if b[0] == tlsHandshake && b[1] == tlsMajor {
+		return 0, &refusal{refusedTLS, "this node speaks to its peers in plain TCP, not in TLS; give it a certificate, its key and the CA too"}
 	}
 	if string(b[:len(magic)]) != magic {
 		return 0, violation("not a quorate node: it begins with %q", b[:])

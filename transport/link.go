@@ -162,29 +162,33 @@ func (t *Transport) dial(ctx context.Context, to raft.NodeID, address string, wh
 	if !t.track(conn) {
 		return nil, net.ErrClosed
 	}
-	if err := t.introduceTo(ctx, conn, to, why); err != nil {
+	wire, err := t.introduceTo(ctx, conn, address, hello{
+		cluster: t.cfg.Cluster, from: t.cfg.Node, to: to,
+		incarnation: t.incarnation, purpose: why, address: t.cfg.Advertise,
+	})
+	if err != nil {
 		t.release(conn)
 		return nil, fmt.Errorf("no handshake with %s: %w", address, err)
 	}
-	return conn, nil
+	return wire, nil
 }
 
-func (t *Transport) introduceTo(ctx context.Context, conn net.Conn, to raft.NodeID, why purpose) error {
+func (t *Transport) introduceTo(ctx context.Context, conn net.Conn, address string, h hello) (net.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	if err := conn.SetDeadline(t.cfg.Env.Now().Add(t.cfg.Limits.Timeout)); err != nil {
-		return err
+		return nil, err
 	}
-	err := introduce(conn, hello{
-		cluster: t.cfg.Cluster, from: t.cfg.Node, to: to,
-		incarnation: t.incarnation, purpose: why, address: t.cfg.Advertise,
-	}, t.hlc.Now())
+	wire, err := t.prove(conn, address)
+	if err == nil {
+		err = introduce(wire, h, t.hlc.Now())
+	}
 	switch {
 	case !stop():
-		return context.Cause(ctx) // it is what closed the connection
+		return nil, context.Cause(ctx) // it is what closed the connection
 	case err != nil:
-		return err
+		return nil, err
 	}
-	return conn.SetDeadline(time.Time{})
+	return wire, wire.SetDeadline(time.Time{})
 }
 
 // serve uses our connection until it breaks and returns why.

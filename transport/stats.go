@@ -31,6 +31,7 @@ type Stats struct {
 	Peers       []PeerStats // sorted by ID
 	Refused     uint64      // incoming connections turned away: strangers, wrong clusters, too many
 	Violations  uint64      // connections closed because of what came over them
+	Insecure    uint64      // connections, of both directions, that failed for want of good credentials
 	Unaddressed uint64      // messages dropped because their receiver is unknown
 }
 
@@ -55,6 +56,7 @@ func (t *Transport) Stats() Stats {
 		Refused:     t.counters.refused.Load(),
 		Violations:  t.counters.violations.Load(),
 		Unaddressed: t.counters.unaddressed.Load(),
+		Insecure:    t.counters.insecure.Load(),
 	}
 	t.mu.Lock()
 	for _, l := range t.links {

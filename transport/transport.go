@@ -40,8 +40,9 @@ type Transport struct {
 
 type counters struct {
 	refused, violations, unaddressed atomic.Uint64
-	accepted                         atomic.Int64 // incoming connections at the moment
-	streams                          atomic.Int64 // incoming streams at the moment
+	insecure                         atomic.Uint64 // handshakes of credentials that failed
+	accepted                         atomic.Int64  // incoming connections at the moment
+	streams                          atomic.Int64  // incoming streams at the moment
 }
 
 // Listen starts to listen to peers. An occupied port or an address that is not
@@ -126,7 +127,7 @@ func (t *Transport) release(conn net.Conn) {
 	conn.Close()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.conns, conn)
+	delete(t.conns, bare(conn))
 }
 
 // SetPeer says where a peer is to be found, and connects to it for as long as it

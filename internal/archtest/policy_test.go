@@ -47,6 +47,7 @@ var policy = []row{
 	{"wal", below, []string{"raft/...", "codec", "env", "vfs"}, "a log on files, and no more of Raft than its types"},
 	{"snap", below, []string{"raft/...", "codec", "env", "vfs"}, "snapshots in files"},
 	{"transport", below, []string{"raft/...", "codec", "env", "vfs"}, "frames between nodes, whatever they say"},
+	{"transport/certs/...", free, []string{"transport/certs"}, "operators' certificates, as the machine has them; no simulated world has any, and who needs none does not link it"},
 	{".", below, []string{"raft/...", "codec", "engine", "env", "vfs", "wal", "snap", "transport"}, "Host ferries between all of these and decides nothing"},
 
 	{"sim", free, []string{"..."}, "the world in one thread drives whatever a process would"},

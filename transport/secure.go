@@ -1,0 +1,75 @@
+package transport
+
+import (
+	"errors"
+	"net"
+)
+
+// Credentials make connections private, and their ends certain of each other.
+// Package certs has them from files. Both methods complete a handshake, on a
+// connection with a deadline, and return what is spoken over from then on; its
+// Close must not wait, and a method NetConn must return the one that was given.
+type Credentials interface {
+	// Accepted is given a connection that somebody made to us. If its error has
+	// a method Plain that reports true, the caller can be answered without TLS.
+	Accepted(conn net.Conn) (net.Conn, error)
+
+	// Dialled is given a connection that we made to a host:port. Its error says
+	// that who answers there cannot prove to belong there.
+	Dialled(conn net.Conn, address string) (net.Conn, error)
+}
+
+// bare is the connection below the credentials' one.
+func bare(conn net.Conn) net.Conn {
+	if above, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		return above.NetConn()
+	}
+	return conn
+}
+
+// greet is what comes first on a connection that somebody made: their
+// credentials, if we have some. Without an error nothing else was said.
+func (t *Transport) greet(conn net.Conn) (net.Conn, error) {
+	if t.cfg.Credentials == nil {
+		return conn, nil
+	}
+	wire, err := t.cfg.Credentials.Accepted(conn)
+	if err == nil {
+		return wire, nil
+	}
+	t.counters.refused.Add(1)
+	t.counters.insecure.Add(1)
+	t.log.warn("refused a connection without good credentials", "remote", conn.RemoteAddr().String(), "error", err.Error())
+	if plain, ok := errors.AsType[interface {
+		error
+		Plain() bool
+	}](err); ok && plain.Plain() {
+		no := &refusal{refusedPlain, "this node speaks to its peers in TLS only; give the other one a certificate, its key and the CA too"}
+		if err := answerHello(conn, no, t.hlc.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return nil, t.leave(conn)
+}
+
+// leave lets the other side read what it was told before the connection is closed.
+func (t *Transport) leave(conn net.Conn) error {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		if err := half.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	return t.linger(conn)
+}
+
+// prove is what comes first on a connection that we made.
+func (t *Transport) prove(conn net.Conn, address string) (net.Conn, error) {
+	if t.cfg.Credentials == nil {
+		return conn, nil
+	}
+	wire, err := t.cfg.Credentials.Dialled(conn, address)
+	if err != nil {
+		t.counters.insecure.Add(1)
+	}
+	return wire, err
+}
