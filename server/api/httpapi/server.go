@@ -106,7 +106,7 @@ func (s *Server) routes() {
 	s.handle("/health", methods{"GET": s.health})
 	s.open("/metrics", methods{"GET": s.metrics.answer})
 	s.handle("/", methods{"": func(_ http.ResponseWriter, r *http.Request) error {
-		return problem(wire.UnknownPath, fmt.Sprintf("there is nothing at %s: the paths begin with /v1/, the README lists them", printable(r.URL.Path)))
+		return problem(wire.UnknownPath, fmt.Sprintf("there is nothing at %s: the paths begin with /v1/, docs/http-api.md lists them", printable(r.URL.Path)))
 	}})
 }
 
