@@ -237,8 +237,28 @@ func (o *observer) Decided(id raft.GroupID, core *raft.Raft, fx *raft.Effects) {
 	j.fail(n, j.checker.Saw(seen))
 	j.members(n, r, fx.Write.Append)
 	j.top = max(j.top, s.Commit)
+	was := r.config
 	r.config, _ = core.Members()
+	if s.Role == raft.Leader && s.Commit > r.commit {
+		j.counted(n, core, s.Commit, &was, &r.config)
+	}
 	j.sim.decided(n, r, s)
+}
+
+// counted looks at what a leader has newly taken for committed: it must be on the
+// disks of a majority, under the configuration in force or the one before (I8).
+func (j *judge) counted(n *node, core *raft.Raft, at raft.Index, before, now *membership.Config) {
+	if at <= core.Base().Index {
+		return
+	}
+	id := core.Entries(at-1, at, 1)[0].EntryID
+	has := func(node raft.NodeID) bool {
+		g := j.ghost(node)
+		return g.excused || g.saved.Base.ID.Index >= id.Index || g.saved.Holds(id)
+	}
+	if !decides(before, has) && !decides(now, has) {
+		j.fail(n, broken("I8", "node %d takes %v for committed, and it is not on the disks of a majority", n.id, id))
+	}
 }
 
 // Durable implements quorate.Observer.
