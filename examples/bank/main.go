@@ -57,9 +57,6 @@ func (b *bank) Restore(r io.Reader) error {
 func main() {
 	node, port := flag.Int("node", 1, "1, 2 or 3"), flag.Int("port", 7170, "the nodes listen on the three ports after it")
 	flag.Parse()
-	if *node < 1 || *node > 3 {
-		log.Fatal("-node is 1, 2 or 3")
-	}
 	var members []quorate.Member
 	for id := 1; id <= 3; id++ {
 		members = append(members, quorate.Member{ID: quorate.NodeID(id), Role: quorate.Voter, Address: fmt.Sprint("127.0.0.1:", *port+id)})
