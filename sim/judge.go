@@ -235,7 +235,7 @@ func (o *observer) Decided(id raft.GroupID, core *raft.Raft, fx *raft.Effects) {
 		seen.Log = logOf(fx.Write.Append.Prev, fx.Write.Append.Entries)
 	}
 	j.fail(n, j.checker.Saw(seen))
-	j.members(n, r, fx.Write.Append)
+	j.members(n, r, &s, fx.Write.Append)
 	j.top = max(j.top, s.Commit)
 	was := r.config
 	r.config, _ = core.Members()
@@ -406,18 +406,27 @@ func (r *replica) begin(base raft.Snapshot, entries []raft.Entry) {
 }
 
 // members looks at configurations as they come into logs (I12): any majority under
-// one shares a node with any majority under the one before it.
-func (j *judge) members(n *node, r *replica, span raft.Span) {
+// one shares a node with any majority under the one before it, a leader adds none
+// while another is not committed, and a node goes by the latest.
+func (j *judge) members(n *node, r *replica, s *raft.Brief, span raft.Span) {
 	r.standing = slices.DeleteFunc(r.standing, func(s standing) bool { return len(span.Entries) > 0 && s.at > span.Prev.Index })
 	for i := range span.Entries {
 		e := &span.Entries[i]
 		if e.Config == nil {
 			continue
 		}
-		if last := len(r.standing) - 1; last >= 0 && len(r.standing[last].config.Members) > 0 && !meet(&r.standing[last].config, e.Config) {
-			j.fail(n, broken("I12", "the configurations before and of entry %v have majorities without a common node", e.EntryID))
+		if k := len(r.standing) - 1; k >= 0 && len(r.standing[k].config.Members) > 0 {
+			if !meet(&r.standing[k].config, e.Config) {
+				j.fail(n, broken("I12", "the configurations before and of entry %v have majorities without a common node", e.EntryID))
+			}
+			if before := r.standing[k].at; s.Role == raft.Leader && e.Term == s.Term && before > s.Commit {
+				j.fail(n, broken("I12", "node %d changes the members with %v while their change at %d is not committed", n.id, e.EntryID, before))
+			}
 		}
 		r.standing = append(r.standing, standing{e.Index, *e.Config})
+	}
+	if k := len(r.standing) - 1; k >= 0 && s.Members != r.standing[k].at {
+		j.fail(n, broken("I12", "node %d goes by the members of entry %d, and its log has those of %d", n.id, s.Members, r.standing[k].at))
 	}
 }
 
