@@ -12,12 +12,15 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"github.com/quorate-db/quorate/transport/certs"
 )
 
 // DefaultEndpoint is where a node listens to clients unless told otherwise.
@@ -35,6 +38,11 @@ type Config struct {
 	// a connection, which suits a person at a prompt. A service leaves it off
 	// and tries until the deadline: nodes come back.
 	FailFast bool
+
+	// Certs are for https: the CA that has signed those of the nodes, and a
+	// certificate to show them if they demand one. If nil, the machine's CAs and
+	// none. The files are read for every connection, so that they may be replaced.
+	Certs *certs.Source
 }
 
 // Client calls a cluster. It may be used by many goroutines.
@@ -42,6 +50,7 @@ type Client struct {
 	endpoints []*url.URL
 	timeout   time.Duration
 	failFast  bool
+	certs     *certs.Source
 	http      *http.Client
 	current   atomic.Int64 // the endpoint that worked last, as an index
 }
@@ -49,7 +58,7 @@ type Client struct {
 // New returns a client. It opens no connection yet; its only errors are
 // endpoints that are no URLs.
 func New(cfg Config) (*Client, error) {
-	c := &Client{timeout: cfg.Timeout, failFast: cfg.FailFast}
+	c := &Client{timeout: cfg.Timeout, failFast: cfg.FailFast, certs: cfg.Certs}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
 	}
@@ -64,10 +73,13 @@ func New(cfg Config) (*Client, error) {
 		}
 		c.endpoints = append(c.endpoints, u)
 	}
-	dialer := &net.Dialer{Timeout: time.Second}
+	if c.certs == nil {
+		c.certs = certs.Machine()
+	}
 	c.http = &http.Client{
 		Transport: &http.Transport{
 			DialContext:         dialer.DialContext,
+			DialTLSContext:      c.dialTLS,
 			MaxIdleConnsPerHost: 64,
 			IdleConnTimeout:     time.Minute,
 		},
@@ -75,6 +87,28 @@ func New(cfg Config) (*Client, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c, nil
+}
+
+var dialer = net.Dialer{Timeout: time.Second}
+
+// dialTLS makes a connection to an https endpoint.
+func (c *Client) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	raw, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	conn := tls.Client(raw, c.certs.Client(host))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, c.certs.Explain(err)
+	}
+	return conn, nil
 }
 
 // parseEndpoint reads a URL that has a host and nothing behind it; a bare

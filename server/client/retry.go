@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate/server/api/wire"
+	"github.com/quorate-db/quorate/transport/certs"
 )
 
 // request is what a call sends, as often as it is safe.
@@ -127,7 +128,10 @@ func (c *Client) attempt(ctx context.Context, endpoint *url.URL, rq request) (*r
 	})
 	resp, err := c.send(ctx, endpoint, rq, budget)
 	if err != nil {
-		f := &failure{err: noAnswer(endpoint, err), verdict: doubtful, connected: connected.Load()}
+		f := &failure{err: c.noAnswer(endpoint, err), verdict: doubtful, connected: connected.Load()}
+		if refused, ok := errors.AsType[*certs.Error](f.err); ok && refused.Refused() {
+			f.connected = false // as good as: the node ended the handshake before it read anything
+		}
 		if !f.connected {
 			f.verdict = notDone
 		}
@@ -137,7 +141,7 @@ func (c *Client) attempt(ctx context.Context, endpoint *url.URL, rq request) (*r
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	switch {
 	case err != nil:
-		return nil, &failure{err: noAnswer(endpoint, err), verdict: doubtful, connected: true}
+		return nil, &failure{err: c.noAnswer(endpoint, err), verdict: doubtful, connected: true}
 	case resp.StatusCode/100 != 2:
 		return nil, problem(endpoint, resp, body)
 	}
@@ -182,11 +186,12 @@ func (c *Client) send(ctx context.Context, endpoint *url.URL, rq request, budget
 }
 
 // noAnswer says in one sentence that an endpoint could not be asked.
-func noAnswer(endpoint *url.URL, err error) error {
+func (c *Client) noAnswer(endpoint *url.URL, err error) error {
 	// The URL error repeats method and path, which its reader knows.
 	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
+	err = c.certs.Explain(err)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %s did not answer in time: %w", ErrUnavailable, endpoint, err)
 	}

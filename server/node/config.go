@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/transport/certs"
 )
 
 // Config is everything that a node is told. Load makes one from flags,
@@ -28,11 +29,16 @@ type Config struct {
 	Warnings      []string // what Load found odd and did not refuse, one sentence each
 }
 
-// Door is a listener. The scheme of all URLs is http; to peers it means plain
-// TCP that carries this project's frames, not HTTP.
+// Door is a listener. The scheme of a URL is http or https; to peers these mean
+// plain TCP and TLS that carry this project's frames, not HTTP.
 type Door struct {
 	Listen    []string // URLs whose host and port this node binds
 	Advertise []string // URLs that others dial
+
+	// Certs are for https. With a CA, who comes in must show a certificate that
+	// it has signed; without one, whoever comes is let in.
+	Certs    certs.Files
+	CertAuth bool // there must be a CA
 }
 
 // Bootstrap says how a node without a data directory comes to its cluster. It
@@ -62,7 +68,7 @@ const (
 // Check returns an error, one sentence that names the flag, unless a node can be
 // started with this configuration.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkName, c.checkURLs, c.checkTiming, c.checkLimits, c.checkBootstrap} {
+	for _, check := range []func() error{c.checkName, c.checkURLs, c.checkTLS, c.checkTiming, c.checkLimits, c.checkBootstrap} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -113,14 +119,14 @@ func unspecified(address string) bool {
 	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
-// hostPort returns the host:port of an http URL that has nothing else.
+// hostPort returns the host:port of an http or https URL that has nothing else.
 func hostPort(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Scheme == "" || u.Host == "":
 		return "", fmt.Errorf("%q is not a URL: write it like http://127.0.0.1:2380", raw)
-	case u.Scheme != "http":
-		return "", fmt.Errorf("%q has the scheme %q: only http is known", raw, u.Scheme)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", fmt.Errorf("%q has the scheme %q: it is http or https", raw, u.Scheme)
 	case u.Port() == "" || u.Port() == "0":
 		return "", fmt.Errorf("%q lacks a port: write it like http://127.0.0.1:2380", raw)
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "":

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/quorate-db/quorate/transport/certs/certstest"
 )
 
 // load loads what the arguments, environment and the file's text say.
@@ -81,12 +83,15 @@ func TestPrecedence(t *testing.T) {
 
 // Every setting can be said in all three ways and comes to the same.
 func TestEverySettingInEveryWay(t *testing.T) {
+	files := certstest.New(t).Issue(t)
 	samples := map[string]string{
 		"name": "a", "data-dir": "/d", "listen-client-urls": "http://127.0.0.1:1,http://127.0.0.1:2",
 		"advertise-client-urls": "http://h:1", "listen-peer-urls": "http://0.0.0.0:3", "initial-advertise-peer-urls": "http://h:3",
 		"initial-cluster": "a=http://h:3,b=http://i:3", "initial-cluster-state": "existing", "initial-cluster-token": "t",
 		"join": "http://j:1", "heartbeat-interval": "50", "election-timeout": "300", "snapshot-count": "5",
 		"request-timeout": "2s", "max-key-bytes": "10", "max-value-bytes": "20", "max-requests": "30", "session-ttl": "1m",
+		"cert-file": files.Cert, "key-file": files.Key, "trusted-ca-file": files.CA, "client-cert-auth": "true",
+		"peer-cert-file": files.Cert, "peer-key-file": files.Key, "peer-trusted-ca-file": files.CA, "peer-client-cert-auth": "true",
 	}
 	var args, environ []string
 	var file strings.Builder
@@ -149,7 +154,19 @@ func TestBadConfiguration(t *testing.T) {
 		says    []string
 	}{
 		{args: []string{"--listen-client-urls=localhost"}, says: []string{"--listen-client-urls", "localhost", "http://"}},
-		{args: []string{"--listen-client-urls=https://h:1"}, says: []string{"--listen-client-urls", "https"}},
+		{args: []string{"--listen-client-urls=https://h:1"}, says: []string{"--listen-client-urls", "--cert-file", "--key-file"}},
+		{args: []string{"--listen-client-urls=ftp://h:1"}, says: []string{"--listen-client-urls", "ftp", "http or https"}},
+		{args: []string{"--cert-file=x"}, says: []string{"--cert-file", "--key-file", "together"}},
+		{args: []string{"--peer-key-file=x"}, says: []string{"--peer-cert-file", "--peer-key-file", "together"}},
+		{args: []string{"--client-cert-auth"}, says: []string{"--client-cert-auth", "--trusted-ca-file"}},
+		{args: []string{"--peer-client-cert-auth"}, says: []string{"--peer-client-cert-auth", "--peer-trusted-ca-file"}},
+		{args: []string{"--client-cert-auth=perhaps"}, says: []string{"--client-cert-auth", "perhaps"}},
+		{args: []string{"--listen-client-urls=https://h:1", "--cert-file=/no/cert", "--key-file=/no/key"}, says: []string{"--cert-file", "/no/cert"}},
+		{args: []string{"--listen-peer-urls=https://h:1"}, says: []string{"--listen-peer-urls", "--peer-cert-file"}},
+		{args: []string{"--listen-peer-urls=https://h:1", "--peer-cert-file=c", "--peer-key-file=k"}, says: []string{"--peer-trusted-ca-file"}},
+		{args: []string{"--listen-peer-urls=https://h:1", "--peer-cert-file=/c", "--peer-key-file=/k", "--peer-trusted-ca-file=/a"}, says: []string{"--peer-cert-file", "/c"}},
+		{args: []string{"--initial-advertise-peer-urls=https://h:1"}, says: []string{"--initial-advertise-peer-urls", "both"}},
+		{args: []string{"--name=a", "--initial-cluster=a=http://127.0.0.1:2380,b=https://h:1"}, says: []string{"--initial-cluster", "https://h:1", "all speak TLS"}},
 		{args: []string{"--listen-client-urls=http://h"}, says: []string{"--listen-client-urls", "port"}},
 		{args: []string{"--listen-client-urls=http://h:99999"}, says: []string{"99999", "65535"}},
 		{args: []string{"--listen-client-urls=http://h:1/path"}, says: []string{"host and a port"}},
@@ -196,5 +213,14 @@ func TestBadConfiguration(t *testing.T) {
 				t.Errorf("%q %q %q: %q does not say %q in one line", c.args, c.environ, c.file, err, word)
 			}
 		}
+	}
+}
+
+// A certificate that nobody will see is most likely a mistake in a URL.
+func TestCertificatesForNothing(t *testing.T) {
+	files := certstest.New(t).Issue(t)
+	c, err := load(t, []string{"--cert-file=" + files.Cert, "--key-file=" + files.Key, "--peer-cert-file=" + files.Cert, "--peer-key-file=" + files.Key}, nil, "")
+	if err != nil || len(c.Warnings) != 2 || !strings.Contains(c.Warnings[0], "--listen-client-urls") || !strings.Contains(c.Warnings[1], "--listen-peer-urls") {
+		t.Errorf("%q (%v)", c.Warnings, err)
 	}
 }

@@ -84,12 +84,12 @@ func bootstrapIdentity(cfg *Config) *identity {
 	words := []string{"quorate cluster", token}
 	id := &identity{Format: identityFormat, Name: cfg.Name}
 	for _, s := range cluster {
-		member := seat{ID: hash("quorate member", token, s.Name, s.PeerURL), Name: s.Name, Address: address(s.PeerURL)}
+		member := seat{ID: hash("quorate member", token, s.Name, plainURL(address(s.PeerURL))), Name: s.Name, Address: address(s.PeerURL)}
 		if s.Name == cfg.Name {
 			id.NodeID = member.ID
 		}
 		id.Members = append(id.Members, member)
-		words = append(words, s.Name+"="+s.PeerURL)
+		words = append(words, s.Name+"="+plainURL(address(s.PeerURL)))
 	}
 	slices.Sort(words[2:])
 	id.ClusterID = hash(words...)
@@ -111,7 +111,13 @@ func drawID() wire.ID {
 }
 
 // address is the host:port of a URL that Check has seen.
-func address(raw string) string { return strings.TrimPrefix(raw, "http://") }
+func address(raw string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(raw, "https://"), "http://")
+}
+
+// plainURL is what IDs are hashes of: who gives a cluster TLS does not make another
+// cluster of it.
+func plainURL(address string) string { return "http://" + address }
 
 // readIdentity returns the directory's identity, nil if it has none yet.
 func readIdentity(dir string) (*identity, error) {
@@ -194,7 +200,7 @@ func (id *identity) checkCluster(cfg *Config) error {
 func (id *identity) checkToken(cfg Config) error {
 	cfg.Bootstrap.Cluster = nil
 	for _, s := range id.Members {
-		cfg.Bootstrap.Cluster = append(cfg.Bootstrap.Cluster, Seed{s.Name, "http://" + s.Address})
+		cfg.Bootstrap.Cluster = append(cfg.Bootstrap.Cluster, Seed{s.Name, plainURL(s.Address)})
 	}
 	if bootstrapIdentity(&cfg).ClusterID != id.ClusterID {
 		return fmt.Errorf("the data directory %s belongs to the cluster %v, which began with another --initial-cluster-token: choose another --data-dir, or leave out the token",

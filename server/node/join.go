@@ -9,11 +9,12 @@ import (
 
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
+	"github.com/quorate-db/quorate/transport/certs"
 )
 
 // identify returns who this node is, and first finds it out if its data
 // directory is new: from the flags, or from the cluster that it is to join.
-func identify(ctx context.Context, cfg *Config, log *slog.Logger) (*identity, error) {
+func identify(ctx context.Context, cfg *Config, asking *certs.Source, log *slog.Logger) (*identity, error) {
 	id, err := readIdentity(cfg.DataDir)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func identify(ctx context.Context, cfg *Config, log *slog.Logger) (*identity, er
 		return id, id.write(cfg.DataDir)
 	}
 	log.Info("joining a cluster", "asking", join)
-	return joinCluster(ctx, cfg, id)
+	return joinCluster(ctx, cfg, asking, id)
 }
 
 // joinTime is how long the cluster may take to take a member in. Another
@@ -46,10 +47,10 @@ const joinTime = time.Minute
 // joinCluster makes this node a learner of the running cluster. It may be
 // repeated: the ID is on the disk before the cluster hears of it, so that a node
 // that dies in between asks again as the same member.
-func joinCluster(ctx context.Context, cfg *Config, id *identity) (*identity, error) {
+func joinCluster(ctx context.Context, cfg *Config, asking *certs.Source, id *identity) (*identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
-	members, err := meet(ctx, cfg.Bootstrap.Join)
+	members, err := meet(ctx, cfg.Bootstrap.Join, asking)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func joinCluster(ctx context.Context, cfg *Config, id *identity) (*identity, err
 	if err := id.write(cfg.DataDir); err != nil {
 		return nil, err
 	}
-	if err := enter(ctx, cfg, id, members); err != nil {
+	if err := enter(ctx, cfg, asking, id, members); err != nil {
 		return nil, err
 	}
 	id.Joining = false
@@ -80,8 +81,8 @@ func joinCluster(ctx context.Context, cfg *Config, id *identity) (*identity, err
 }
 
 // meet asks a member for the cluster.
-func meet(ctx context.Context, url string) (*wire.Members, error) {
-	c, err := client.New(client.Config{Endpoints: []string{url}, FailFast: true})
+func meet(ctx context.Context, url string, asking *certs.Source) (*wire.Members, error) {
+	c, err := client.New(client.Config{Endpoints: []string{url}, FailFast: true, Certs: asking})
 	if err != nil {
 		return nil, fmt.Errorf("--join: %w", err)
 	}
@@ -118,12 +119,12 @@ func chooseID(cfg *Config, members *wire.Members) (wire.ID, error) {
 
 // enter adds this node to the cluster unless the cluster has it already. Any
 // member can be asked; the one that --join names may be down by now.
-func enter(ctx context.Context, cfg *Config, id *identity, members *wire.Members) error {
+func enter(ctx context.Context, cfg *Config, asking *certs.Source, id *identity, members *wire.Members) error {
 	endpoints := []string{cfg.Bootstrap.Join}
 	for _, s := range id.Members {
 		endpoints = append(endpoints, s.ClientURLs...)
 	}
-	c, err := client.New(client.Config{Endpoints: endpoints})
+	c, err := client.New(client.Config{Endpoints: endpoints, Certs: asking})
 	if err != nil {
 		return fmt.Errorf("a member of the cluster announces a client URL that is none: %w", err)
 	}

@@ -18,7 +18,7 @@ import (
 const EnvPrefix = "QUORATE_"
 
 // foreignEnv are variables with the prefix that are not for a node.
-var foreignEnv = []string{"QUORATE_ENDPOINTS", "QUORATE_CONFIG_FILE"}
+var foreignEnv = []string{"QUORATE_ENDPOINTS", "QUORATE_CACERT", "QUORATE_CERT", "QUORATE_KEY", "QUORATE_CONFIG_FILE"}
 
 // setting is one thing that can be said in a flag, a variable or a file.
 type setting struct {
@@ -35,10 +35,26 @@ var settings = []setting{
 		func(c *Config, v string) error { c.Client.Listen = list(v); return nil }},
 	{"advertise-client-urls", "", "where clients reach this member (default: as listened)",
 		func(c *Config, v string) error { c.Client.Advertise = list(v); return nil }},
-	{"listen-peer-urls", "http://127.0.0.1:2380", "where other members are heard; http means plain TCP",
+	{"listen-peer-urls", "http://127.0.0.1:2380", "where other members are heard; http means plain TCP, https TLS",
 		func(c *Config, v string) error { c.Peer.Listen = list(v); return nil }},
 	{"initial-advertise-peer-urls", "", "where other members reach this one (default: as listened)",
 		func(c *Config, v string) error { c.Peer.Advertise = list(v); return nil }},
+	{"cert-file", "", "certificate that clients are shown, in PEM; https needs it",
+		func(c *Config, v string) error { c.Client.Certs.Cert = v; return nil }},
+	{"key-file", "", "its private key",
+		func(c *Config, v string) error { c.Client.Certs.Key = v; return nil }},
+	{"trusted-ca-file", "", "clients must show a certificate that a CA in this file has signed",
+		func(c *Config, v string) error { c.Client.Certs.CA = v; return nil }},
+	{"client-cert-auth", "false", "insist that there is a --trusted-ca-file",
+		func(c *Config, v string) error { return truth(&c.Client.CertAuth, v) }},
+	{"peer-cert-file", "", "certificate that other members are shown, in PEM; https needs it",
+		func(c *Config, v string) error { c.Peer.Certs.Cert = v; return nil }},
+	{"peer-key-file", "", "its private key",
+		func(c *Config, v string) error { c.Peer.Certs.Key = v; return nil }},
+	{"peer-trusted-ca-file", "", "other members must show a certificate that a CA in this file has signed; https needs it",
+		func(c *Config, v string) error { c.Peer.Certs.CA = v; return nil }},
+	{"peer-client-cert-auth", "false", "insist that there is a --peer-trusted-ca-file",
+		func(c *Config, v string) error { return truth(&c.Peer.CertAuth, v) }},
 	{"initial-cluster", "", "members that begin the cluster: a=http://HOST:PORT,b=... (default: this one alone)",
 		func(c *Config, v string) (err error) { c.Bootstrap.Cluster, err = seeds(v); return err }},
 	{"initial-cluster-state", StateNew, "new, or existing for a member added beforehand (needs --join)",
@@ -69,6 +85,9 @@ var settings = []setting{
 func Flags(fs *pflag.FlagSet) {
 	for _, s := range settings {
 		fs.String(s.name, s.def, s.usage)
+		if s.def == "false" {
+			fs.Lookup(s.name).NoOptDefVal = "true"
+		}
 	}
 	fs.String("config-file", "", "YAML file whose keys are the names of these flags")
 }
@@ -104,7 +123,7 @@ func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 		}
 	}
 	c.derive()
-	c.Warnings = strangers(env)
+	c.Warnings = append(strangers(env), c.unused()...)
 	return c, c.Check()
 }
 
@@ -236,6 +255,13 @@ func millis(to *time.Duration, value string) error {
 func duration(to *time.Duration, value string) (err error) {
 	if *to, err = time.ParseDuration(value); err != nil {
 		return fmt.Errorf("%q is not a duration: write it like 5s or 500ms", value)
+	}
+	return nil
+}
+
+func truth(to *bool, value string) (err error) {
+	if *to, err = strconv.ParseBool(value); err != nil {
+		return fmt.Errorf("%q is neither true nor false", value)
 	}
 	return nil
 }

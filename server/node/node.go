@@ -57,6 +57,7 @@ type node struct {
 	cfg      Config
 	log      *slog.Logger
 	identity *identity
+	certs    credentials
 
 	lock    io.Closer
 	store   *store.Disk
@@ -127,7 +128,10 @@ func (n *node) start(ctx context.Context) (err error) {
 	if err := n.probe(); err != nil {
 		return err
 	}
-	if n.identity, err = identify(ctx, &n.cfg, n.log); err != nil {
+	if n.certs, err = n.cfg.credentials(n.log); err != nil {
+		return err
+	}
+	if n.identity, err = identify(ctx, &n.cfg, n.certs.asking, n.log); err != nil {
 		return err
 	}
 	n.log.Info("starting", "name", n.cfg.Name, "id", n.identity.NodeID, "cluster_id", n.identity.ClusterID, "data_dir", dir, "version", Version())
@@ -159,6 +163,9 @@ func (n *node) hostConfig() quorate.Config {
 		ElectionTimeout:   n.cfg.Election,
 		SnapshotEntries:   n.cfg.SnapshotCount,
 		Logger:            n.log,
+	}
+	if n.certs.peers != nil {
+		c.PeerTLS = n.certs.peers
 	}
 	if n.identity.Joined {
 		c.Peers = n.identity.members()
@@ -200,12 +207,12 @@ func explain(err error, flag string) error {
 
 // serve opens the door and serves until ctx ends or something fails.
 func (n *node) serve(ctx context.Context) error {
-	for _, url := range n.cfg.Client.Listen {
-		l, err := net.Listen("tcp", address(url))
-		if err != nil {
-			return explain(err, "--listen-client-urls")
-		}
-		n.listeners = append(n.listeners, l)
+	var keeper *httpapi.Doorkeeper
+	if n.certs.clients != nil {
+		keeper = httpapi.NewDoorkeeper(n.certs.clients, n.log)
+	}
+	if err := n.listen(keeper); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -222,6 +229,8 @@ func (n *node) serve(ctx context.Context) error {
 		Ready:     n.isReady,
 
 		LeaderChanges: n.leaders.Load,
+		PeerScheme:    n.cfg.Peer.scheme(),
+		Doorkeeper:    keeper,
 	}).HTTP()
 	for _, l := range n.listeners {
 		n.work.Go(func() {
@@ -247,6 +256,21 @@ func (n *node) serve(ctx context.Context) error {
 	case err := <-n.fatal:
 		return err
 	}
+}
+
+// listen opens the doors to clients.
+func (n *node) listen(keeper *httpapi.Doorkeeper) error {
+	for _, url := range n.cfg.Client.Listen {
+		l, err := net.Listen("tcp", address(url))
+		if err != nil {
+			return explain(err, "--listen-client-urls")
+		}
+		if encrypted(url) {
+			l = keeper.Guard(l)
+		}
+		n.listeners = append(n.listeners, l)
+	}
+	return nil
 }
 
 // diskFull says what to do about the most frequent failure of a host.

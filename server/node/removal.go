@@ -56,7 +56,7 @@ func (k *keeper) removedElsewhere(ctx context.Context, status quorate.Status) bo
 		if m.ID == status.ID || len(info.ClientURLs) == 0 {
 			continue
 		}
-		members, err := ask(ctx, info.ClientURLs)
+		members, err := k.ask(ctx, info.ClientURLs)
 		if err == nil && k.without(members, status) {
 			k.log.Info("a member knows of this one's removal", "name", info.Name, "id", wire.ID(m.ID), "index", members.Index)
 			return true
@@ -65,10 +65,10 @@ func (k *keeper) removedElsewhere(ctx context.Context, status quorate.Status) bo
 	return false
 }
 
-func ask(ctx context.Context, urls []string) (*wire.Members, error) {
+func (k *keeper) ask(ctx context.Context, urls []string) (*wire.Members, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	c, err := client.New(client.Config{Endpoints: urls, FailFast: true})
+	c, err := client.New(client.Config{Endpoints: urls, FailFast: true, Certs: k.certs.asking})
 	if err != nil {
 		return nil, fmt.Errorf("a client URL that is none: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/quorate-db/quorate/check/linear"
 	"github.com/quorate-db/quorate/server/client"
+	"github.com/quorate-db/quorate/transport/certs"
 )
 
 // Config says what the clients do.
@@ -26,6 +27,7 @@ type Config struct {
 	Seed      uint64        // of what is drawn at random
 	Stale     bool          // also read stale
 	Endpoints []string      // client URLs
+	Certs     *certs.Source // see client.Config
 }
 
 // Load is the clients of one run, and what they saw.
@@ -54,12 +56,12 @@ func New(cfg Config) (*Load, error) {
 	l.left.Store(int64(cfg.Limit))
 	var err error
 	// Who works in a session tries until the time is up, as a service does.
-	if l.all, err = client.New(client.Config{Endpoints: cfg.Endpoints, Timeout: cfg.Timeout}); err != nil {
+	if l.all, err = client.New(client.Config{Endpoints: cfg.Endpoints, Timeout: cfg.Timeout, Certs: cfg.Certs}); err != nil {
 		return nil, err
 	}
 	l.Endpoints = l.all.Endpoints()
 	for _, url := range l.Endpoints {
-		c, err := client.New(client.Config{Endpoints: []string{url}, Timeout: cfg.Timeout, FailFast: true})
+		c, err := client.New(client.Config{Endpoints: []string{url}, Timeout: cfg.Timeout, FailFast: true, Certs: cfg.Certs})
 		if err != nil {
 			return nil, err
 		}

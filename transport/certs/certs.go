@@ -63,6 +63,12 @@ func Load(files Files, log *slog.Logger) (*Source, error) {
 	return s, nil
 }
 
+// Machine is for who has no files: the CAs that this machine trusts, and no
+// certificate to show.
+func Machine() *Source {
+	return &Source{log: slog.New(slog.DiscardHandler), loaded: new(loaded)}
+}
+
 // current returns what the files hold, or held when they could last be used.
 func (s *Source) current() *loaded {
 	s.mu.Lock()

@@ -122,7 +122,7 @@ func TestACallerWithoutACertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = tls.Client(near, nobody.Client("127.0.0.1", "quorate")).Read(make([]byte, 1))
-	if _, ok := errors.AsType[*certs.Refused](nobody.Explain(err)); !ok || !says(nobody.Explain(err), "demands a certificate") {
+	if e, ok := errors.AsType[*certs.Error](nobody.Explain(err)); !ok || !e.Refused() || !says(nobody.Explain(err), "demands a certificate") {
 		t.Errorf("it is told: %v", nobody.Explain(err))
 	}
 	if err := <-done; !says(err, ca.File) {
@@ -248,7 +248,7 @@ func TestBadFiles(t *testing.T) {
 }
 
 func TestErrorsThatAreNotOfTLSStayAsTheyAre(t *testing.T) {
-	var nobody *certs.Source
+	nobody := certs.Machine()
 	if err := nobody.Explain(io.EOF); err != io.EOF {
 		t.Errorf("it became %v", err)
 	}

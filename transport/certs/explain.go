@@ -5,68 +5,60 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 )
 
-// notTLS is the error of a connection whose other side said something, and not in
-// TLS.
-type notTLS struct{ tls.RecordHeaderError }
-
-func (e *notTLS) Error() string {
-	return "certs: the other side does not speak TLS: give it certificates too, or do without them here"
+// Error is a handshake that failed for a reason that can be told in one sentence:
+// it names the file and says what to do. Nothing was said over the connection.
+type Error struct {
+	text    string
+	cause   error
+	plain   bool
+	refused bool
 }
 
-func (e *notTLS) Unwrap() error { return e.RecordHeaderError }
+func (e *Error) Error() string { return "certs: " + e.text + ": " + e.cause.Error() }
 
-// Plain reports that this is what it means.
-func (e *notTLS) Plain() bool { return true }
+func (e *Error) Unwrap() error { return e.cause }
 
-// Refused is an error of one's own certificate: the other side would not take it,
-// or demands one where there is none. Nothing was said over the connection.
-type Refused struct{ text string }
+// Plain reports that the other side does not speak TLS.
+func (e *Error) Plain() bool { return e.plain }
 
-func (e *Refused) Error() string { return e.text }
+// Refused reports that the other side refused our certificate, or demands one
+// where there is none.
+func (e *Error) Refused() bool { return e.refused }
 
-// Explain returns an error of TLS as one sentence that names the file and says
-// what to do, other errors as they are. It may be called on nil, which stands for
-// the machine's CAs and no certificate.
+// Explain returns an error of TLS as an [*Error], others as they are.
 func (s *Source) Explain(err error) error {
-	var header tls.RecordHeaderError
-	if errors.As(err, &header) {
-		return &notTLS{header}
+	if header, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return &Error{text: "the other side does not speak TLS; give it certificates too, or do without them here", cause: header, plain: true}
 	}
-	var files Files
-	if s != nil {
-		files = s.files
+	if refusesUs(err) {
+		return &Error{text: s.files.ours(), cause: err, refused: true}
 	}
-	if alert, refused := refusal(err); refused {
-		return &Refused{ours(alert, files)}
-	}
-	if text := theirs(err, files); text != "" {
-		return fmt.Errorf("certs: %s: %w", text, err)
+	if text := s.files.theirs(err); text != "" {
+		return &Error{text: text, cause: err}
 	}
 	return err
 }
 
-// ours says what to do about an alert that concerns our certificate.
-func ours(alert error, files Files) string {
-	if files.Cert == "" {
-		return fmt.Sprintf("certs: the other side demands a certificate, and there is none to show it (%v): name one, signed by its CA, and its key", alert)
+// ours says what to do where the other side is not content with us.
+func (f *Files) ours() string {
+	if f.Cert == "" {
+		return "the other side demands a certificate; name one that its CA has signed, and its key"
 	}
-	return fmt.Sprintf("certs: the other side refuses the certificate in %s (%v): it must be signed by the CA that it trusts, not expired, and for this use", files.Cert, alert)
+	return "the other side refuses the certificate in " + f.Cert + "; it must be signed by the CA that it trusts, valid now, and for this use"
 }
 
 // theirs says what to do about a certificate that the other side has shown;
 // nothing if that is not what is wrong.
-func theirs(err error, files Files) string {
-	ca := cmp.Or(files.CA, "this machine's own store")
-	var unknown x509.UnknownAuthorityError
+func (f *Files) theirs(err error) string {
+	ca := cmp.Or(f.CA, "this machine's own store")
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	switch {
-	case errors.As(err, &unknown):
+	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return "no CA in " + ca + " has signed the other side's certificate; add the one that has"
 	case errors.As(err, &host):
 		return "the other side's certificate is not for " + host.Host + "; issue one that has it as a subject alternative name"
@@ -84,13 +76,11 @@ func theirs(err error, files Files) string {
 // in RFC 8446, section 6.2. They are sent in handshakes only.
 var certificateAlerts = []tls.AlertError{42, 43, 44, 45, 46, 48, 49, 116}
 
-// refusal returns the alert if the other side has refused our certificate.
-// crypto/tls keeps the type of alerts that came to itself, and lends its words to
-// the one that it exports.
-func refusal(err error) (alert error, refused bool) {
+// refusesUs reports whether the other side has refused our certificate. In TLS 1.3
+// who dials learns that only after the handshake. crypto/tls keeps the type of the
+// alert to itself, and shares its words with the one that it exports.
+func refusesUs(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
-	if !ok || op.Op != "remote error" {
-		return nil, false
-	}
-	return op.Err, slices.ContainsFunc(certificateAlerts, func(a tls.AlertError) bool { return a.Error() == op.Err.Error() })
+	return ok && op.Op == "remote error" &&
+		slices.ContainsFunc(certificateAlerts, func(a tls.AlertError) bool { return a.Error() == op.Err.Error() })
 }

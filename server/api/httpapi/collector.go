@@ -19,6 +19,7 @@ type sample struct {
 	net     transport.Stats
 	store   kv.State
 	leaders uint64 // changes of the leader seen since the start
+	turned  uint64 // clients turned away by the doorkeeper
 }
 
 // reading is one number of a sample.
@@ -56,6 +57,8 @@ var readings = []reading{
 
 	counter("transport_refused_total", "Connections of peers turned away.", func(s *sample) float64 { return float64(s.net.Refused) }),
 	counter("transport_violations_total", "Connections of peers closed because of what came over them.", func(s *sample) float64 { return float64(s.net.Violations) }),
+	counter("transport_insecure_total", "Connections with peers that failed for want of good certificates.", func(s *sample) float64 { return float64(s.net.Insecure) }),
+	counter("http_insecure_total", "Clients turned away for want of good certificates.", func(s *sample) float64 { return float64(s.turned) }),
 	counter("transport_unaddressed_total", "Messages dropped because their receiver is unknown.", func(s *sample) float64 { return float64(s.net.Unaddressed) }),
 
 	gauge("kv_revision", "The store's revision.", func(s *sample) float64 { return float64(s.store.Revision) }),
@@ -106,7 +109,7 @@ func (c collector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect reads the numbers.
 func (c collector) Collect(out chan<- prometheus.Metric) {
-	s := sample{Status: c.Cluster.Status(), leaders: c.LeaderChanges()}
+	s := sample{Status: c.Cluster.Status(), leaders: c.LeaderChanges(), turned: c.Doorkeeper.Failed()}
 	s.log, s.net = c.Host.Stats()
 	var err error
 	if s.store, err = c.Machine.State(); err != nil {

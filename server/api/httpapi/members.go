@@ -55,18 +55,18 @@ func (s *Server) members(w http.ResponseWriter, r *http.Request) error {
 		Members:   []wire.Member{},
 	}
 	for _, m := range status.Config.Members {
-		out.Members = append(out.Members, memberOf(m, status.Leader))
+		out.Members = append(out.Members, s.memberOf(m, status.Leader))
 	}
 	return reply(w, http.StatusOK, out)
 }
 
-func memberOf(m quorate.Member, leader raft.NodeID) wire.Member {
+func (s *Server) memberOf(m quorate.Member, leader raft.NodeID) wire.Member {
 	info := InfoOf(m)
 	return wire.Member{
 		ID:         wire.ID(m.ID),
 		Name:       info.Name,
 		Role:       m.Role.String(),
-		PeerURL:    "http://" + m.Address,
+		PeerURL:    s.PeerScheme + "://" + m.Address,
 		ClientURLs: info.ClientURLs,
 		Leader:     m.ID == leader,
 	}
@@ -89,7 +89,7 @@ func (s *Server) addMember(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", "/v1/members/"+add.ID.String())
-	return reply(w, http.StatusCreated, memberOf(member, 0))
+	return reply(w, http.StatusCreated, s.memberOf(member, 0))
 }
 
 // updateMember answers PUT /v1/members/{id}: the member has another name or other
@@ -115,12 +115,12 @@ func (s *Server) updateMember(w http.ResponseWriter, r *http.Request) error {
 	if now, ok := status.Config.Find(member.ID); ok {
 		member.Role = now.Role
 	}
-	return reply(w, http.StatusOK, memberOf(member, status.Leader))
+	return reply(w, http.StatusOK, s.memberOf(member, status.Leader))
 }
 
 // described is the member that a request describes, as the log records it.
 func (s *Server) described(add wire.AddMember) (quorate.Member, error) {
-	address, err := peerAddress(add.PeerURL)
+	address, err := s.peerAddress(add.PeerURL)
 	if err != nil {
 		return quorate.Member{}, err
 	}
@@ -148,10 +148,13 @@ func drawID() wire.ID {
 	return wire.ID(binary.BigEndian.Uint64(b[:]) | 1)
 }
 
-func peerAddress(raw string) (string, error) {
+func (s *Server) peerAddress(raw string) (string, error) {
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.Port() == "" {
-		return "", problem(wire.Malformed, fmt.Sprintf("peer_url %s: write it like http://10.0.0.4:2380", printable(raw)))
+	if err != nil || u.Hostname() == "" || u.Port() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", problem(wire.Malformed, fmt.Sprintf("peer_url %s: write it like %s://10.0.0.4:2380", printable(raw), s.PeerScheme))
+	}
+	if u.Scheme != s.PeerScheme {
+		return "", problem(wire.Malformed, fmt.Sprintf("peer_url %s: the members of this cluster speak %s to each other, and each must", printable(raw), s.PeerScheme))
 	}
 	return u.Host, nil
 }

@@ -8,6 +8,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -45,7 +46,7 @@ type Host interface {
 	Stats() (wal.Status, transport.Stats)
 }
 
-// Options is what a server is made of. All fields are needed.
+// Options is what a server is made of. All fields are needed but for the last two.
 type Options struct {
 	Name      string
 	ClusterID wire.ID
@@ -59,6 +60,13 @@ type Options struct {
 
 	// LeaderChanges is how often another leader was seen since the start.
 	LeaderChanges func() uint64
+
+	// PeerScheme is that of peer URLs: http, or https where the members speak TLS
+	// to each other; http if empty.
+	PeerScheme string
+
+	// Doorkeeper counts the clients that it turns away; nil if there is none.
+	Doorkeeper *Doorkeeper
 
 	// Ready returns nil while this node can serve, otherwise why it cannot.
 	Ready func() error
@@ -74,6 +82,7 @@ type Server struct {
 
 // New returns a server; it is an http.Handler.
 func New(o Options) *Server {
+	o.PeerScheme = cmp.Or(o.PeerScheme, "http")
 	s := &Server{
 		Options: o,
 		mux:     http.NewServeMux(),

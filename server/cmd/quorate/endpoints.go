@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quorate-db/quorate/server/client"
+	"github.com/quorate-db/quorate/transport/certs"
 )
 
 // remote is what every command that calls a cluster can be told.
@@ -20,6 +22,8 @@ type remote struct {
 	endpoints []string
 	output    string
 	timeout   time.Duration
+	files     certs.Files
+	certs     *certs.Source
 }
 
 // flags defines them on a command.
@@ -27,6 +31,9 @@ func (r *remote) flags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringSliceVar(&r.endpoints, "endpoints", nil,
 		"client URLs of one or more nodes, with commas (default $QUORATE_ENDPOINTS, else "+client.DefaultEndpoint+")")
+	fs.StringVar(&r.files.CA, "cacert", "", "for https: certificate of the CA that has signed the nodes' (default $QUORATE_CACERT, else this machine's CAs)")
+	fs.StringVar(&r.files.Cert, "cert", "", "certificate to show to nodes that demand one (default $QUORATE_CERT)")
+	fs.StringVar(&r.files.Key, "key", "", "its private key (default $QUORATE_KEY)")
 	fs.StringVarP(&r.output, "output", "o", "table", "table, for people, or json, for programs")
 	fs.DurationVar(&r.timeout, "timeout", client.DefaultTimeout, "how long to try")
 }
@@ -55,12 +62,19 @@ func (r *remote) check() error {
 	if env := os.Getenv("QUORATE_ENDPOINTS"); len(r.endpoints) == 0 && env != "" {
 		r.endpoints = strings.Split(env, ",")
 	}
+	r.files.CA = cmp.Or(r.files.CA, os.Getenv("QUORATE_CACERT"))
+	r.files.Cert = cmp.Or(r.files.Cert, os.Getenv("QUORATE_CERT"))
+	r.files.Key = cmp.Or(r.files.Key, os.Getenv("QUORATE_KEY"))
+	var err error
+	if r.certs, err = certs.Load(r.files, nil); err != nil {
+		return usageError{fmt.Errorf("--cacert, --cert, --key: %w", err)}
+	}
 	return nil
 }
 
 // config gives a call all the time that the user allowed.
 func (r *remote) config(endpoints []string) client.Config {
-	return client.Config{Endpoints: endpoints, Timeout: r.timeout, FailFast: true}
+	return client.Config{Endpoints: endpoints, Timeout: r.timeout, FailFast: true, Certs: r.certs}
 }
 
 // show writes the value as JSON, or calls table for lines to be aligned.

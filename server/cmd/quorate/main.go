@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quorate-db/quorate/server/client"
+	"github.com/quorate-db/quorate/transport/certs"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -147,10 +148,11 @@ func exitCode(err error) int {
 func message(called *cobra.Command, err error, code int) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	var answered *client.Error
+	var handshake *certs.Error
 	switch {
 	case code == exitUsage:
 		return fmt.Sprintf("%s (see %s --help)", text, called.CommandPath())
-	case errors.As(err, &answered), errors.As(err, new(verdictError)), called.Flags().Lookup("endpoints") == nil:
+	case errors.As(err, &answered), errors.As(err, &handshake), errors.As(err, new(verdictError)), called.Flags().Lookup("endpoints") == nil:
 		return text // which says what to do
 	case code == exitUnavailable:
 		return text + "; check that a node runs there and that this is its client URL, not its peer URL, or name another with --endpoints"

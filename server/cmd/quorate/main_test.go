@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/quorate-db/quorate/transport/certs/certstest"
 )
 
 func TestMain(m *testing.M) {
@@ -13,6 +15,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts plays the scripts in testdata, each a story of a user at a prompt.
 func TestScripts(t *testing.T) {
+	ca := certstest.New(t)
+	files := ca.Issue(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -26,6 +30,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("QUORATE_ENDPOINTS", "")
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("CA", files.CA)
+			env.Setenv("CERT", files.Cert)
+			env.Setenv("KEY", files.Key)
 			return os.MkdirAll(env.Getenv("TMPDIR"), 0o755)
 		},
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/quorate-db/quorate/server/api/httpapi"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
+	"github.com/quorate-db/quorate/transport/certs"
 )
 
 // alone is a group of one without a log: what is proposed is applied. It stands
@@ -70,10 +71,11 @@ func (a *alone) Transfer(_ context.Context, to quorate.NodeID) error {
 	return nil
 }
 
-// single serves a cluster of one until the script ends; QUORATE_ENDPOINTS names it.
+// single serves a cluster of one until the script ends, over mutual TLS if it is
+// told so; QUORATE_ENDPOINTS names it.
 func single(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 0 {
-		ts.Fatalf("usage: single")
+	if neg || len(args) > 1 || len(args) == 1 && args[0] != "tls" {
+		ts.Fatalf("usage: single [tls]")
 	}
 	machine, err := kv.New(store.NewMemory())
 	ts.Check(err)
@@ -91,7 +93,16 @@ func single(ts *testscript.TestScript, neg bool, args []string) {
 		Logger: slog.New(slog.DiscardHandler),
 		Ready:  func() error { return nil },
 	})
-	server := httptest.NewServer(api)
+	server := httptest.NewUnstartedServer(api)
+	scheme := "http://"
+	if len(args) == 1 {
+		source, err := certs.Load(certs.Files{Cert: ts.Getenv("CERT"), Key: ts.Getenv("KEY"), CA: ts.Getenv("CA")}, nil)
+		ts.Check(err)
+		server.Listener = httpapi.NewDoorkeeper(source, slog.New(slog.DiscardHandler)).Guard(server.Listener)
+		scheme = "https://"
+	}
+	server.Start()
 	ts.Defer(server.Close)
-	ts.Setenv("QUORATE_ENDPOINTS", server.URL)
+	ts.Setenv("HOSTPORT", server.Listener.Addr().String())
+	ts.Setenv("QUORATE_ENDPOINTS", scheme+server.Listener.Addr().String())
 }
