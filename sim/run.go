@@ -77,6 +77,8 @@ type Setup struct {
 	// Unjudged says that the store's answers are not those of a map from keys to
 	// values: what clients saw is not judged, only what the nodes do.
 	Unjudged bool
+
+	Stop <-chan struct{} // closed: the run ends soon, with ErrStopped; nil: never
 }
 
 // Execute carries out a plan. A plan that is not legal is an error; what was
@@ -118,6 +120,7 @@ func newRun(p *Plan, setup Setup) *run {
 			return NewRegisters()
 		}
 	}
+	s.world.stop = setup.Stop
 	s.net = &network{world: s.world, sim: s, weather: p.Weather, ends: map[string]*endpoint{}, links: map[way]*link{}}
 	for g := range max(1, p.Groups) {
 		s.judges = append(s.judges, newJudge(s, group+raft.GroupID(g)))

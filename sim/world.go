@@ -2,6 +2,7 @@ package sim
 
 import (
 	"container/heap"
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -16,7 +17,8 @@ type world struct {
 	running *task // the one that runs; nil between events
 	failure error // the first violation, which ends the run
 	steps   uint64
-	still   int    // events since time last went on
+	still   int // events since time last went on
+	stop    <-chan struct{}
 	sum     uint64 // of everything that has happened, in order
 }
 
@@ -62,6 +64,18 @@ func (w *world) after(d time.Duration, who *process, do func()) {
 	heap.Push(&w.events, e)
 }
 
+// ErrStopped is what a run ends with whose Setup.Stop was closed.
+var ErrStopped = errors.New("sim: the run was stopped")
+
+func stopped(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return true
+	default:
+		return false
+	}
+}
+
 // maxStill is how many events may happen at one moment.
 const maxStill = 1 << 20
 
@@ -91,7 +105,10 @@ func (w *world) step(until time.Duration) bool {
 		w.fail(broken("I20", "at %v time stands still: %d events, and no end", w.now, w.still))
 		return false
 	}
-	w.steps++
+	if w.steps++; w.steps%1024 == 0 && stopped(w.stop) {
+		w.fail(ErrStopped)
+		return false
+	}
 	switch p := e.who; {
 	case p == nil:
 		e.do()

@@ -93,7 +93,7 @@ func (s *simulation) run(ctx context.Context, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return s.one(cmd.OutOrStdout(), plan)
+	return s.one(ctx, cmd.OutOrStdout(), plan)
 }
 
 func (s *simulation) limits() (sim.Limits, error) {
@@ -151,7 +151,7 @@ func (s *simulation) plan(limits sim.Limits) (*sim.Plan, error) {
 }
 
 // one carries out one plan and tells what came of it.
-func (s *simulation) one(out io.Writer, plan *sim.Plan) (err error) {
+func (s *simulation) one(ctx context.Context, out io.Writer, plan *sim.Plan) (err error) {
 	fmt.Fprintf(out, "seed        %d\n", plan.Seed)
 	fmt.Fprintf(out, "cluster     %d voters, %d spare; heartbeat %v, election timeout %v%s\n", plan.Voters, plan.Spares,
 		plan.Heartbeat.D(), plan.Election.D(), map[bool]string{true: "; leases"}[plan.Lease])
@@ -163,7 +163,7 @@ func (s *simulation) one(out io.Writer, plan *sim.Plan) (err error) {
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	began := time.Now()
-	r, err := sim.Execute(plan, sim.Setup{Store: simulate.New, Transcript: transcript})
+	r, err := sim.Execute(plan, sim.Setup{Store: simulate.New, Transcript: transcript, Stop: ctx.Done()})
 	if err != nil {
 		return usageError{err}
 	}
@@ -171,7 +171,10 @@ func (s *simulation) one(out io.Writer, plan *sim.Plan) (err error) {
 	fmt.Fprintf(out, "simulated   %v in %v: %.0f seconds a second\n", r.Elapsed.Round(time.Millisecond), took.Round(time.Millisecond), r.Elapsed.Seconds()/took.Seconds())
 	fmt.Fprintf(out, "happened    %d events, %d operations, %d entries, %d leaders, %d faults\n", r.Counts.Steps, r.Counts.Operations, r.Counts.Commands, r.Counts.Elections, r.Counts.Actions)
 	fmt.Fprintf(out, "sum         %016x\n", r.Sum)
-	if r.Err != nil {
+	switch {
+	case errors.Is(r.Err, sim.ErrStopped):
+		return errors.New("stopped before the end; no violation until then")
+	case r.Err != nil:
 		return s.failed(out, r)
 	}
 	fmt.Fprintln(out, "violations  none")
@@ -307,6 +310,9 @@ func (s *simulation) many(ctx context.Context, out io.Writer, from, to uint64, l
 			broken = err
 			return
 		}
+		if errors.Is(r.Err, sim.ErrStopped) {
+			return
+		}
 		runs++
 		simulated += r.Elapsed
 		if r.Err != nil && failed == nil {
@@ -324,7 +330,7 @@ func (s *simulation) many(ctx context.Context, out io.Writer, from, to uint64, l
 				if !ok {
 					return
 				}
-				tell(sim.Execute(sim.Draw(seed, limits), sim.Setup{Store: simulate.New}))
+				tell(sim.Execute(sim.Draw(seed, limits), sim.Setup{Store: simulate.New, Stop: ctx.Done()}))
 			}
 		})
 	}
