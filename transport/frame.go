@@ -95,7 +95,7 @@ type frameReader struct {
 }
 
 // next returns the next frame. The length is checked before memory is taken for
-// it. An end between two frames is io.EOF, one inside io.ErrUnexpectedEOF.
+// it, and then taken on trust only for a first part. An end between two frames is io.EOF, one inside io.ErrUnexpectedEOF.
 func (f *frameReader) next() (frame, error) {
 	if _, err := io.ReadFull(f.r, f.header[:]); err != nil {
 		return frame{}, err
@@ -108,11 +108,8 @@ func (f *frameReader) next() (frame, error) {
 	if uint64(size) > uint64(f.limit) {
 		return frame{}, violation("a frame of %d bytes where at most %d are allowed", size, f.limit)
 	}
-	payload := make([]byte, size)
-	if _, err := io.ReadFull(f.r, payload); err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
+	payload, err := readPayload(f.r, int(size))
+	if err != nil {
 		return frame{}, err
 	}
 	if err := checkSum(f.header[:], payload); err != nil {
@@ -124,4 +121,29 @@ func (f *frameReader) next() (frame, error) {
 		clock:   env.Timestamp(binary.LittleEndian.Uint64(f.header[17:])),
 		payload: payload,
 	}, nil
+}
+
+// onTrust is the memory that a length alone is given, in bytes. Few frames are
+// longer; but as many connections as are allowed may announce one and be silent.
+const onTrust = 1 << 20
+
+// readPayload reads so many bytes. What it takes more than onTrust doubles only
+// when what it had is full.
+func readPayload(r io.Reader, size int) ([]byte, error) {
+	payload := make([]byte, min(size, onTrust))
+	for read := 0; ; {
+		n, err := io.ReadFull(r, payload[read:])
+		read += n
+		switch {
+		case err == io.EOF:
+			return nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return nil, err
+		case read == size:
+			return payload, nil
+		}
+		more := make([]byte, min(size, 2*read))
+		copy(more, payload)
+		payload = more
+	}
 }

@@ -2,9 +2,12 @@ package transport
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
+	"runtime"
 	"testing"
+	"testing/iotest"
 
 	"github.com/quorate-db/quorate/codec"
 )
@@ -53,6 +56,44 @@ func TestOversizeTakesNoMemory(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A length costs memory only as far as bytes follow it.
+func TestAnAnnouncementTakesLittleMemory(t *testing.T) {
+	header := appendFrame(nil, frameMessages, 1, 1, nil)
+	binary.LittleEndian.PutUint32(header, hardMaxFrame)
+	allocated := func(sent int) uint64 {
+		said := io.MultiReader(bytes.NewReader(header), io.LimitReader(zeros{}, int64(sent)))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := (&frameReader{r: said, limit: hardMaxFrame}).next(); err != io.ErrUnexpectedEOF {
+			t.Errorf("after %d bytes: %v", sent, err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	for _, sent := range []int{0, 1, onTrust + 1, 5 << 20} {
+		if got, most := allocated(sent), uint64(4*max(sent, onTrust)); got > most {
+			t.Errorf("%d bytes of a frame took %d bytes of memory, at most %d may be", sent, got, most)
+		}
+	}
+}
+
+// Frames of every size around those at which memory is taken arrive whole.
+func TestLongFramesSurvive(t *testing.T) {
+	for _, size := range []int{0, 1, onTrust - 1, onTrust, onTrust + 1, 2 * onTrust, 2*onTrust + 1, 5*onTrust + 7} {
+		payload := bytes.Repeat([]byte("0123456"), size/7+1)[:size]
+		b := appendFrame(nil, frameMessages, 7, 9, payload)
+		f, err := (&frameReader{r: iotest.HalfReader(bytes.NewReader(b)), limit: size}).next()
+		if err != nil || !bytes.Equal(f.payload, payload) || cap(f.payload) > size {
+			t.Errorf("%d bytes: %d arrive in %d, %v", size, len(f.payload), cap(f.payload), err)
+		}
+	}
+}
+
+// zeros is a reader of zeros without an end.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 func FuzzFrames(f *testing.F) {
 	f.Add(appendFrame(appendFrame(nil, frameMessages, 1, 2, []byte("abc")), framePing, 2, 3))

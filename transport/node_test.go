@@ -126,7 +126,7 @@ func (l *lines) with(part string) (n int) {
 }
 
 // start runs a node until the test ends. The options change its configuration.
-func start(t *testing.T, id raft.NodeID, options ...func(*Config)) *node {
+func start(t testing.TB, id raft.NodeID, options ...func(*Config)) *node {
 	t.Helper()
 	n := &node{id: id}
 	n.onCall = func(_ raft.NodeID, request []byte, answer func([]byte)) { answer(append([]byte("re: "), request...)) }
