@@ -62,6 +62,7 @@ func Faults() []string { return slices.Clone(kindsInOrder) }
 func (s *run) perform(a *Action) {
 	k := actions[a.Do]
 	s.world.after(a.At.D()-s.world.now, nil, func() {
+		a := s.aimed(a)
 		for _, number := range a.Nodes {
 			n := s.nodes[number-1]
 			k.do(s, a, n)
@@ -73,6 +74,23 @@ func (s *run) perform(a *Action) {
 			}
 		}
 	})
+}
+
+// aimed returns the action as it is done: many faults show only where they meet a
+// leader.
+func (s *run) aimed(a *Action) *Action {
+	if !a.Leader {
+		return a
+	}
+	g := int(a.Pick % uint64(max(1, s.cfg.Groups)))
+	for _, n := range s.nodes {
+		if n.serving() && n.replicas[g].leads {
+			at := *a
+			at.Nodes = []int{n.number}
+			return &at
+		}
+	}
+	return a
 }
 
 func drawNothing(*Plan, *Action, *rand.Rand) {}

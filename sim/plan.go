@@ -68,7 +68,8 @@ type Weather struct {
 type Action struct {
 	At     Duration `json:"at"`
 	Do     string   `json:"do"`
-	Nodes  []int    `json:"nodes,omitempty"` // to whom; numbers from 1
+	Nodes  []int    `json:"nodes,omitempty"`  // to whom; numbers from 1
+	Leader bool     `json:"leader,omitempty"` // rather to who leads then, if anybody does
 	For    Duration `json:"for,omitempty"`
 	Keep   string   `json:"keep,omitempty"`   // crash: what is left of what was not synced
 	Op     string   `json:"op,omitempty"`     // fail, fuse: the operation of the disk; flip: the kind of file
@@ -258,6 +259,7 @@ func (p *Plan) drawActions(rng *rand.Rand, only []string) {
 		}
 		a.Nodes = rng.Perm(p.Voters + p.Spares)[:1]
 		actions[a.Do].draw(p, &a, rng)
+		a.Leader = (len(a.Nodes) == 1 && a.Do != "flip" || a.Do == "cut") && rng.IntN(3) == 0
 		for i := range a.Nodes {
 			a.Nodes[i]++
 		}
