@@ -51,6 +51,7 @@ var policy = []row{
 	{".", below, []string{"raft/...", "codec", "engine", "env", "vfs", "wal", "snap", "transport"}, "Host ferries between all of these and decides nothing"},
 
 	{"sim", free, []string{"..."}, "the world in one thread drives whatever a process would"},
+	{"fsmtest", free, []string{".", "raft/...", "vfs"}, "it plays commands to a state machine, and has no cluster"},
 	{"lab/...", free, []string{"..."}, "the simulator behind a page"},
 	{"examples/...", free, []string{".", "raft/...", "engine", "sim"}, "programs to copy use what is public"},
 	{"internal/mutants", free, nil, "it builds broken copies of the core and imports none"},
