@@ -53,6 +53,7 @@ var policy = []row{
 	{"sim", free, []string{"..."}, "the world in one thread drives whatever a process would"},
 	{"fsmtest", free, []string{".", "raft/...", "vfs"}, "it plays commands to a state machine, and has no cluster"},
 	{"quoratetest", free, []string{".", "raft/...", "codec", "transport", "vfs"}, "hosts in one process, on a disk and a network in memory"},
+	{"typed", below, []string{".", "raft"}, "a thin cover over a group; it waits where the group does"},
 	{"lab/...", free, []string{"..."}, "the simulator behind a page"},
 	{"examples/...", free, []string{".", "raft/...", "engine", "sim"}, "programs to copy use what is public"},
 	{"internal/mutants", free, nil, "it builds broken copies of the core and imports none"},
