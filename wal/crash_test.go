@@ -36,10 +36,34 @@ func survivals(rng *rand.Rand) []vfs.Survival {
 	return []vfs.Survival{vfs.Lost, vfs.Kept, random, random}
 }
 
+// crowded is a history in which one busy group compacts, and a quiet one holds back
+// the first segment with its only entry, until that is moved; files are used again.
+func crowded() [][]codec.Record {
+	all := [][]codec.Record{
+		{record(1, state(1, 1)), record(2, state(1, 2)), record(3, state(1, 2))},
+		{record(2, entries(id(0, 0), 1, 1, 10)), record(3, entries(id(0, 0), 1, 2, 10))},
+		{record(3, entries(id(1, 1), 2, 1, 10))}, // in place of one of the two
+	}
+	for i := range raft.Index(13) {
+		batch := []codec.Record{record(1, entries(id(min(1, raft.Term(i)), i), 1, 1, 150))}
+		if i > 1 {
+			batch = append(batch, record(1, base(1, i-1)))
+		}
+		all = append(all, batch)
+	}
+	return append(all, []codec.Record{record(2, entries(id(1, 1), 2, 1, 5)), record(3, base(1, 1))})
+}
+
 // The power goes out before every single operation that changes the disk, also
 // during the recovery from that. What was acknowledged is always there, and of the
 // batch under way all or nothing.
 func TestD16ACrashAtAnyOperationLosesNothing(t *testing.T) {
+	for name, batches := range map[string][][]codec.Record{"compacting": history(), "crowded": crowded()} {
+		t.Run(name, func(t *testing.T) { crashAnywhere(t, batches, name == "crowded") })
+	}
+}
+
+func crashAnywhere(t *testing.T, batches [][]codec.Record, moves bool) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	acknowledged, next := "", ""
 	images := 0
@@ -61,26 +85,33 @@ func TestD16ACrashAtAnyOperationLosesNothing(t *testing.T) {
 	want, mem := model{}, vfs.NewMem()
 	disk := crash(mem, 2)
 	l := open(t, disk, "")
-	removed := false
-	for _, batch := range history() {
+	removed, recycled := false, false
+	for _, batch := range batches {
 		want.add(t, batch...)
 		next = want.picture()
-		before := l.Status().Segments
+		before, spares := l.Status().Segments, len(l.spares)
 		must(t, l.Append(batch))
 		acknowledged = next
 		removed = removed || l.Status().Segments < before
+		recycled = recycled || len(l.spares) < spares
 	}
-	last := l.current().number
+	last, moved := l.current().number, l.Status().Moved > 0
 	must(t, l.Close())
 	must(t, open(t, disk, acknowledged).Close())
-	if last < 4 || !removed || images < 1000 {
-		t.Fatalf("%d segments, removed %v, %d crashes: the history no longer shows anything", last, removed, images)
+	if last < 4 || !removed || images < 1000 || moved != moves || !recycled {
+		t.Fatalf("%d segments, removed %v, moved %v, recycled %v, %d crashes: the history no longer shows anything", last, removed, moved, recycled, images)
 	}
 }
 
 // Every operation fails once, the disk being full. What was acknowledged is there
 // when there is room again, and so it is if it fails while the log is opened.
 func TestAFullDiskLosesNothing(t *testing.T) {
+	fillAnywhere(t, history())
+	fillAnywhere(t, crowded())
+}
+
+func fillAnywhere(t *testing.T, batches [][]codec.Record) {
+	t.Helper()
 	for failing := 0; ; failing++ {
 		mem, want, count := vfs.NewMem(), model{}, 0
 		disk := vfs.Inject(mem, func(op vfs.Op, path string) error {
@@ -95,7 +126,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 		})
 		acknowledged, next := "", ""
 		l, _, err := Open(disk, dir, small())
-		for _, batch := range history() {
+		for _, batch := range batches {
 			if err != nil {
 				break
 			}
@@ -168,6 +199,7 @@ func (a author) base(saved *raft.Saved, w *raft.Write) raft.Saved {
 // Random writes, crashes at random operations and recoveries, compared with the
 // plain sum of the writes.
 func TestTheLogIsTheSumOfItsWrites(t *testing.T) {
+	moved := uint64(0)
 	rapid.Check(t, func(rt *rapid.T) {
 		mem, acknowledged := vfs.NewMem(), model{}.picture()
 		want := author{rt, model{}}
@@ -205,6 +237,9 @@ func TestTheLogIsTheSumOfItsWrites(t *testing.T) {
 					acknowledged = next
 				}
 			}
+			if l != nil {
+				moved += l.Status().Moved
+			}
 			if image == nil {
 				image = mem.Crash(vfs.Lost)
 			}
@@ -221,4 +256,7 @@ func TestTheLogIsTheSumOfItsWrites(t *testing.T) {
 			acknowledged, want.want = got, saved
 		}
 	})
+	if moved == 0 {
+		t.Fatal("nothing was ever moved: the histories no longer show that")
+	}
 }

@@ -17,15 +17,17 @@
 //
 // A log is a directory of segments, named by their number in 20 decimal digits
 // and ".wal", consecutive. All integers are little-endian, all checksums CRC-32C
-// (Castagnoli). A segment is a header of 40 bytes and then frames without gaps:
+// (Castagnoli). A segment is a header of 40 bytes and then frames without gaps; what is
+// behind them in the file is no part of the log:
 //
 //	offset size  header
 //	     0    8  "quoratew"
-//	     8    4  format version, 1
+//	     8    4  format version, 2
 //	    12    4  salt, random
 //	    16    4  mark, random, odd
 //	    20    8  number of the segment, as in its name
-//	    28    8  size of the segment before, in bytes; zero in segment 1
+//	    28    8  size of the segment before, in bytes, without what is behind its last
+//	             frame; zero in segment 1
 //	    36    4  checksum of the 36 bytes before
 //
 //	offset size  frame
@@ -44,17 +46,17 @@
 //
 // "Checksum begun with the salt" means that the salt takes the place of CRC-32C's
 // initial value. Two segments differ in salt and mark, so that frames left over
-// in a file from an earlier use are not valid in a later one: segments can one
-// day be recycled, already written, without being wiped. And because salt and mark
-// cannot be guessed, a client cannot store bytes that look like a frame.
+// in a file from an earlier use are not valid in a later one, and need not be wiped.
+// And because salt and mark cannot be guessed, a client cannot store bytes that look
+// like a frame.
 //
 // # Segments
 //
 // Every segment but number 1 begins with a frame that states each group's hard
 // state and base again, as of the end of the segment before, and as the Prev of
 // an Append without entries the last that was written. A segment is therefore needed only for
-// its entries, and is removed when every group has compacted them: the oldest
-// first, each removal made durable before the next. What follows in later segments
+// its entries, and goes when every group has compacted them or has them in a later
+// segment: the oldest first, each made durable before the next. What follows in later segments
 // may build upon entries that are gone; that is in order so long as a later base
 // covers the hole (see replay.go).
 //
@@ -62,16 +64,39 @@
 // synced, before anything is appended to it. One whose header or first frame
 // is not whole was hence not torn by a crash; it is damaged.
 //
+// # Files that come back
+//
+// A sync after which a file is longer than before, or has bytes where there were none,
+// also writes metadata of the file system, and takes about twice as long. So the file of
+// a segment that goes is given a temporary name and kept, two of them at most; the next
+// segment is written over what it holds. A file that is new is filled with zeros some
+// way ahead of the log. Open cuts the last segment behind its last frame: a torn batch
+// must not be what the next one is written over.
+//
+// # Entries that move
+//
+// A group that is quiet, or whose state machine does not keep up, holds back the segment
+// with its oldest entry, and with it all later ones. When the log is longer than twice
+// what is needed of it, and four segments, the groups that hold back the oldest one have
+// all of their entries written once more, in one batch, each as one Append behind
+// its base. To a reader that is an Append like any other: it replaces the entries by
+// themselves. A group with more than four segments full stays where it is, since
+// everybody would wait for it. (See move.go.)
+//
 // # Torn or damaged
 //
-// Bytes at the end of the last segment that do not make a valid frame are a torn
-// tail, and are cut, unless a frame header follows them somewhere: the header of
-// a later frame proves that the damaged one had been synced. A flipped bit in the
+// Bytes behind the last valid frame of the last segment are a torn tail, or what
+// the file held before, and are cut, unless a frame header of this segment follows them
+// somewhere: the header of a later frame proves that the damaged one had been synced.
+// Of an earlier segment, the next one knows where it ended. A flipped bit in the
 // very last frame cannot be told from a write that a crash interrupted, and is
 // cut like one. Opening also writes the last frame once more, in place: if the sync of it
 // failed, the kernel may show it to us although the disk never got it.
 //
-// Reading order: log.go (the life of a batch), segment.go, frame.go, then open.go
-// and replay.go (after a crash). Left out for now: recycling, and moving the
-// entries of a group that holds back old segments.
+// What a crash at any moment leaves, and what Open makes of it, is a table in
+// docs/formats.md.
+//
+// Reading order: log.go (the life of a batch), segment.go, frame.go, recycle.go, then
+// open.go, reading.go and replay.go (after a crash), move.go, inspect.go. Left out: the
+// choice of O_DSYNC (see vfs.SyncMode), and moving the entries of a huge group in parts.
 package wal

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"testing"
+	"testing/fstest"
 
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/vfs"
@@ -16,14 +17,21 @@ func reseal(header []byte) {
 }
 
 // opensOrRefuses opens whatever a segment holds: either it is refused, or what it
-// was read as stays.
+// was read as stays. Inspect says the same of it.
 func opensOrRefuses(t *testing.T, number uint64, data []byte) {
 	mem := vfs.NewMem()
 	must(t, mem.MakeDir(dir))
 	store(t, mem, segmentPath(dir, number), data)
+	report, inspected := Inspect(fstest.MapFS{segmentPath("", number): {Data: data}})
 	l, saved, err := Open(mem, dir, small())
+	if (err == nil) != (inspected == nil) {
+		t.Fatalf("opened with %v, inspected with %v", err, inspected)
+	}
 	if err != nil {
 		return
+	}
+	if got := l.Status(); got.Cut != report.Torn || len(report.Groups) != len(saved) {
+		t.Fatalf("%+v, opened as %+v", report, got)
 	}
 	must(t, l.Close())
 	must(t, open(t, mem.Crash(vfs.Lost), model(saved).picture()).Close())

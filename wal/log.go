@@ -36,6 +36,8 @@ type Log struct {
 	file     vfs.File   // of the last segment
 	segments []*segment // oldest first, at least one
 	begun    int64      // size of the last segment before its first batch
+	written  int64      // length of its file
+	spares   []string   // paths of files for segments to come
 	groups   map[raft.GroupID]*group
 	buf      []byte
 	failed   error
@@ -54,10 +56,13 @@ type group struct {
 // Status is a copy of what there is to know about a log.
 type Status struct {
 	Segments int           // files
-	Bytes    int64         // in all of them
-	Cut      int64         // bytes of a torn tail that Open cut
+	Bytes    int64         // of the log in all of them
+	Spares   int           // files beside them, for segments to come
+	Cut      int64         // bytes of a torn batch that Open cut, if its beginning was there
+	Moved    uint64        // bytes written again since Open, to free segments that few entries held back
 	Syncs    uint64        // batches made durable since Open
 	LastSync time.Duration // how long the disk took for the last of them
+	SyncMode string        // how that is done: fdatasync or fsync
 }
 
 // ErrClosed is returned by Append after Close.
@@ -84,7 +89,12 @@ func (l *Log) Append(records []codec.Record) error {
 	if len(l.buf) > maxBatch {
 		return ErrBatchTooLarge
 	}
-	if err := l.write(records); err != nil {
+	current := l.current()
+	err := l.write(records)
+	if err == nil && l.current() != current {
+		err = l.relieve()
+	}
+	if err != nil {
 		l.failed = fmt.Errorf("wal: the log in %s can no longer be written; find the cause, then restart: %w", l.dir, err)
 		return l.failed
 	}
@@ -101,6 +111,9 @@ func (l *Log) write(records []codec.Record) error {
 		current = l.current()
 	}
 	current.seal.close(l.buf, current.size)
+	if err := l.prewrite(current.size + int64(len(l.buf))); err != nil {
+		return err
+	}
 	if _, err := l.file.WriteAt(l.buf, current.size); err != nil {
 		return err
 	}
@@ -142,7 +155,7 @@ func (l *Log) note(r *codec.Record) {
 	if len(r.Write.Append.Entries) > 0 {
 		g.last = r.Write.Append.Last()
 	}
-	l.current().note(r.Group, &r.Write)
+	hold(l.segments, r.Group, &r.Write.Append)
 }
 
 // next begins a new segment with what every group must not lose, so that the
@@ -151,13 +164,7 @@ func (l *Log) next() error {
 	s := newSegment(l.current(), l.opts.Env)
 	content := appendBatch(s.appendHeader(nil), l.statements())
 	s.seal.close(content[segmentHeader:], segmentHeader)
-	file, err := s.create(l.fs, l.dir, content)
-	if err != nil {
-		return err
-	}
-	old := l.file
-	l.file, l.segments, l.begun = file, append(l.segments, s), s.size
-	return old.Close()
+	return l.create(s, content)
 }
 
 // statements says of every group what the log so far amounts to, but for entries:
@@ -180,10 +187,7 @@ func (l *Log) statements() []codec.Record {
 // could not be told from a file that somebody lost.
 func (l *Log) release() error {
 	for len(l.segments) > 1 && l.compacted(l.segments[0]) {
-		if err := l.fs.Remove(segmentPath(l.dir, l.segments[0].number)); err != nil {
-			return err
-		}
-		if err := l.fs.SyncDir(l.dir); err != nil {
+		if err := l.retire(l.segments[0]); err != nil {
 			return err
 		}
 		l.segments = slices.Delete(l.segments, 0, 1)
@@ -192,8 +196,8 @@ func (l *Log) release() error {
 }
 
 func (l *Log) compacted(s *segment) bool {
-	for id, last := range s.last {
-		if last > l.groups[id].base.ID.Index {
+	for id, held := range s.held {
+		if l.needs(id, held) {
 			return false
 		}
 	}
@@ -225,7 +229,7 @@ func (l *Log) publish(sync time.Duration) {
 }
 
 func (l *Log) measure() {
-	l.status.Segments, l.status.Bytes = len(l.segments), 0
+	l.status.Segments, l.status.Bytes, l.status.Spares = len(l.segments), 0, len(l.spares)
 	for _, s := range l.segments {
 		l.status.Bytes += s.size
 	}

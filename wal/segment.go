@@ -11,12 +11,11 @@ import (
 
 	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
-	"github.com/quorate-db/quorate/vfs"
 )
 
 const (
 	magic         = "quoratew"
-	version       = 1
+	version       = 2
 	segmentHeader = 40
 
 	suffix          = ".wal"
@@ -29,12 +28,19 @@ type segment struct {
 	number uint64
 	seal   seal
 	before int64 // size of the segment before, zero for number 1
-	size   int64 // bytes, header included
+	size   int64 // bytes, header included; the file may be longer
 
-	// last holds, of each group that has entries here, the highest index among
-	// them, those that were replaced later included.
-	last map[raft.GroupID]raft.Index
+	held map[raft.GroupID]held // of the groups that have entries here
 }
+
+// held is what a segment holds of one group.
+type held struct {
+	last  raft.Index // the highest of the entries that were not replaced since
+	bytes int64      // of all its entries, about: what moving them would write at most
+}
+
+// entryOverhead is about what an entry takes in the log beside its data.
+const entryOverhead = 8
 
 // newSegment returns the one after the given segment, which is nil for the first.
 func newSegment(after *segment, random env.Random) *segment {
@@ -48,15 +54,35 @@ func newSegment(after *segment, random env.Random) *segment {
 		before: after.size,
 		seal:   seal{salt: uint32(n >> 32), mark: uint32(n) | 1},
 		size:   segmentHeader,
-		last:   map[raft.GroupID]raft.Index{},
+		held:   map[raft.GroupID]held{},
 	}
 }
 
-// note remembers the entries of a write that the segment holds.
-func (s *segment) note(g raft.GroupID, w *raft.Write) {
-	if n := len(w.Append.Entries); n > 0 {
-		s.last[g] = max(s.last[g], w.Append.Entries[n-1].Index)
+// hold takes note that the last of the segments got entries, and that those they
+// replace are of no more use where they are.
+func hold(segments []*segment, g raft.GroupID, span *raft.Span) {
+	n := len(span.Entries)
+	if n == 0 {
+		return
 	}
+	// The highest index rises from segment to segment, so that the first one
+	// that has nothing to lose ends the search.
+	for i := len(segments) - 1; i >= 0; i-- {
+		h, found := segments[i].held[g]
+		if found && h.last <= span.Prev.Index {
+			break
+		}
+		if found {
+			h.last = span.Prev.Index
+			segments[i].held[g] = h
+		}
+	}
+	s := segments[len(segments)-1]
+	bytes := s.held[g].bytes
+	for i := range span.Entries {
+		bytes += int64(len(span.Entries[i].Data) + entryOverhead)
+	}
+	s.held[g] = held{span.Entries[n-1].Index, bytes}
 }
 
 func (s *segment) appendHeader(dst []byte) []byte {
@@ -88,7 +114,7 @@ func parseHeader(data []byte, number uint64) (*segment, error) {
 		number: number,
 		seal:   seal{salt: binary.LittleEndian.Uint32(data[12:]), mark: binary.LittleEndian.Uint32(data[16:])},
 		before: int64(binary.LittleEndian.Uint64(data[28:])),
-		last:   map[raft.GroupID]raft.Index{},
+		held:   map[raft.GroupID]held{},
 	}, nil
 }
 
@@ -127,34 +153,4 @@ func parseName(name, suffix string) (number uint64, ok bool) {
 	}
 	number, err := strconv.ParseUint(digits, 10, 64)
 	return number, err == nil && number > 0
-}
-
-// create makes the segment's file, with content as its beginning, durable in one
-// step: until the rename it does not exist, after it it is whole.
-func (s *segment) create(fs vfs.FS, dir string, content []byte) (vfs.File, error) {
-	temporary, path := temporaryPath(dir, s.number), segmentPath(dir, s.number)
-	if err := writeFile(fs, temporary, content); err != nil {
-		return nil, err
-	}
-	if err := fs.Rename(temporary, path); err != nil {
-		return nil, err
-	}
-	if err := fs.SyncDir(dir); err != nil {
-		return nil, err
-	}
-	s.size = int64(len(content))
-	return fs.Open(path)
-}
-
-// writeFile closes the file again, since some systems cannot rename an open one.
-func writeFile(fs vfs.FS, path string, content []byte) error {
-	file, err := fs.Create(path)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteAt(content, 0)
-	if err == nil {
-		err = file.Sync()
-	}
-	return errors.Join(err, file.Close())
 }

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -32,8 +33,11 @@ func (w *written) recovers(t *testing.T, how string, data []byte) {
 	disk := w.mem.Crash(vfs.Lost)
 	store(t, disk, w.path, data)
 	l := open(t, disk, want)
-	if got := l.Status().Cut; got != int64(len(data)-end) {
-		t.Fatalf("%s: %d bytes were cut, want %d", how, got, len(data)-end)
+	if got, want := l.Status().Cut, w.torn(data[end:], end); got != want {
+		t.Fatalf("%s: %d bytes were cut, want %d", how, got, want)
+	}
+	if got := load(t, disk, w.path); len(got) != end {
+		t.Fatalf("%s: the file has %d bytes, and its last whole batch ends at %d", how, len(got), end)
 	}
 	must(t, l.Append([]codec.Record{record(9, state(5, 5))}))
 	again := open(t, disk.Crash(vfs.Lost), want+"group 9: {Term:5 Vote:5 Commit:0} base 0/0 []\n")
@@ -42,12 +46,33 @@ func (w *written) recovers(t *testing.T, how string, data []byte) {
 	}
 }
 
-// D05: from any byte of the last three batches on everything is gone, zero, or
-// anything at all. What comes before the batch that the byte is in is there.
+// torn is how much of a tail is known for a part of the batch that was to be at end:
+// what is behind its mark, and not more than its header says.
+func (w *written) torn(tail []byte, end int) int64 {
+	if end == len(w.data) {
+		return 0
+	}
+	was := w.data[end:]
+	length := 0
+	switch {
+	case bytes.HasPrefix(tail, was[:frameHeader]):
+		length = frameHeader + int(binary.LittleEndian.Uint32(was[4:]))
+	case bytes.HasPrefix(tail, was[:4]):
+		length = frameHeader
+	}
+	return int64(min(length, len(tail)))
+}
+
+// D05: from any byte of the last three batches on everything is gone, zero, anything
+// at all, or what the file held in an earlier use: frames that were whole and
+// acknowledged, then. What comes before the batch that the byte is in is there.
 func TestD05ATailTornAtAnyByteIsCut(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	for _, segments := range []int{1, 3} {
-		w := write(t, segments, 3)
+		w, old := write(t, segments, 3), write(t, segments, 3).data
+		for len(old) < 2*len(w.data) {
+			old = append(old, old[segmentHeader:]...)
+		}
 		for size := w.starts[0]; size < len(w.data); size++ {
 			garbage := make([]byte, len(w.data)-size+rng.IntN(100))
 			for i := range garbage {
@@ -56,7 +81,7 @@ func TestD05ATailTornAtAnyByteIsCut(t *testing.T) {
 			rest := len(w.data) - size
 			for how, tail := range map[string][]byte{
 				"cut": nil, "zeros": make([]byte, rest), "more zeros": make([]byte, rest+100),
-				"ones": bytes.Repeat([]byte{0xff}, rest), "garbage": garbage,
+				"ones": bytes.Repeat([]byte{0xff}, rest), "garbage": garbage, "earlier use": old[size:],
 			} {
 				w.recovers(t, how, append(slices.Clone(w.data[:size]), tail...))
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
+	"github.com/quorate-db/quorate/wal"
 )
 
 // A write that was never acknowledged may be torn by a crash at any byte. The
@@ -127,13 +128,14 @@ func lastSegment(t *testing.T, n *node) string {
 	return slices.Max(segments)
 }
 
-func size(t *testing.T, path string) int64 {
+// size is how long the log in its last segment is: the file may be longer.
+func size(t *testing.T, segment string) int64 {
 	t.Helper()
-	info, err := os.Stat(path)
+	report, err := wal.Inspect(os.DirFS(filepath.Dir(segment)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return info.Size()
+	return report.Segments[len(report.Segments)-1].Bytes
 }
 
 // flip changes one bit of a file.
