@@ -26,6 +26,8 @@ func TestScripts(t *testing.T) {
 			"single":  single,
 			"demo":    startDemo,
 			"enddemo": endDemo,
+			"log":     writeLog,
+			"spoil":   spoil,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("QUORATE_ENDPOINTS", "")
