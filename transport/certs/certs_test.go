@@ -125,7 +125,7 @@ func TestACallerWithoutACertificate(t *testing.T) {
 	if e, ok := errors.AsType[*certs.Error](nobody.Explain(err)); !ok || !e.Refused() || !says(nobody.Explain(err), "demands a certificate") {
 		t.Errorf("it is told: %v", nobody.Explain(err))
 	}
-	if err := <-done; !says(err, ca.File) {
+	if err := <-done; !says(err, "no certificate that a CA in "+ca.File) {
 		t.Errorf("the other one says: %v", err)
 	}
 }

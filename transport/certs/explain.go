@@ -43,6 +43,16 @@ func (s *Source) Explain(err error) error {
 	return err
 }
 
+// ExplainCaller is Explain for a handshake with somebody who called us. crypto/tls
+// says of one without a certificate just that, and not whose it should be.
+func (s *Source) ExplainCaller(err error) error {
+	err = s.Explain(err)
+	if _, done := err.(*Error); done || s.files.CA == "" {
+		return err
+	}
+	return &Error{text: "the caller showed no certificate that a CA in " + s.files.CA + " has signed; give it one", cause: err}
+}
+
 // ours says what to do where the other side is not content with us.
 func (f *Files) ours() string {
 	if f.Cert == "" {

@@ -3,7 +3,6 @@ package certs
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 )
@@ -35,11 +34,11 @@ func LoadPeers(files Files, log *slog.Logger) (*Peers, error) {
 // error has a method Plain that reports true, nothing was sent and the peer does
 // not speak TLS.
 func (p *Peers) Accepted(raw net.Conn) (net.Conn, error) {
-	wire, err := p.source.shake(tls.Server(raw, p.source.Server(protocol)))
-	if err != nil {
-		return nil, fmt.Errorf("no handshake with a certificate that a CA in %s has signed: %w", p.source.files.CA, err)
+	wire := tls.Server(raw, p.source.Server(protocol))
+	if err := wire.Handshake(); err != nil {
+		return nil, p.source.ExplainCaller(err)
 	}
-	return wire, nil
+	return &conn{wire, p.source}, nil
 }
 
 // Dialled completes the handshake on a connection that was made to a host:port.
@@ -48,14 +47,11 @@ func (p *Peers) Dialled(raw net.Conn, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.source.shake(tls.Client(raw, p.source.Client(host, protocol)))
-}
-
-func (s *Source) shake(c *tls.Conn) (net.Conn, error) {
-	if err := c.Handshake(); err != nil {
-		return nil, s.Explain(err)
+	wire := tls.Client(raw, p.source.Client(host, protocol))
+	if err := wire.Handshake(); err != nil {
+		return nil, p.source.Explain(err)
 	}
-	return &conn{c, s}, nil
+	return &conn{wire, p.source}, nil
 }
 
 // conn is a connection between peers.

@@ -112,7 +112,7 @@ func (g *guarded) greet(raw net.Conn) {
 	defer cancel()
 	conn := tls.Server(raw, g.keeper.certs.Server("h2", "http/1.1"))
 	if err := conn.HandshakeContext(ctx); err != nil {
-		g.keeper.refuse(raw, g.keeper.certs.Explain(err))
+		g.keeper.refuse(raw, g.keeper.certs.ExplainCaller(err))
 		return
 	}
 	if !g.pass(passed{conn: conn}) {
