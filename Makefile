@@ -17,7 +17,7 @@ TORTURE   ?= 10m
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e torture bench bench-core fuzz explore seeds sim bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
+.PHONY: help build test race e2e torture bench bench-core bench-host fuzz explore seeds sim bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ bench: ## run the benchmarks, BENCHTIME each (1s)
 bench-core: ## the consensus core against etcd's, in turns, and one GOAL line per goal
 	GOWORK=off $(GO) -C bench/raft36 build -o $(CURDIR)/bin/raft36 .
 	$(GO) run ./bench/core -raft36 bin/raft36
+
+bench-host: ## the durable library against its peers, in turns (10 minutes), and one GOAL line per goal
+	GOWORK=off $(GO) -C bench run ./host
 
 fuzz: ## fuzz every fuzz target, FUZZTIME each (20s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \

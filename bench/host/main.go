@@ -1,0 +1,144 @@
+// Command host measures our host and its peers, dragonboat and hashicorp/raft, on
+// the same work, in turns: three replicas in one process, over loopback TCP, every
+// command on a majority's disks before it is answered. It prints what an operation
+// cost each of them, the ratios, and a line for each goal.
+//
+//	make bench-host
+//
+// Only ratios within one run mean something: the machine may be busy. Each
+// contestant is a process of its own, started anew for each turn, so that no
+// one's memory or garbage collector weighs on another.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+)
+
+func main() {
+	if len(os.Args) == 3 && os.Args[1] == childCommand {
+		out := os.Stdout
+		os.Stdout = os.Stderr // what a peer prints must not get between the results
+		exitOn(serve(out, os.Args[2]))
+		return
+	}
+	o := usual()
+	flag.IntVar(&o.rounds, "rounds", o.rounds, "how often everything is measured; medians are printed")
+	flag.DurationVar(&o.window, "window", o.window, "how long one load is measured at a time")
+	flag.StringVar(&o.dir, "dir", o.dir, "`directory` for the logs, on the disk that is to be measured; the system's for temporary files if empty")
+	flag.StringVar(&o.only, "only", o.only, "comma-separated `names` of contestants; all if empty")
+	flag.StringVar(&o.profiles, "profiles", o.profiles, "`directory` for CPU profiles, one for each contestant and load; none if empty")
+	quick := flag.Bool("quick", false, "a short look at few groups, to see that everything works")
+	flag.Parse()
+	if *quick {
+		o = o.quick()
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	exitOn(run(ctx, os.Stdout, o))
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "host:", err)
+		os.Exit(1)
+	}
+}
+
+// options are how much is measured.
+type options struct {
+	rounds   int
+	loads    []load
+	warm     time.Duration
+	window   time.Duration
+	idle     []idleCase
+	settle   time.Duration // before idle groups are looked at
+	dir      string
+	only     string
+	profiles string
+}
+
+// idleCase is a contestant with so many groups that have nothing to do.
+type idleCase struct {
+	who    string
+	groups int
+}
+
+func usual() options {
+	return options{
+		rounds: 5, warm: 300 * time.Millisecond, window: 2 * time.Second, settle: 10 * time.Second,
+		loads: []load{{1, 1}, {1, 64}, {1, 1024}, {48, 1}, {48, 64}, {48, 1024}},
+		idle:  []idleCase{{nameOurs, fewIdle}, {nameDragonboat, fewIdle}, {nameOurs, 1_000}, {nameOurs, manyIdle}},
+	}
+}
+
+// How many idle groups are compared with a peer's, which takes minutes to start
+// more of them, and how many we must carry.
+const (
+	fewIdle  = 200
+	manyIdle = 10_000
+)
+
+func (o options) quick() options {
+	o.rounds, o.warm, o.window, o.settle = 1, 20*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond
+	o.loads = []load{{1, 1}, {1, 64}, {2, 64}}
+	o.idle = []idleCase{{nameOurs, 5}}
+	return o
+}
+
+func run(ctx context.Context, w io.Writer, o options) error {
+	if o.rounds < 1 {
+		return errors.New("-rounds must be at least 1")
+	}
+	who, err := chosen(o.only)
+	if err != nil {
+		return err
+	}
+	printMachine(w)
+	f, err := contest(ctx, who, o)
+	if err != nil {
+		return err
+	}
+	if err := f.table(w); err != nil {
+		return err
+	}
+	still := idle(ctx, who, o)
+	still.table(w)
+	for _, g := range append(f.goals(), still.goals()...) {
+		g.print(w)
+	}
+	return nil
+}
+
+// chosen returns the contestants of these names, ours first.
+func chosen(names string) (who []string, err error) {
+	for _, c := range contestants {
+		who = append(who, c.name)
+	}
+	if names == "" {
+		return who, nil
+	}
+	var some []string
+	for name := range strings.SplitSeq(names, ",") {
+		if _, err := find(name); err != nil {
+			return nil, err
+		}
+		some = append(some, name)
+	}
+	return some, nil
+}
+
+func decodeTask(text string) (t task, err error) {
+	if err := json.Unmarshal([]byte(text), &t); err != nil {
+		return t, fmt.Errorf("read the task %q: %w", text, err)
+	}
+	return t, nil
+}
