@@ -42,6 +42,10 @@ type proposal struct {
 const (
 	maxInboxMessages = 1 << 14
 	maxInboxBytes    = 64 << 20
+
+	// itemCost is what a message, an entry or a proposal counts besides its data,
+	// in bytes: many that are empty take memory, too.
+	itemCost = 128
 )
 
 func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
@@ -62,8 +66,9 @@ func (in *inbox) receive(messages []codec.Envelope) {
 			break
 		}
 		in.waiting.messages = append(in.waiting.messages, messages[i])
+		in.load += itemCost
 		for k := range messages[i].Message.Span.Entries {
-			in.load += len(messages[i].Message.Span.Entries[k].Data)
+			in.load += itemCost + len(messages[i].Message.Span.Entries[k].Data)
 		}
 	}
 	in.signal()
@@ -76,11 +81,11 @@ func (in *inbox) propose(p proposal) error {
 	switch {
 	case in.closed:
 		return ErrClosed
-	case in.bytes > 0 && in.bytes+len(p.data) > maxInboxBytes:
+	case in.bytes > 0 && in.bytes+itemCost+len(p.data) > maxInboxBytes:
 		return ErrBusy
 	}
 	in.waiting.proposals = append(in.waiting.proposals, p)
-	in.bytes += len(p.data)
+	in.bytes += itemCost + len(p.data)
 	in.signal()
 	return nil
 }
