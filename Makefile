@@ -20,7 +20,7 @@ TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 .PHONY: help build test race e2e torture bench bench-core bench-host fuzz explore seeds sim bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 build: ## build the server and its command line into bin/quorate
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/quorate ./server/cmd/quorate

@@ -106,7 +106,9 @@ func (g *Group) waitLost(ctx context.Context, p *waiter, why error) (any, error)
 
 // wait returns what becomes of a proposal.
 func (g *Group) wait(ctx context.Context, p *waiter) (any, error) {
-	g.host.cfg.Env.Wait(nil, p.done, ctx.Done(), nil)
+	if g.host.cfg.Env.Wait(nil, p.done, ctx.Done(), nil) == 1 {
+		return p.result, p.err
+	}
 	made := g.waiting.cancel(p)
 	if p.over() {
 		return p.result, p.err

@@ -88,6 +88,9 @@ func (world) Wait(t Timer, a, b, c <-chan struct{}) int {
 	if t != nil {
 		fire = t.C()
 	}
+	if t == nil && c == nil { // most wait for one thing, or for that and a context
+		return waitForTwo(a, b)
+	}
 	select {
 	case <-fire:
 		return 0
@@ -97,6 +100,19 @@ func (world) Wait(t Timer, a, b, c <-chan struct{}) int {
 		return 2
 	case <-c:
 		return 3
+	}
+}
+
+func waitForTwo(a, b <-chan struct{}) int {
+	if b == nil {
+		<-a
+		return 1
+	}
+	select {
+	case <-a:
+		return 1
+	case <-b:
+		return 2
 	}
 }
 

@@ -59,3 +59,44 @@ func TestRealRandomIsASource(t *testing.T) {
 		t.Fatalf("8 draws gave %d different numbers", len(seen))
 	}
 }
+
+func TestWaitTakesWhatComes(t *testing.T) {
+	world := env.Real()
+	full := func() <-chan struct{} {
+		c := make(chan struct{}, 1)
+		c <- struct{}{}
+		return c
+	}
+	never := make(chan struct{})
+	fired := world.NewTimer(0)
+	for _, c := range []struct {
+		timer   env.Timer
+		a, b, c <-chan struct{}
+		want    int
+	}{
+		{nil, full(), nil, nil, 1},
+		{nil, full(), never, nil, 1},
+		{nil, never, full(), nil, 2},
+		{nil, nil, full(), nil, 2},
+		{nil, never, never, full(), 3},
+		{fired, never, nil, nil, 0},
+	} {
+		if got := world.Wait(c.timer, c.a, c.b, c.c); got != c.want {
+			t.Errorf("Wait returned %d, want %d", got, c.want)
+		}
+	}
+}
+
+func TestTasksAreWaitedFor(t *testing.T) {
+	world := env.Real()
+	var tasks env.Tasks
+	tasks.Wait(world) // for none
+	done := make(chan struct{}, 8)
+	for range cap(done) {
+		tasks.Go(world, func() { done <- struct{}{} })
+	}
+	tasks.Wait(world)
+	if len(done) != cap(done) {
+		t.Fatalf("%d of %d had ended", len(done), cap(done))
+	}
+}
