@@ -33,7 +33,7 @@ func init() {
 		"crash":    {drawCrash, doCrash, doBoot},
 		"fuse":     {drawFuse, doFuse, doBoot},
 		"power":    {drawPower, doCrash, doBoot},
-		"pause":    {drawNothing, doPause, undoPause},
+		"pause":    {drawPause, doPause, undoPause},
 		"cut":      {drawCut, doCut, undoCut},
 		"flap":     {drawLink, doFlap, undoCut},
 		"clog":     {drawLink, doClog, nil},
@@ -138,6 +138,13 @@ func doFuse(s *run, a *Action, n *node) {
 				s.world.after(a.For.D(), nil, n.boot)
 			}
 		}
+	}
+}
+
+// drawPause draws a pause that is often long enough for others to elect somebody.
+func drawPause(p *Plan, a *Action, rng *rand.Rand) {
+	if rng.IntN(2) == 0 {
+		a.For = Duration(between(rng, p.Election.D(), 6*p.Election.D()).Round(time.Microsecond))
 	}
 }
 
