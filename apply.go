@@ -35,7 +35,7 @@ type machine struct {
 type job struct {
 	entries []raft.Entry
 	install *raft.Snapshot
-	run     func()
+	run     func() error
 }
 
 type backlog struct {
@@ -115,8 +115,7 @@ func (m *machine) run() {
 func (m *machine) work(j job) error {
 	switch {
 	case j.run != nil:
-		j.run()
-		return nil
+		return j.run()
 	case j.install != nil:
 		return m.install(*j.install)
 	default:

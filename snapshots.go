@@ -131,12 +131,19 @@ func (m *machine) maybeCompact() error {
 	}
 	m.saving.Store(true)
 	m.group.host.start(func() {
-		defer m.saving.Store(false)
+		defer m.saved()
 		if err := m.save(view, at); err != nil {
 			m.group.host.cfg.Logger.Warn("a snapshot could not be saved; the log is not compacted", "group", m.group.id, "err", err)
 		}
 	})
 	return nil
+}
+
+// saved looks whether enough was applied meanwhile for the next snapshot: if nothing
+// is applied any more, nothing else would.
+func (m *machine) saved() {
+	m.saving.Store(false)
+	m.put(job{run: m.maybeCompact})
 }
 
 // save writes a view of the state at the given index to the snapshot store, and
@@ -215,7 +222,7 @@ func (h *Host) sendSnapshot(m codec.Envelope) {
 		g.sending = snapshots{}
 	}
 	g.sending[to] = true
-	g.machine.put(job{run: func() {
+	g.machine.put(job{run: func() error {
 		view, err := g.machine.sm.Snapshot()
 		at := g.machine.held()
 		h.start(func() {
@@ -224,6 +231,7 @@ func (h *Host) sendSnapshot(m codec.Envelope) {
 			}
 			h.snapshotSent(g, to, at, err)
 		})
+		return nil // a view that cannot be had is told to the leader's core
 	}})
 }
 
