@@ -231,7 +231,7 @@ func (h *Host) sendSnapshot(m codec.Envelope) {
 			}
 			h.snapshotSent(g, to, at, err)
 		})
-		return nil // a view that cannot be had is told to the leader's core
+		return nil // what went wrong is told with the transfer
 	}})
 }
 
