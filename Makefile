@@ -74,6 +74,9 @@ sweep: ## flip a bit at every byte of a minority's disks, and cut networks one w
 mutants: ## break one rule of the core at a time, and see who notices
 	$(GO) run ./internal/mutants -write
 
+mutants-sim: ## break one rule of the core, the log or the host at a time, and let the simulator look
+	$(GO) run ./internal/mutants -sim -write
+
 cover: ## test coverage by function in bin/cover.txt, the total at the end
 	@mkdir -p bin
 	$(GO) test -coverprofile bin/cover.out $(MODULES)

@@ -57,6 +57,7 @@ var policy = []row{
 	{"lab/...", free, []string{"..."}, "the simulator behind a page"},
 	{"examples/...", free, []string{".", "raft/...", "engine", "sim"}, "programs to copy use what is public"},
 	{"internal/mutants", free, nil, "it builds broken copies of the core and imports none"},
+	{"internal/mutants/seeds", free, []string{"sim"}, "the simulator as a program, for a broken copy to be built of"},
 	{"internal/archtest/...", free, []string{"internal/archtest"}, "it reads sources and imports none of them"},
 
 	{"server/kv/...", above, []string{".", "raft/...", "server/kv/..."}, "Apply must give the same answer on every node"},

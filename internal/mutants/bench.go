@@ -17,7 +17,7 @@ type bench struct {
 	root    string // of the repository
 	dir     string // of its own, for what it builds
 	overlay string // tells the go command of the mutated file
-	binary  string // the explorer with the mutant in it
+	binary  string // what was built last, with the mutant in it
 }
 
 func newBench(root string) (*bench, error) {
@@ -25,7 +25,7 @@ func newBench(root string) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bench{root, dir, filepath.Join(dir, "overlay.json"), filepath.Join(dir, "explorer")}, nil
+	return &bench{root, dir, filepath.Join(dir, "overlay.json"), filepath.Join(dir, "broken")}, nil
 }
 
 func (b *bench) close() { _ = os.RemoveAll(b.dir) }
@@ -46,17 +46,17 @@ func (m mutant) mutated(root string) ([]byte, error) {
 		return nil, err
 	}
 	if n := bytes.Count(text, []byte(m.old)); n != 1 {
-		return nil, fmt.Errorf("the text to replace is %d times in raft/%s, and not once; mend the mutant in internal/mutants/list.go", n, m.file)
+		return nil, fmt.Errorf("the text to replace is %d times in %s, and not once; mend the mutant %q in internal/mutants", n, m.file, m.name)
 	}
 	return bytes.Replace(text, []byte(m.old), []byte(m.new), 1), nil
 }
 
 func (m mutant) path(root string) string {
-	return filepath.Join(root, "raft", filepath.FromSlash(m.file))
+	return filepath.Join(root, filepath.FromSlash(m.file))
 }
 
-// build makes the explorer with the mutant.
-func (b *bench) build(m mutant) error {
+// build makes a program with the mutant in it.
+func (b *bench) build(m mutant, program string) error {
 	text, err := m.mutated(b.root)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (b *bench) build(m mutant) error {
 	if err := os.WriteFile(b.overlay, overlay, 0o644); err != nil {
 		return err
 	}
-	out, err := b.run("go", "build", "-overlay", b.overlay, "-o", b.binary, "./raft/explore/explorer")
+	out, err := b.run("go", "build", "-overlay", b.overlay, "-o", b.binary, program)
 	if err != nil {
 		return fmt.Errorf("the mutant does not compile: %w\n%s", err, out)
 	}
@@ -90,7 +90,7 @@ func (b *bench) run(name string, args ...string) (string, error) {
 // kill lets everybody have a look at a mutant.
 func (b *bench) kill(m mutant, states int) (f fate, err error) {
 	f.mutant = m
-	if err := b.build(m); err != nil {
+	if err := b.build(m, "./raft/explore/explorer"); err != nil {
 		return f, err
 	}
 	if f.found, err = b.explore(states); err != nil {

@@ -1,13 +1,15 @@
-// Command mutants breaks one rule of the core at a time and looks who notices:
-// the explorer of package raft/explore, the scripts of raft/testdata, or else
-// another test of the core. The tree is not touched: the go command builds the
-// broken core from an overlay.
+// Command mutants breaks one rule at a time and looks who notices. The tree is not
+// touched: the go command builds the broken program from an overlay.
 //
 //	go run ./internal/mutants [-states N] [-only WORDS] [-write]
+//	go run ./internal/mutants -sim [-seeds N] [-only WORDS] [-write]
 //
-// It prints a line for each mutant and a GOAL line, and with -write puts the table
-// into docs/explorer.md. A mutant that does not compile, or whose text is not in
-// the core exactly once, is a mistake in list.go and ends it.
+// The first breaks the core and asks the explorer of package raft/explore, the
+// scripts of raft/testdata, or else another test of the core. The second breaks
+// everything from the core to the host and asks the simulator. Each prints a line
+// for each mutant and GOAL lines, and with -write puts a table into the docs.
+// A mutant that does not compile, or whose text is not in its file exactly once, is
+// a mistake in one of the lists (list.go, outer.go) and ends it.
 package main
 
 import (
@@ -19,16 +21,25 @@ import (
 
 func main() {
 	states := flag.Int("states", 100_000, "the explorer visits at most this many states of each setup")
+	simulate := flag.Bool("sim", false, "ask the simulator, and not the explorer and the tests of the core")
+	seeds := flag.Int("seeds", 500, "the simulator tries at most this many seeds")
 	only := flag.String("only", "", "look at the mutants with these words in their name")
-	write := flag.Bool("write", false, "put the table into "+page)
+	write := flag.Bool("write", false, "put the table into "+coreTable.page+" or "+simulatedTable.page)
 	flag.Parse()
-	if err := run(*states, *only, *write); err != nil {
+	err := onBench(func(b *bench) error {
+		if *simulate {
+			return runSimulated(b, *seeds, *only, *write)
+		}
+		return run(b, *states, *only, *write)
+	})
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(states int, only string, write bool) error {
+// onBench does something with a bench in this repository.
+func onBench(do func(*bench) error) error {
 	root, err := findRoot()
 	if err != nil {
 		return err
@@ -38,6 +49,11 @@ func run(states int, only string, write bool) error {
 		return err
 	}
 	defer b.close()
+	return do(b)
+}
+
+// run breaks one rule of the core after the other.
+func run(b *bench, states int, only string, write bool) error {
 	var fates []fate
 	surviving := 0
 	for _, m := range mutants {
@@ -55,15 +71,11 @@ func run(states int, only string, write bool) error {
 		fates = append(fates, f)
 	}
 	if write {
-		if err := writeTable(root, fates); err != nil {
+		if err := coreTable.write(b.root, coreRows(fates)); err != nil {
 			return err
 		}
 	}
-	verdict := "ok"
-	if surviving > 0 {
-		verdict = "short"
-	}
-	fmt.Printf("GOAL mutants_surviving %d 0 %s\n", surviving, verdict)
+	fmt.Printf("GOAL mutants_surviving %d 0 %s\n", surviving, verdict(surviving == 0))
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,14 +18,19 @@ func root(t *testing.T) string {
 	return dir
 }
 
-// Every mutant fits the core as it is now, and breaks a rule or an invariant that
-// the core claims to keep.
-func TestEveryMutantFitsTheCore(t *testing.T) {
-	if len(mutants) < 25 {
-		t.Errorf("%d mutants", len(mutants))
+// Every mutant fits the program as it is now, and those of the core break a rule or
+// an invariant that it claims to keep.
+func TestEveryMutantFits(t *testing.T) {
+	if len(mutants) < 25 || len(simulated()) < mutantsWanted {
+		t.Errorf("%d mutants of the core, %d for the simulator", len(mutants), len(simulated()))
 	}
+	rules, err := os.ReadFile(filepath.Join(root(t), "docs", "rules.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	invariant := regexp.MustCompile(`^V[0-9]+$`)
 	dir, seen := root(t), map[string]bool{}
-	for _, m := range mutants {
+	for _, m := range slices.Concat(mutants, outer, []mutant{forgetful}) {
 		if seen[m.name] {
 			t.Errorf("two mutants are called %q", m.name)
 		}
@@ -37,40 +43,61 @@ func TestEveryMutantFitsTheCore(t *testing.T) {
 		if strings.Contains(string(text), m.old) && !strings.Contains(m.new, m.old) {
 			t.Errorf("%s: changes nothing", m.name)
 		}
-	}
-	rules, err := os.ReadFile(filepath.Join(dir, "docs", "rules.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	invariant := regexp.MustCompile(`^V[0-9]+$`)
-	for _, m := range mutants {
-		if !invariant.MatchString(m.rule) && !strings.Contains(string(rules), "</a>"+m.rule+" |") {
+		core := strings.HasPrefix(m.file, "raft/")
+		if core && !invariant.MatchString(m.rule) && !strings.Contains(string(rules), "</a>"+m.rule+" |") {
 			t.Errorf("%s: breaks %s, which docs/rules.md does not have", m.name, m.rule)
+		}
+	}
+	for name := range shown {
+		if !seen[name] {
+			t.Errorf("the simulator is to see %q, and there is no such mutant", name)
 		}
 	}
 }
 
-// The page has a row for every mutant and for nothing else, and in each somebody
-// who has killed it.
-func TestThePageNamesEveryMutant(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root(t), filepath.FromSlash(page)))
+// rowsOf returns the rows of a page's first table, by what is in their first cell.
+func rowsOf(t *testing.T, p place) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root(t), filepath.FromSlash(p.page)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), begin)
-	rows, _, _ := strings.Cut(rest, end)
-	if n := strings.Count(rows, "\n| ") - 1; n != len(mutants) {
-		t.Errorf("%s has %d rows for %d mutants: run make mutants", page, n, len(mutants))
+	_, table, _ := strings.Cut(string(text), p.begin)
+	table, _, _ = strings.Cut(strings.TrimSpace(table), "\n\n")
+	rows := map[string][]string{}
+	for i, line := range strings.Split(table, "\n") {
+		if i >= 2 { // behind the head and its rule
+			cells := strings.Split(strings.Trim(line, "| "), " | ")
+			rows[cells[0]] = cells[1:]
+		}
+	}
+	return rows
+}
+
+// Each page has a row for every mutant and for nothing else, and in each somebody
+// who has killed it.
+func TestThePagesNameEveryMutant(t *testing.T) {
+	rows := rowsOf(t, coreTable)
+	if len(rows) != len(mutants) {
+		t.Errorf("%s has %d rows for %d mutants: run make mutants", coreTable.page, len(rows), len(mutants))
 	}
 	for _, m := range mutants {
-		_, row, ok := strings.Cut(rows, "\n| "+m.name+" | "+m.rule+" |")
-		if !ok {
-			t.Errorf("%s does not name %q: run make mutants", page, m.name)
-			continue
+		switch cells := rows[m.name]; {
+		case len(cells) < 2 || cells[0] != m.rule:
+			t.Errorf("%s does not name %q: run make mutants", coreTable.page, m.name)
+		case cells[1] == "-" && cells[len(cells)-1] == "-":
+			t.Errorf("%q survives", m.name)
 		}
-		row, _, _ = strings.Cut(row, "\n")
-		cells := strings.Split(row, " | ")
-		if setup, test := strings.TrimSpace(cells[0]), strings.Trim(cells[len(cells)-1], " |"); setup == "-" && test == "-" {
+	}
+	rows = rowsOf(t, simulatedTable)
+	if len(rows) != len(simulated()) {
+		t.Errorf("%s has %d rows for %d mutants: run make mutants-sim", simulatedTable.page, len(rows), len(simulated()))
+	}
+	for _, m := range simulated() {
+		switch cells := rows[m.name]; {
+		case len(cells) < 4 || cells[0] != m.file:
+			t.Errorf("%s does not name %q: run make mutants-sim", simulatedTable.page, m.name)
+		case cells[3] == "0":
 			t.Errorf("%q survives", m.name)
 		}
 	}
@@ -88,7 +115,7 @@ func TestAFindingIsAScriptThatFails(t *testing.T) {
 	}
 	defer b.close()
 	m := mutants[indexOf(t, "two votes in a term")]
-	if err := b.build(m); err != nil {
+	if err := b.build(m, "./raft/explore/explorer"); err != nil {
 		t.Fatal(err)
 	}
 	out, err := b.run(b.binary, "-quiet", "-states", "100000", "-setup", "votes")
@@ -120,4 +147,23 @@ func indexOf(t *testing.T, name string) int {
 	}
 	t.Fatalf("no mutant is called %q", name)
 	return 0
+}
+
+// A host that forgets is found by the first seeds, and says by what.
+func TestTheSimulatorFindsANodeThatForgets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a broken simulator")
+	}
+	b, err := newBench(root(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	d, err := b.simulate(forgetful, forgetfulSeeds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.survives() || d.invariant == "" || d.says == "" {
+		t.Errorf("%v", d)
+	}
 }
