@@ -52,21 +52,14 @@ const (
 // speed prints how fast simulated time goes by, on one processor.
 func speed(w io.Writer) error {
 	runtime.GOMAXPROCS(1) // or the collector would use a processor that nobody else does
-	cpu, simulated := cpuTime(), time.Duration(0)
-	for i := range uint64(clusters) {
-		plan := sim.Draw(1+i, sim.Limits{Nodes: 3 + int(i%5)})
-		r, err := sim.Execute(plan, sim.Setup{})
-		if err != nil {
-			return err
-		}
-		if r.Err != nil {
-			return fmt.Errorf("seed %d: %w", plan.Seed, r.Err)
-		}
-		simulated += r.Elapsed
+	rate, err := whole(w, "one group", func(p *sim.Plan) { p.Groups = 0 })
+	if err != nil {
+		return err
 	}
-	rate := simulated.Seconds() / (cpuTime() - cpu).Seconds()
-	fmt.Fprintf(w, "%d clusters of 3 to 7 nodes, with faults, everything checked: %v simulated, %.0f s for each second of a processor\n", clusters, simulated.Round(time.Second), rate)
-	cpu = cpuTime()
+	if _, err := whole(w, "1 to 5 groups", func(*sim.Plan) {}); err != nil {
+		return err
+	}
+	cpu := cpuTime()
 	entries, err := bare(5, virtual)
 	if err != nil {
 		return err
@@ -77,6 +70,27 @@ func speed(w io.Writer) error {
 	goal(w, "sim_seconds_per_cpu_second_stretch", rate, 500, rate >= 500)
 	goal(w, "bare_core_seconds_per_cpu_second", bareRate, 1200, bareRate >= 1200)
 	return nil
+}
+
+// whole measures whole clusters, whose plans are adjusted.
+func whole(w io.Writer, what string, adjust func(*sim.Plan)) (rate float64, err error) {
+	cpu, simulated := cpuTime(), time.Duration(0)
+	for i := range uint64(clusters) {
+		plan := sim.Draw(1+i, sim.Limits{Nodes: 3 + int(i%5)})
+		adjust(plan)
+		r, err := sim.Execute(plan, sim.Setup{})
+		if err != nil {
+			return 0, err
+		}
+		if r.Err != nil {
+			return 0, fmt.Errorf("seed %d: %w", plan.Seed, r.Err)
+		}
+		simulated += r.Elapsed
+	}
+	rate = simulated.Seconds() / (cpuTime() - cpu).Seconds()
+	fmt.Fprintf(w, "%d clusters of 3 to 7 nodes, %s, with faults, everything checked: %v simulated, %.0f s for each second of a processor\n",
+		clusters, what, simulated.Round(time.Second), rate)
+	return rate, nil
 }
 
 func goal(w io.Writer, name string, value, limit float64, reached bool) {
