@@ -32,9 +32,10 @@ type judge struct {
 // ghost is what a node's disk must hold.
 type ghost struct {
 	saved   raft.Saved
-	before  *raft.Saved  // what saved was before the last write; nil: unknown
-	pending []raft.Write // decided, in order, and not yet said to be durable
-	excused bool         // its disk was damaged on purpose: what it lost is no news
+	before  *raft.Saved              // what saved was before the last write; nil: unknown
+	pending []raft.Write             // decided, in order, and not yet said to be durable
+	reached map[raft.Term]raft.Index // in each term, how far its durable log has come
+	excused bool                     // its disk was damaged on purpose: what it lost is no news
 }
 
 // fingerprint is a sum of something, and of whom.
@@ -66,7 +67,7 @@ func newJudge(s *run, id raft.GroupID) *judge {
 func (j *judge) ghost(id raft.NodeID) *ghost {
 	g := j.ghosts[id]
 	if g == nil {
-		g = &ghost{}
+		g = &ghost{reached: map[raft.Term]raft.Index{}}
 		j.ghosts[id] = g
 	}
 	return g
@@ -279,6 +280,8 @@ func (o *observer) Durable(records []codec.Record) {
 		if err := g.saved.Add(records[i].Write); err != nil {
 			j.fail(o.node, broken("I8", "node %d wrote what does not follow what it had written: %v", o.node.id, err))
 		}
+		term := g.saved.State.Term
+		g.reached[term] = max(g.reached[term], last(&g.saved).Index)
 	}
 }
 
@@ -347,7 +350,10 @@ func (j *judge) sent(n *node, e *codec.Envelope) {
 			j.early(n, m, "the vote")
 		}
 	case raft.AppendEntriesReply:
-		if m.Rejected == (raft.EntryID{}) && m.Last.Index > last(&g.saved).Index {
+		// A promise of an earlier term, which the write that made it durable has itself
+		// overtaken, is like a message that was long under way.
+		overtaken := g.saved.State.Term > m.Term && m.Last.Index <= g.reached[m.Term]
+		if m.Rejected == (raft.EntryID{}) && m.Last.Index > last(&g.saved).Index && !overtaken {
 			j.early(n, m, fmt.Sprintf("entry %v", m.Last))
 		}
 	case raft.InstallSnapshotReply:
