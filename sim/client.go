@@ -19,7 +19,7 @@ type client struct {
 	group  int // among the groups: each client works on one
 	rng    *rand.Rand
 
-	sessions *bool  // whether it uses them, once that is known
+	sessions bool   // it makes its calls in one
 	session  uint64 // zero: none is open
 	sequence uint64
 	puts     int               // so far: each writes a value of its own
@@ -55,7 +55,7 @@ func (c *client) begin() {
 }
 
 func (c *client) next() {
-	if c.session == 0 && c.inSession() {
+	if c.session == 0 && c.sessions {
 		c.try()
 		return
 	}
@@ -85,17 +85,6 @@ func (c *client) next() {
 	}
 	c.op, c.tries, c.doubtful = o, 0, false
 	c.try()
-}
-
-// inSession reports whether the client makes its calls in a session: where the store
-// has them, two of three do. Without one a call of unknown outcome is not made again,
-// and one that a host makes twice counts twice, which a session would hide.
-func (c *client) inSession() bool {
-	if c.sessions == nil {
-		has := c.number%3 != 2 && c.sim.newStore().Open() != nil
-		c.sessions = &has
-	}
-	return *c.sessions
 }
 
 // clock is the time of histories. Two moments that are one event apart differ.

@@ -26,7 +26,7 @@ type disk struct {
 	full    bool          // no space is left
 	fail    map[vfs.Op]int
 	lights  map[vfs.Op]int // the next such operation lights the process's fuse, so long
-	flaws   int            // bits that were flipped: what it holds can no longer be relied on
+	flaws   int            // places that were spoilt: what it holds can no longer be relied on
 }
 
 // errDead is what a dead process would get, were it still there to see it.

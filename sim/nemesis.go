@@ -20,6 +20,7 @@ type kind struct {
 	draw func(p *Plan, a *Action, rng *rand.Rand)
 	do   func(s *run, a *Action, n *node)
 	undo func(s *run, a *Action, n *node) // nil: nothing is to be undone
+	once bool                             // its nodes are one set, rather than each for itself
 }
 
 // actions are all kinds; kindsInOrder their names, sorted, so that a seed always
@@ -30,24 +31,24 @@ var kindsInOrder []string
 
 func init() {
 	actions = map[string]kind{
-		"crash":    {drawCrash, doCrash, doBoot},
-		"fuse":     {drawFuse, doFuse, doBoot},
-		"power":    {drawPower, doCrash, doBoot},
-		"pause":    {drawPause, doPause, undoPause},
-		"cut":      {drawCut, doCut, undoCut},
-		"flap":     {drawLink, doFlap, undoCut},
-		"clog":     {drawLink, doClog, nil},
-		"stall":    {drawNothing, doStall, nil},
-		"fail":     {drawFail, doFail, nil},
-		"full":     {drawNothing, doFull, undoFull},
-		"flip":     {drawFlip, doFlip, nil},
-		"clock":    {drawClock, doClock, undoClock},
-		"slow":     {drawNothing, doSlow, undoSlow},
-		"lazy":     {drawNothing, doLazy, nil},
-		"stop":     {drawNothing, doStop, doBoot},
-		"transfer": {drawNothing, doTransfer, nil},
-		"campaign": {drawNothing, doCampaign, nil},
-		"member":   {drawNothing, doMember, nil},
+		"crash":    {drawCrash, doCrash, doBoot, false},
+		"fuse":     {drawFuse, doFuse, doBoot, false},
+		"power":    {drawPower, doCrash, doBoot, false},
+		"pause":    {drawPause, doPause, undoPause, false},
+		"cut":      {drawCut, doCut, undoCut, true},
+		"flap":     {drawLink, doFlap, undoCut, true},
+		"clog":     {drawLink, doClog, nil, true},
+		"stall":    {drawNothing, doStall, nil, false},
+		"fail":     {drawFail, doFail, nil, false},
+		"full":     {drawNothing, doFull, undoFull, false},
+		"flip":     {drawFlip, doFlip, nil, false},
+		"clock":    {drawClock, doClock, undoClock, false},
+		"slow":     {drawNothing, doSlow, undoSlow, false},
+		"lazy":     {drawNothing, doLazy, nil, false},
+		"stop":     {drawNothing, doStop, doBoot, false},
+		"transfer": {drawNothing, doTransfer, nil, false},
+		"campaign": {drawNothing, doCampaign, nil, false},
+		"member":   {drawNothing, doMember, nil, false},
 	}
 	for name := range actions { //order: sorted below
 		kindsInOrder = append(kindsInOrder, name)
@@ -69,8 +70,8 @@ func (s *run) perform(a *Action) {
 			if k.undo != nil {
 				s.world.after(a.For.D(), nil, func() { k.undo(s, a, n) })
 			}
-			if a.Do == "cut" || a.Do == "flap" || a.Do == "clog" {
-				return // the nodes are one set
+			if k.once {
+				return
 			}
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/vfs"
 )
 
 // group is the first group of a simulated cluster, and the only one of most.
@@ -62,7 +63,7 @@ func newNode(s *run, number int) *node {
 		n.replicas = append(n.replicas, &replica{gid: group + raft.GroupID(g)})
 	}
 	n.replica = n.replicas[0]
-	n.disk = disk{node: n, mem: s.blank(), rng: rand.New(rand.NewPCG(seed, 2)), quick: s.cfg.DiskQuick.D(), slow: s.cfg.DiskSlow.D()}
+	n.disk = disk{node: n, mem: vfs.NewMem(), rng: rand.New(rand.NewPCG(seed, 2)), quick: s.cfg.DiskQuick.D(), slow: s.cfg.DiskSlow.D()}
 	return n
 }
 

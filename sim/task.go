@@ -9,7 +9,7 @@ import (
 	"github.com/quorate-db/quorate/env"
 )
 
-// process is one that can die: a node's program, or the clients'. Its goroutines
+// process is a node's program, which can die. Its goroutines
 // are tasks, of which one runs at a time, until it waits.
 type process struct {
 	world *world

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc64"
@@ -36,8 +37,8 @@ type TB interface {
 // Whatever happens, two machines that have applied the same commands must be in
 // the same state, which their snapshots show, and must have given the same results.
 // A machine that asks the time, draws a number or depends on the order of a map
-// fails, with the seed, a script that repeats the run, and the command after which
-// the difference was seen.
+// fails, with the seed (Config.First repeats it), the smallest plan that was found to
+// fail, and the command after which the difference was seen.
 //
 // The function is called for each start of each node and returns an empty machine.
 // All methods are called in one goroutine.
@@ -48,8 +49,8 @@ func Run(t TB, cfg Config, machine func() quorate.StateMachine) {
 		return
 	}
 	setup := Setup{Store: func(bool) Store { return &foreign{machine(), cfg.Command} }, Unjudged: true}
-	for i := range max(cfg.Seeds, 50*(1-min(1, cfg.Seeds))) {
-		seed := max(1, cfg.First) + uint64(i)
+	for i := range cmp.Or(cfg.Seeds, 50) {
+		seed := cmp.Or(cfg.First, 1) + uint64(i)
 		r, err := Execute(Draw(seed, Limits{Nodes: cfg.Nodes, Length: cfg.Length, Faults: cfg.Faults}), setup)
 		if err != nil {
 			t.Fatalf("%v", err)
@@ -59,7 +60,7 @@ func Run(t TB, cfg Config, machine func() quorate.StateMachine) {
 			continue
 		}
 		small := Shrink(r, setup, 100)
-		t.Fatalf("sim: seed %d: %v\nthe smallest plan found (sim.Decode and sim.Execute repeat it):\n%s", seed, small.Err, small.Plan.Encode())
+		t.Fatalf("sim: seed %d: %v\nit fails again with Config.First %d and Seeds 1; the smallest plan found:\n%s", seed, small.Err, seed, small.Plan.Encode())
 		return // where t is one that goes on
 	}
 }
