@@ -269,15 +269,18 @@ func (o *observer) Durable(records []codec.Record) {
 		if j == nil {
 			return
 		}
-		g := j.ghost(o.node.id)
-		if i == 0 || records[i].Group != records[i-1].Group {
+		g, w := j.ghost(o.node.id), &records[i].Write
+		if !slices.ContainsFunc(records[:i], func(r codec.Record) bool { return r.Group == records[i].Group }) {
 			before := g.saved
 			g.before = &before
+		}
+		if len(w.Append.Entries) > 0 && w.Append.Prev.Index < last(&g.saved).Index {
+			g.saved.Entries = slices.Clone(g.saved.Entries) // before keeps what is replaced
 		}
 		if len(g.pending) > 0 {
 			g.pending = g.pending[1:]
 		}
-		if err := g.saved.Add(records[i].Write); err != nil {
+		if err := g.saved.Add(*w); err != nil {
 			j.fail(o.node, broken("I8", "node %d wrote what does not follow what it had written: %v", o.node.id, err))
 		}
 		term := g.saved.State.Term

@@ -289,8 +289,7 @@ func doFlip(s *run, a *Action, n *node) {
 
 // reopened returns what a new start would find in the log.
 func reopened(mem *vfs.Mem) (*raft.Saved, error) {
-	p := &process{world: newWorld(1), alive: true, rng: rand.New(rand.NewPCG(1, 1)), clock: clock{rate: 1}}
-	log, saved, err := wal.Open(mem.Crash(vfs.Kept), "data/wal", wal.Options{Env: p})
+	log, saved, err := wal.Open(mem.Crash(vfs.Kept), "data/wal", wal.Options{Env: bystander()})
 	if err != nil {
 		return nil, err
 	}

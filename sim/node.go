@@ -305,5 +305,10 @@ func (n *node) do(limit time.Duration, what func(context.Context)) {
 	})
 }
 
+// bystander is a process that reads a disk when its own is dead.
+func bystander() *process {
+	return &process{world: newWorld(1), alive: true, rng: rand.New(rand.NewPCG(1, 1)), clock: clock{rate: 1}}
+}
+
 // serving reports whether clients find somebody who answers.
 func (n *node) serving() bool { return n.alive && n.replicas[len(n.replicas)-1].group != nil }

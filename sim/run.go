@@ -341,12 +341,11 @@ func key(g, k int) string {
 
 // verify reads a disk as a new start would (E3).
 func verify(n *node) error {
-	p := &process{world: newWorld(1), alive: true, rng: rand.New(rand.NewPCG(1, 1)), clock: clock{rate: 1}}
 	mem := n.disk.mem.Crash(vfs.Kept)
 	if _, err := mem.List("data/wal"); err != nil {
 		return nil // it never started
 	}
-	log, _, err := wal.Open(mem, filepath.Join("data", "wal"), wal.Options{Env: p})
+	log, _, err := wal.Open(mem, filepath.Join("data", "wal"), wal.Options{Env: bystander()})
 	if err != nil {
 		return broken("E3", "the log of node %d cannot be opened: %v", n.id, err)
 	}

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"encoding/binary"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -188,8 +187,7 @@ func must(t *testing.T, err error) {
 // logOn returns what the log on a disk holds.
 func logOn(t *testing.T, mem *vfs.Mem) *raft.Saved {
 	t.Helper()
-	p := &process{world: newWorld(1), alive: true, rng: rand.New(rand.NewPCG(1, 1)), clock: clock{rate: 1}}
-	log, saved, err := wal.Open(mem.Crash(vfs.Kept), filepath.Join("data", "wal"), wal.Options{Env: p})
+	log, saved, err := wal.Open(mem.Crash(vfs.Kept), filepath.Join("data", "wal"), wal.Options{Env: bystander()})
 	must(t, err)
 	must(t, log.Close())
 	if saved[group] == nil {
