@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/quorate-db/quorate/internal/cputime"
 )
 
 // childCommand makes this program a contestant: the next argument is its task, and
@@ -162,8 +164,8 @@ func serveIdle(out *json.Encoder, c cluster, t task) error {
 
 func look(window time.Duration) rest {
 	debug.FreeOSMemory()
-	spent := cpuTime()
+	spent := cputime.Now()
 	time.Sleep(window)
-	spent = cpuTime() - spent
+	spent = cputime.Now() - spent
 	return rest{CPU: micro(spent) / window.Seconds(), Memory: float64(resident())}
 }

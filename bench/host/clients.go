@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/quorate-db/quorate/internal/cputime"
 )
 
 // commandBytes is the size of every command.
@@ -52,7 +54,7 @@ func (w *crowd) measure(clients int, window time.Duration, profile string) (cost
 	defer stop()
 	tallies, failed := make([]tally, clients), make([]error, clients)
 	runtime.GC()
-	begin, spent := time.Now(), cpuTime()
+	begin, spent := time.Now(), cputime.Now()
 	w.over.Store(false)
 	var all sync.WaitGroup
 	for id := range clients {
@@ -62,7 +64,7 @@ func (w *crowd) measure(clients int, window time.Duration, profile string) (cost
 	memory := resident()
 	w.over.Store(true)
 	all.Wait()
-	spent, took := cpuTime()-spent, time.Since(begin)
+	spent, took := cputime.Now()-spent, time.Since(begin)
 	for _, err := range failed {
 		if err != nil {
 			return cost{}, err

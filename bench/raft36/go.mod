@@ -10,6 +10,7 @@ require (
 require (
 	github.com/gogo/protobuf v1.3.2 // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
+	github.com/quorate-db/quorate v0.0.0 // indirect
 	google.golang.org/protobuf v1.36.11 // indirect
 )
 

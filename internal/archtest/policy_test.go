@@ -56,6 +56,7 @@ var policy = []row{
 	{"typed", below, []string{".", "raft"}, "a thin cover over a group; it waits where the group does"},
 	{"lab/...", free, []string{"..."}, "the simulator behind a page"},
 	{"examples/...", free, []string{".", "raft/...", "engine", "sim"}, "programs to copy use what is public"},
+	{"internal/cputime", free, nil, "what benchmarks count: the time on processors, which only the system knows"},
 	{"internal/mutants", free, nil, "it builds broken copies of the core and imports none"},
 	{"internal/mutants/seeds", free, []string{"sim"}, "the simulator as a program, for a broken copy to be built of"},
 	{"internal/archtest/...", free, []string{"internal/archtest"}, "it reads sources and imports none of them"},

@@ -3,6 +3,8 @@ package load
 import (
 	"runtime"
 	"time"
+
+	"github.com/quorate-db/quorate/internal/cputime"
 )
 
 // Cost is what one operation costs.
@@ -31,7 +33,7 @@ func sustained(times int, operation func()) Cost {
 	chunk()
 	return measure(func() int {
 		done := 0
-		for start := cpuTime(); cpuTime()-start < window; {
+		for start := cputime.Now(); cputime.Now()-start < window; {
 			chunk()
 			done += times
 		}
@@ -44,9 +46,9 @@ func measure(work func() int) Cost {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	start := cpuTime()
+	start := cputime.Now()
 	done := float64(work())
-	spent := cpuTime() - start
+	spent := cputime.Now() - start
 	runtime.ReadMemStats(&after)
 	return Cost{
 		CPU:    float64(spent.Nanoseconds()) / done,

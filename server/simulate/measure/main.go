@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quorate-db/quorate/internal/cputime"
 	"github.com/quorate-db/quorate/server/simulate"
 	"github.com/quorate-db/quorate/sim"
 )
@@ -59,12 +60,12 @@ func speed(w io.Writer) error {
 	if _, err := whole(w, "1 to 5 groups", func(*sim.Plan) {}); err != nil {
 		return err
 	}
-	cpu := cpuTime()
+	cpu := cputime.Now()
 	entries, err := bare(5, virtual)
 	if err != nil {
 		return err
 	}
-	bareRate := virtual.Seconds() / (cpuTime() - cpu).Seconds()
+	bareRate := virtual.Seconds() / (cputime.Now() - cpu).Seconds()
 	fmt.Fprintf(w, "5 bare cores, 10 ms a tick, 50 proposals a second: %d entries in %v simulated, %.0f s for each second of a processor\n", entries, virtual, bareRate)
 	goal(w, "sim_seconds_per_cpu_second", rate, 200, rate >= 200)
 	goal(w, "sim_seconds_per_cpu_second_stretch", rate, 500, rate >= 500)
@@ -74,7 +75,7 @@ func speed(w io.Writer) error {
 
 // whole measures whole clusters, whose plans are adjusted.
 func whole(w io.Writer, what string, adjust func(*sim.Plan)) (rate float64, err error) {
-	cpu, simulated := cpuTime(), time.Duration(0)
+	cpu, simulated := cputime.Now(), time.Duration(0)
 	for i := range uint64(clusters) {
 		plan := sim.Draw(1+i, sim.Limits{Nodes: 3 + int(i%5)})
 		adjust(plan)
@@ -87,7 +88,7 @@ func whole(w io.Writer, what string, adjust func(*sim.Plan)) (rate float64, err 
 		}
 		simulated += r.Elapsed
 	}
-	rate = simulated.Seconds() / (cpuTime() - cpu).Seconds()
+	rate = simulated.Seconds() / (cputime.Now() - cpu).Seconds()
 	fmt.Fprintf(w, "%d clusters of 3 to 7 nodes, %s, with faults, everything checked: %v simulated, %.0f s for each second of a processor\n",
 		clusters, what, simulated.Round(time.Second), rate)
 	return rate, nil

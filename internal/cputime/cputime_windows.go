@@ -1,4 +1,4 @@
-package main
+package cputime
 
 import (
 	"fmt"
@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// cpuTime is the time this process has spent on processors so far.
-func cpuTime() time.Duration {
+// Now is the time this process has spent on processors so far.
+func Now() time.Duration {
 	var begun, ended, kernel, user syscall.Filetime
 	self, err := syscall.GetCurrentProcess()
 	if err == nil {
 		err = syscall.GetProcessTimes(self, &begun, &ended, &kernel, &user)
 	}
 	if err != nil {
-		panic(fmt.Errorf("host: ask for CPU time: %w", err))
+		panic(fmt.Errorf("cputime: ask for CPU time: %w", err))
 	}
 	return hundreds(kernel) + hundreds(user)
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package cputime
 
 import (
 	"fmt"
@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// cpuTime is the time this process has spent on processors so far.
-func cpuTime() time.Duration {
+// Now is the time this process has spent on processors so far.
+func Now() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		panic(fmt.Errorf("sim: ask for CPU time: %w", err))
+		panic(fmt.Errorf("cputime: ask for CPU time: %w", err))
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
