@@ -31,7 +31,7 @@ func benchmarkApply(b *testing.B, m *member, size int) {
 	commands := make([][]byte, 10_000)
 	for i := range commands {
 		key := fmt.Appendf(nil, "key%06d", i*7919%len(commands))
-		commands[i] = kv.Command{Millis: 1_700_000_000_000, Do: then(kv.Put(key, make([]byte, 256)))}.Encode()
+		commands[i] = kv.Command{Millis: 1_700_000_000_000, Do: then(kv.Put{Key: key, Value: make([]byte, 256)})}.Encode()
 	}
 	batch := make([]quorate.Command, size)
 	next := 0

@@ -21,15 +21,21 @@
 //
 // A command is, byte by byte:
 //
-//	format   1 byte, now 1
+//	format   1 byte, now 2
 //	millis   uvarint   the proposer's clock, Unix milliseconds; ages sessions
 //	session  uvarint   0: none
 //	sequence uvarint
-//	action   1 byte    1 Txn, 2 OpenSession, 3 CloseSession, 4 ExpireSessions, 5 Compact
+//	action   1 byte    1 Txn, 2 OpenSession, 3 CloseSession, 4 ExpireSessions, 5 Compact, 6 Sweep
 //	Txn:            compares, then, else; each a uvarint count, then as many of
-//	    compare     target (1 byte), relation (1 byte), key, value (uvarint)
-//	    op          1, key, value     put
-//	                2, key, end       delete
+//	    compare     target (1 byte), relation (1 byte), key, end, then
+//	                value if the target is 4, otherwise number (varint)
+//	    op          1, flags (1 byte), key, value, lease (uvarint)    put
+//	                2, flags, key, end                                delete
+//	                3, flags, key, end, by (1 byte), order (1 byte),  query
+//	                   limit (uvarint), bytes (uvarint), then varints:
+//	                   revision, least and greatest mod, and create revision
+//	                4, Txn                                            nested
+//	    flags       1 previous, 2 keep value, 4 keep lease, 8 keys only, 16 count only, 32 count
 //	CloseSession:   session  uvarint
 //	ExpireSessions: before   uvarint, Unix milliseconds
 //	Compact:        revision uvarint
@@ -42,12 +48,14 @@
 // Keys of the store begin with a byte that names the table. Numbers in keys are
 // big endian, so that they sort; numbers in values are uvarints.
 //
-//	01                               where we are: applied, revision, compacted, swept, clock, sessions
-//	02 key                           a key that exists: its mod and create revision, and version
+//	01                               where we are: applied, revision, compacted, swept (revision
+//	                                 and how many changes of it), clock, sessions
+//	02 key                           a key that exists: its mod and create revision, version, lease
 //	03 key' ^revision(8)             a version of a key, the newest first
-//	    00 created version value...  a put
+//	    00 created version lease value...  a put
 //	    01                           a tombstone
-//	04 revision(8) n(4)              the n-th change of a revision: the key
+//	04 revision(8) n(8)              the n-th change of a revision: 0 put, 1 delete (1 byte); the
+//	                                 revision of the version that it replaced, or 0; the key
 //	05 session(8)                    a session: when it was last used (seconds), its highest sequence
 //	06 session(8) sequence(8)        an answer that the session remembers
 //	07 seconds(8) session(8)         the sessions by last use; no value
@@ -59,11 +67,12 @@
 //
 // A snapshot is the store's whole content:
 //
-//	"QKV" 1          magic and format version
+//	"QKV" 2          magic and format version
 //	pairs            uvarint length and bytes of the key, then of the value, in order of the keys
 //	0                no key is empty: the end
 //	checksum(8)      the first bytes of the SHA-256 of all before
 //
-// Reading order: command.go, result.go, machine.go, txn.go, session.go, read.go,
-// compact.go, snapshot.go; layout.go and encode.go hold the bytes above.
+// Reading order: command.go, op.go, result.go, machine.go, txn.go, session.go,
+// read.go, query.go, scan.go, compact.go, snapshot.go; layout.go, encode.go and
+// encodeop.go hold the bytes above.
 package kv

@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-const commandFormat = 1
+const commandFormat = 2
 
 // The actions on the wire. Their numbers are in logs and must not change.
 const (
@@ -14,12 +14,13 @@ const (
 	actCloseSession
 	actExpireSessions
 	actCompact
+	actSweep
 )
 
 // Encode is the command as bytes to propose; see the package comment for their
 // layout. It does not Check.
 func (c Command) Encode() []byte {
-	b := make([]byte, 0, c.sizeHint())
+	b := make([]byte, 0, c.room())
 	b = append(b, commandFormat)
 	b = binary.AppendUvarint(b, uint64(c.Millis))
 	b = binary.AppendUvarint(b, uint64(c.Session))
@@ -27,7 +28,7 @@ func (c Command) Encode() []byte {
 	switch do := c.Do.(type) {
 	case Txn:
 		b = append(b, actTxn)
-		b = appendTxn(b, do)
+		b = do.encode(b)
 	case OpenSession:
 		b = append(b, actOpenSession)
 	case CloseSession:
@@ -39,46 +40,18 @@ func (c Command) Encode() []byte {
 	case Compact:
 		b = append(b, actCompact)
 		b = binary.AppendUvarint(b, uint64(do.Revision))
+	case Sweep:
+		b = append(b, actSweep)
 	}
 	return b
 }
 
-// sizeHint is about what Encode needs, so that it allocates once.
-func (c Command) sizeHint() int {
-	n := 48
+// room is about what Encode needs, so that it allocates once.
+func (c Command) room() int {
 	if txn, ok := c.Do.(Txn); ok {
-		for _, c := range txn.Compares {
-			n += len(c.Key) + 16
-		}
-		for _, ops := range [][]Op{txn.Then, txn.Else} {
-			for _, op := range ops {
-				n += len(op.Key) + len(op.End) + len(op.Value) + 16
-			}
-		}
+		return 48 + txn.room()
 	}
-	return n
-}
-
-func appendTxn(b []byte, t Txn) []byte {
-	b = binary.AppendUvarint(b, uint64(len(t.Compares)))
-	for _, c := range t.Compares {
-		b = append(b, byte(c.Target), byte(c.Relation))
-		b = appendBytes(b, c.Key)
-		b = binary.AppendUvarint(b, uint64(c.Value))
-	}
-	for _, ops := range [][]Op{t.Then, t.Else} {
-		b = binary.AppendUvarint(b, uint64(len(ops)))
-		for _, op := range ops {
-			b = append(b, byte(op.Kind))
-			b = appendBytes(b, op.Key)
-			if op.Kind == OpPut {
-				b = appendBytes(b, op.Value)
-			} else {
-				b = appendBytes(b, op.End)
-			}
-		}
-	}
-	return b
+	return 48
 }
 
 func appendBytes(b, s []byte) []byte {
@@ -89,7 +62,7 @@ func appendBytes(b, s []byte) []byte {
 // Decode reads a command that Encode has written and checks it. Its keys and
 // values are parts of data, not copies. The error is a [Code].
 func Decode(data []byte) (Command, error) {
-	r := decoder{data: data}
+	r := decoder{data: data, left: MaxOps}
 	if r.byte() != commandFormat {
 		return Command{}, ErrMalformed
 	}
@@ -109,6 +82,8 @@ func Decode(data []byte) (Command, error) {
 		c.Do = ExpireSessions{Before: r.int64()}
 	case actCompact:
 		c.Do = Compact{Revision: r.int64()}
+	case actSweep:
+		c.Do = Sweep{}
 	}
 	if err := r.end(); err != nil {
 		return Command{}, err
@@ -120,6 +95,7 @@ func Decode(data []byte) (Command, error) {
 // with zeros, so that only the end needs to ask.
 type decoder struct {
 	data []byte
+	left int // compares and operations that may still come
 	code Code
 }
 
@@ -171,6 +147,17 @@ func (r *decoder) int64() int64 {
 	return int64(v)
 }
 
+// signed reads a number of either sign.
+func (r *decoder) signed() int64 {
+	v, n := binary.Varint(r.data)
+	if n <= 0 {
+		r.fail(ErrMalformed)
+		return 0
+	}
+	r.data = r.data[n:]
+	return v
+}
+
 func (r *decoder) bytes() []byte {
 	n := r.uvarint()
 	if n > uint64(len(r.data)) {
@@ -182,43 +169,14 @@ func (r *decoder) bytes() []byte {
 	return s
 }
 
-// count reads how many things follow. A number beyond the limit is refused before
-// memory is taken for it.
-func (r *decoder) count(limit int) int {
+// count reads how many compares or operations follow. A number beyond the limit is
+// refused before memory is taken for it.
+func (r *decoder) count() int {
 	n := r.uvarint()
-	if n > uint64(limit) {
+	if n > uint64(r.left) {
 		r.fail(ErrTooManyOps)
 		return 0
 	}
+	r.left -= int(n)
 	return int(n)
-}
-
-func (r *decoder) txn() Txn {
-	t := Txn{Compares: make([]Compare, r.count(MaxCompares))}
-	for i := range t.Compares {
-		t.Compares[i] = Compare{
-			Target:   Target(r.byte()),
-			Relation: Relation(r.byte()),
-			Key:      r.bytes(),
-			Value:    r.int64(),
-		}
-	}
-	t.Then = r.ops()
-	t.Else = r.ops()
-	return t
-}
-
-func (r *decoder) ops() []Op {
-	ops := make([]Op, r.count(MaxOps))
-	for i := range ops {
-		op := &ops[i]
-		op.Kind = OpKind(r.byte())
-		op.Key = r.bytes()
-		if op.Kind == OpPut {
-			op.Value = r.bytes()
-		} else {
-			op.End = r.bytes()
-		}
-	}
-	return ops
 }

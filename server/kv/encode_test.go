@@ -19,12 +19,13 @@ func TestEncodeThenDecode(t *testing.T) {
 		{Do: kv.CloseSession{Session: math.MaxUint64}},
 		{Do: kv.ExpireSessions{Before: 1_700_000_000_000}},
 		{Do: kv.Compact{Revision: math.MaxInt64}},
+		{Do: kv.Sweep{}},
 		{
 			Session: math.MaxUint64, Sequence: math.MaxUint64, Millis: 1,
 			Do: kv.Txn{
 				Compares: []kv.Compare{kv.Absent(key), kv.Exists(key), kv.ModifiedAt(key, math.MaxInt64)},
-				Then:     []kv.Op{put("a", "value"), del("b"), kv.DeleteRange([]byte("c"), []byte("d"))},
-				Else:     []kv.Op{kv.DeleteRange([]byte("c"), kv.NoEnd)},
+				Then:     []kv.Op{put("a", "value"), del("b"), delRange("c", "d")},
+				Else:     []kv.Op{delRange("c", "\x00")},
 			},
 		},
 	}
@@ -39,11 +40,23 @@ func TestEncodeThenDecode(t *testing.T) {
 // The bytes are in logs: they must not change.
 func TestCommandBytes(t *testing.T) {
 	c := kv.Command{Session: 300, Sequence: 2, Millis: 1, Do: kv.Txn{
-		Compares: []kv.Compare{kv.ModifiedAt([]byte("k"), 5)},
-		Then:     []kv.Op{put("k", "v")},
-		Else:     []kv.Op{kv.DeleteRange([]byte("a"), []byte("b"))},
+		Compares: []kv.Compare{
+			kv.ModifiedAt([]byte("k"), 5),
+			{Key: []byte("k"), End: []byte("l"), Target: kv.Value, Relation: kv.Less, Bytes: []byte("v")},
+		},
+		Then: []kv.Op{kv.Put{Key: []byte("k"), Value: []byte("v"), Lease: 7, Previous: true, KeepValue: true}},
+		Else: []kv.Op{
+			kv.Delete{Key: []byte("a"), End: []byte("b"), Previous: true},
+			kv.Txn{Then: []kv.Op{kv.Query{
+				Start: []byte("a"), End: kv.NoEnd, Limit: 5, Revision: -1, Count: true, By: kv.Version, Order: kv.Descending,
+				Mod: kv.Between{Min: 1, Max: 2}, Create: kv.Between{Min: 3, Max: 4},
+			}}},
+		},
 	}}
-	want := "\x01\x01\xac\x02\x02\x01" + "\x01\x02\x01\x01k\x05" + "\x01\x01\x01k\x01v" + "\x01\x02\x01a\x01b"
+	want := "\x02\x01\xac\x02\x02\x01" + // format, clock, session, sequence, Txn
+		"\x02" + "\x02\x01\x01k\x00\x0a" + "\x04\x04\x01k\x01l\x01v" +
+		"\x01" + "\x01\x03\x01k\x01v\x07" +
+		"\x02" + "\x02\x01\x01a\x01b" + "\x04" + "\x00\x01\x03\x20\x01a\x01\x00\x03\x02\x05\x00\x01\x02\x04\x06\x08" + "\x00"
 	if got := c.Encode(); string(got) != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -93,9 +106,9 @@ func TestAnyTxnSurvivesTheWire(t *testing.T) {
 	ops := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) kv.Op {
 		key := rapid.SliceOfN(rapid.Byte(), 1, 8).Draw(t, "key")
 		if rapid.Bool().Draw(t, "put") {
-			return kv.Put(key, rapid.SliceOf(rapid.Byte()).Draw(t, "value"))
+			return kv.Put{Key: key, Value: rapid.SliceOf(rapid.Byte()).Draw(t, "value")}
 		}
-		return kv.DeleteRange(key, rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(t, "end"))
+		return kv.Delete{Key: key, End: rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(t, "end")}
 	}), 0, 4)
 	rapid.Check(t, func(t *rapid.T) {
 		c := kv.Command{Millis: rapid.Int64Min(0).Draw(t, "millis"), Do: kv.Txn{Then: ops.Draw(t, "then"), Else: ops.Draw(t, "else")}}

@@ -27,6 +27,7 @@ type meta struct {
 	revision  int64 // of the last change; 1 before the first
 	compacted int64 // reads below it are refused; 0 before the first Compact
 	swept     int64 // changes below it have been cleared away; see compact.go
+	sweptOf   int64 // and so many of it
 	clock     int64 // the latest time seen in a command, Unix milliseconds
 	sessions  int64 // how many are open
 }
@@ -34,7 +35,7 @@ type meta struct {
 func (m meta) encode() []byte {
 	b := make([]byte, 0, 32)
 	b = binary.AppendUvarint(b, uint64(m.applied))
-	for _, n := range []int64{m.revision, m.compacted, m.swept, m.clock, m.sessions} {
+	for _, n := range []int64{m.revision, m.compacted, m.swept, m.sweptOf, m.clock, m.sessions} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
 	return b
@@ -58,6 +59,7 @@ func decodeMeta(b []byte) (meta, error) {
 		revision:  d.int64(),
 		compacted: d.int64(),
 		swept:     d.int64(),
+		sweptOf:   d.int64(),
 		clock:     d.int64(),
 		sessions:  d.int64(),
 	}
@@ -115,14 +117,15 @@ func keyKey(key []byte) []byte {
 
 // encodeNumbers is a version without its value.
 func (v version) encodeNumbers() []byte {
-	b := binary.AppendUvarint(make([]byte, 0, 24), uint64(v.mod))
+	b := binary.AppendUvarint(make([]byte, 0, 32), uint64(v.mod))
 	b = binary.AppendUvarint(b, uint64(v.create))
-	return binary.AppendUvarint(b, uint64(v.version))
+	b = binary.AppendUvarint(b, uint64(v.version))
+	return binary.AppendUvarint(b, uint64(v.lease))
 }
 
 func decodeNumbers(pair, b []byte) (version, error) {
 	d := decoder{data: b}
-	v := version{mod: d.int64(), create: d.int64(), version: d.int64()}
+	v := version{mod: d.int64(), create: d.int64(), version: d.int64(), lease: LeaseID(d.uvarint())}
 	if d.end() != nil || !v.exists() {
 		return version{}, damaged(pair)
 	}
@@ -146,6 +149,7 @@ type version struct {
 	mod     int64
 	create  int64 // 0: a tombstone
 	version int64
+	lease   LeaseID
 	value   []byte
 }
 
@@ -155,9 +159,10 @@ func (v version) encode() []byte {
 	if !v.exists() {
 		return []byte{1}
 	}
-	b := make([]byte, 1, len(v.value)+16)
+	b := make([]byte, 1, len(v.value)+24)
 	b = binary.AppendUvarint(b, uint64(v.create))
 	b = binary.AppendUvarint(b, uint64(v.version))
+	b = binary.AppendUvarint(b, uint64(v.lease))
 	return append(b, v.value...)
 }
 
@@ -184,6 +189,7 @@ func decodeVersion(pair, rest, value []byte) (version, error) {
 	d := decoder{data: value[1:]}
 	v.create = d.int64()
 	v.version = d.int64()
+	v.lease = LeaseID(d.uvarint())
 	v.value = d.data
 	if value[0] != 0 || d.code != OK || !v.exists() {
 		return version{}, damaged(pair)
@@ -191,13 +197,39 @@ func decodeVersion(pair, rest, value []byte) (version, error) {
 	return v, nil
 }
 
-func changeKey(revision int64, n uint32) []byte {
-	b := append(make([]byte, 0, 13), tableChanges)
-	b = binary.BigEndian.AppendUint64(b, uint64(revision))
-	return binary.BigEndian.AppendUint32(b, n)
+// change is one change of one key.
+type change struct {
+	revision  int64
+	n         int64 // in the revision
+	tombstone bool
+	replaced  int64 // the mod revision of the version that it replaced; zero: none
+	key       []byte
 }
 
-// numbersKey is a key of one of the session tables.
+func changeKey(revision, n int64) []byte {
+	return numbersKey(tableChanges, uint64(revision), uint64(n))
+}
+
+func (c change) encode() []byte {
+	b := append(make([]byte, 0, len(c.key)+12), flag(c.tombstone, 1))
+	b = binary.AppendUvarint(b, uint64(c.replaced))
+	return append(b, c.key...)
+}
+
+// decodeChange reads a pair of the changes table. The change's key is a part of value.
+func decodeChange(pair, value []byte) (change, error) {
+	d := decoder{data: value}
+	kind := d.byte()
+	c := change{tombstone: kind == 1, replaced: d.int64(), key: d.data}
+	if len(pair) != 17 || kind > 1 || len(c.key) == 0 {
+		return change{}, damaged(pair)
+	}
+	c.revision = int64(binary.BigEndian.Uint64(pair[1:]))
+	c.n = int64(binary.BigEndian.Uint64(pair[9:]))
+	return c, nil
+}
+
+// numbersKey is a key of a table whose keys are numbers.
 func numbersKey(table byte, numbers ...uint64) []byte {
 	b := append(make([]byte, 0, 17), table)
 	for _, n := range numbers {

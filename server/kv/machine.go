@@ -42,7 +42,8 @@ func (m *Machine) Sync() error { return m.store.Sync() }
 // each with a *[Result]. A command whose effects the state already holds (a
 // restarted host replays its log) is passed over; its result stays nil.
 func (m *Machine) Apply(batch []quorate.Command) error {
-	s := &step{meta: m.meta, batch: m.store.Batch()}
+	change := m.store.Batch()
+	s := &step{meta: m.meta, reader: change, batch: change}
 	defer s.batch.Close() // gives up what was not committed
 	results := make([]Result, len(batch))
 	for i := range batch {
@@ -70,8 +71,9 @@ func (m *Machine) Apply(batch []quorate.Command) error {
 // the batch has changed so far.
 type step struct {
 	meta
-	batch   Batch
-	changes uint32 // keys changed by the command at hand
+	reader  Reader // the batch, or what a transaction is read from
+	batch   Batch  // nil where nothing is changed
+	changes int64  // keys changed by the command at hand
 }
 
 // apply carries one command out. Errors are the store's; what is wrong with the
@@ -93,7 +95,7 @@ func (s *step) apply(index raft.Index, data []byte, out *Result) error {
 	if err != nil {
 		return err
 	}
-	return s.sweep()
+	return s.sweep(sweepPerCommand)
 }
 
 func (s *step) do(action Action, out *Result) error {
@@ -108,7 +110,12 @@ func (s *step) do(action Action, out *Result) error {
 	case ExpireSessions:
 		err = s.expireSessions(do, out)
 	case Compact:
-		s.compact(do, out)
+		err = s.compact(do)
+	case Sweep:
+		err = s.sweep(sweepAtOnce)
+	}
+	if code, refused := errors.AsType[Code](err); refused {
+		out.Code, err = code, nil
 	}
 	out.Revision = s.revision
 	return err

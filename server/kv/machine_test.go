@@ -37,7 +37,7 @@ func TestRevisions(t *testing.T) {
 			{then(put("a", "2"), put("b", "x")), 3, "2 2 3 2", "x 3 3 1"},
 			{then(del("a"), del("nothing")), 4, "absent", "x 3 3 1"},
 			{then(put("a", "")), 5, " 5 5 1", "x 3 3 1"},
-			{then(kv.DeleteRange([]byte("a"), []byte("c"))), 6, "absent", "absent"},
+			{then(delRange("a", "c")), 6, "absent", "absent"},
 		}
 		for i, s := range steps {
 			if got := m.do(t, s.do); got.Err() != nil || got.Revision != s.revision {
@@ -59,8 +59,8 @@ func TestRevisions(t *testing.T) {
 func TestOpResults(t *testing.T) {
 	m := inMemory(t)
 	m.do(t, then(put("a", "1"), put("b", "1")), then(put("b", "2")))
-	got := m.do(t, then(put("a", "2"), put("new", "1"), kv.DeleteRange([]byte("b"), []byte("c")), del("nothing")))
-	want := []kv.OpResult{{Previous: 2}, {}, {Deleted: 1}, {}}
+	got := m.do(t, then(put("a", "2"), put("new", "1"), delRange("b", "c"), del("nothing")))
+	want := []kv.OpResult{{Revision: 4, Previous: 2}, {Revision: 4}, {Revision: 4, Deleted: 1}, {Revision: 4}}
 	if !reflect.DeepEqual(got.Ops, want) {
 		t.Errorf("got %+v, want %+v", got.Ops, want)
 	}
@@ -81,13 +81,13 @@ func TestGuards(t *testing.T) {
 		{"modified at an earlier revision", kv.ModifiedAt(twice, 2), false},
 		{"modified at a later revision", kv.ModifiedAt(twice, 4), false},
 		{"modified, of none", kv.ModifiedAt(absent, 3), false},
-		{"created at", kv.Compare{Key: twice, Target: kv.CreateRevision, Relation: kv.Equal, Value: 2}, true},
-		{"created not at", kv.Compare{Key: twice, Target: kv.CreateRevision, Relation: kv.NotEqual, Value: 2}, false},
-		{"version greater", kv.Compare{Key: twice, Target: kv.Version, Relation: kv.Greater, Value: 1}, true},
-		{"version not greater", kv.Compare{Key: twice, Target: kv.Version, Relation: kv.Greater, Value: 2}, false},
-		{"version less", kv.Compare{Key: twice, Target: kv.Version, Relation: kv.Less, Value: 3}, true},
-		{"version not less", kv.Compare{Key: twice, Target: kv.Version, Relation: kv.Less, Value: 2}, false},
-		{"mod less, of none", kv.Compare{Key: absent, Target: kv.ModRevision, Relation: kv.Less, Value: 1}, true},
+		{"created at", kv.Compare{Key: twice, Target: kv.CreateRevision, Relation: kv.Equal, Number: 2}, true},
+		{"created not at", kv.Compare{Key: twice, Target: kv.CreateRevision, Relation: kv.NotEqual, Number: 2}, false},
+		{"version greater", kv.Compare{Key: twice, Target: kv.Version, Relation: kv.Greater, Number: 1}, true},
+		{"version not greater", kv.Compare{Key: twice, Target: kv.Version, Relation: kv.Greater, Number: 2}, false},
+		{"version less", kv.Compare{Key: twice, Target: kv.Version, Relation: kv.Less, Number: 3}, true},
+		{"version not less", kv.Compare{Key: twice, Target: kv.Version, Relation: kv.Less, Number: 2}, false},
+		{"mod less, of none", kv.Compare{Key: absent, Target: kv.ModRevision, Relation: kv.Less, Number: 1}, true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestRange(t *testing.T) {
 		cases := []struct {
 			name       string
 			start, end string
-			limit      int
+			limit      int64
 			revision   int64
 			want       []string
 			more       bool
@@ -162,7 +162,7 @@ func TestRange(t *testing.T) {
 func TestRangeIsCutByBytes(t *testing.T) {
 	everywhere(t, func(t *testing.T, m *member) {
 		m.do(t, then(put("a", "123"), put("b", "123"), put("c", "123")))
-		for bytes, keys := range map[int]int{0: 3, 1: 1, 4: 1, 5: 2, 8: 2, 9: 3, 100: 3} {
+		for bytes, keys := range map[int64]int{0: 3, 1: 1, 4: 1, 5: 2, 8: 2, 9: 3, 100: 3} {
 			page, err := m.Range(kv.Query{End: kv.NoEnd, Bytes: bytes})
 			if err != nil || len(page.KVs) != keys || page.More != (keys < 3) {
 				t.Errorf("%d bytes: %d keys, more %v, %v; want %d keys", bytes, len(page.KVs), page.More, err, keys)
@@ -194,24 +194,24 @@ func TestK02K05Refusals(t *testing.T) {
 	}{
 		{"nothing", nil, kv.ErrMalformed},
 		{"garbage", []byte("garbage"), kv.ErrMalformed},
-		{"another format", append([]byte{2}, kv.Command{Do: then(put("k", "v"))}.Encode()[1:]...), kv.ErrMalformed},
-		{"unknown action", []byte{1, 0, 0, 0, 99}, kv.ErrMalformed},
+		{"another format", append([]byte{1}, kv.Command{Do: then(put("k", "v"))}.Encode()[1:]...), kv.ErrMalformed},
+		{"unknown action", []byte{2, 0, 0, 0, 99}, kv.ErrMalformed},
 		{"no action", kv.Command{}.Encode(), kv.ErrMalformed},
 		{"something more", append(kv.Command{Do: then(put("k", "v"))}.Encode(), 0), kv.ErrMalformed},
 		{"a negative time", kv.Command{Millis: -1, Do: then()}.Encode(), kv.ErrMalformed},
 		{"a negative revision", kv.Command{Do: kv.Compact{Revision: math.MinInt64}}.Encode(), kv.ErrMalformed},
 		{"session without sequence", kv.Command{Session: 1, Do: then()}.Encode(), kv.ErrMalformed},
 		{"sequence of no transaction", kv.Command{Session: 1, Sequence: 1, Do: kv.OpenSession{}}.Encode(), kv.ErrMalformed},
-		{"unknown operation", kv.Command{Do: then(kv.Op{Kind: 9, Key: key})}.Encode(), kv.ErrMalformed},
+		{"unknown operation", kv.Command{Do: then(kv.Query{Start: key, By: 9})}.Encode(), kv.ErrMalformed},
 		{"unknown relation", kv.Command{Do: kv.Txn{Compares: []kv.Compare{{Key: key, Target: kv.Version}}}}.Encode(), kv.ErrMalformed},
 		{"empty key", kv.Command{Do: then(put("", "v"))}.Encode(), kv.ErrEmptyKey},
-		{"large key", kv.Command{Do: then(kv.Delete(make([]byte, kv.MaxKeyBytes+1)))}.Encode(), kv.ErrTooLarge},
-		{"large end", kv.Command{Do: then(kv.DeleteRange(key, make([]byte, kv.MaxKeyBytes+1)))}.Encode(), kv.ErrTooLarge},
-		{"large value", kv.Command{Do: then(kv.Put(key, make([]byte, kv.MaxValueBytes+1)))}.Encode(), kv.ErrTooLarge},
+		{"large key", kv.Command{Do: then(kv.Delete{Key: make([]byte, kv.MaxKeyBytes+1)})}.Encode(), kv.ErrTooLarge},
+		{"large end", kv.Command{Do: then(kv.Delete{Key: key, End: make([]byte, kv.MaxKeyBytes+1)})}.Encode(), kv.ErrTooLarge},
+		{"large value", kv.Command{Do: then(kv.Put{Key: key, Value: make([]byte, kv.MaxValueBytes+1)})}.Encode(), kv.ErrTooLarge},
 		{"too many operations", kv.Command{Do: then(many...)}.Encode(), kv.ErrTooManyOps},
-		{"too many compares", kv.Command{Do: kv.Txn{Compares: make([]kv.Compare, kv.MaxCompares+1)}}.Encode(), kv.ErrTooManyOps},
+		{"too many compares", kv.Command{Do: kv.Txn{Compares: make([]kv.Compare, kv.MaxOps+1)}}.Encode(), kv.ErrTooManyOps},
 		{"a key put twice", kv.Command{Do: then(put("k", "1"), put("k", "2"))}.Encode(), kv.ErrDuplicateKey},
-		{"a key put and deleted", kv.Command{Do: kv.Txn{Else: []kv.Op{put("k", "1"), kv.DeleteRange([]byte("a"), kv.NoEnd)}}}.Encode(), kv.ErrDuplicateKey},
+		{"a key put and deleted", kv.Command{Do: kv.Txn{Else: []kv.Op{put("k", "1"), delRange("a", "\x00")}}}.Encode(), kv.ErrDuplicateKey},
 		{"a key deleted and put", kv.Command{Do: then(del("k"), put("k", "1"))}.Encode(), kv.ErrDuplicateKey},
 	}
 	for _, c := range cases {
@@ -232,7 +232,7 @@ func TestK02K05Refusals(t *testing.T) {
 func TestTheLargestFits(t *testing.T) {
 	everywhere(t, func(t *testing.T, m *member) {
 		key, value := make([]byte, kv.MaxKeyBytes), make([]byte, kv.MaxValueBytes)
-		m.do(t, then(kv.Put(key, value)))
+		m.do(t, then(kv.Put{Key: key, Value: value}))
 		got, _, err := m.Get(key, 0)
 		if err != nil || got == nil || len(got.Value) != len(value) {
 			t.Fatalf("Get: %v, %v", got != nil, err)
@@ -267,7 +267,7 @@ func TestGetRefusesTheEmptyKey(t *testing.T) {
 
 func TestEveryCodeHasASentence(t *testing.T) {
 	seen := map[string]bool{}
-	for c := kv.OK; c <= kv.ErrCompacted; c++ {
+	for c := kv.OK; c <= kv.ErrLeaseNotFound; c++ {
 		if c.Error() == "" || seen[c.Error()] {
 			t.Errorf("code %d says %q", c, c.Error())
 		}

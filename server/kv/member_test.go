@@ -109,5 +109,9 @@ func (m *member) snapshot(t fataler) []byte {
 // then is a transaction without conditions.
 func then(ops ...kv.Op) kv.Txn { return kv.Txn{Then: ops} }
 
-func put(key, value string) kv.Op { return kv.Put([]byte(key), []byte(value)) }
-func del(key string) kv.Op        { return kv.Delete([]byte(key)) }
+func put(key, value string) kv.Op { return kv.Put{Key: []byte(key), Value: []byte(value)} }
+func del(key string) kv.Op        { return kv.Delete{Key: []byte(key)} }
+
+func delRange(start, end string) kv.Op {
+	return kv.Delete{Key: []byte(start), End: []byte(end)}
+}

@@ -1,16 +1,11 @@
 package kv_test
 
 import (
-	"bytes"
 	"fmt"
-	"math/rand/v2"
+	"maps"
 	"slices"
-	"testing"
+	"sort"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-	"pgregory.net/rapid"
-
-	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/kv"
 )
@@ -54,8 +49,30 @@ func (m *model) apply(index raft.Index, c kv.Command) kv.Result {
 		return r
 	}
 	r := m.do(index, c.Do)
-	s.answers[c.Sequence] = r
+	s.answers[c.Sequence] = remembered(r)
 	return r
+}
+
+// remembered is a result without the keys that were read.
+func remembered(r kv.Result) kv.Result {
+	r.TxnResult = withoutKeys(r.TxnResult)
+	return r
+}
+
+func withoutKeys(t kv.TxnResult) kv.TxnResult {
+	t.Ops = slices.Clone(t.Ops)
+	for i := range t.Ops {
+		op := &t.Ops[i]
+		op.Before = nil
+		if op.Page != nil {
+			op.Page = &kv.Page{Revision: op.Page.Revision, Count: op.Page.Count}
+		}
+		if op.Txn != nil {
+			inner := withoutKeys(*op.Txn)
+			op.Txn = &inner
+		}
+	}
+	return t
 }
 
 func (m *model) do(index raft.Index, action kv.Action) (r kv.Result) {
@@ -93,234 +110,199 @@ func (m *model) do(index raft.Index, action kv.Action) (r kv.Result) {
 	return r
 }
 
-func (m *model) txn(t kv.Txn) kv.Result {
+func (m *model) txn(t kv.Txn) (r kv.Result) {
 	now := m.revisions[len(m.revisions)-1]
-	r := kv.Result{Succeeded: true}
-	for _, c := range t.Compares { // the generator draws only compares of Absent and ModifiedAt
-		key := now[string(c.Key)]
-		if c.Target == kv.Version {
-			r.Succeeded = r.Succeeded && key.Version == c.Value
-		} else {
-			r.Succeeded = r.Succeeded && key.Mod == c.Value
-		}
+	if r.Code = m.refuses(now, t); r.Code != kv.OK {
+		return r
 	}
-	ops := t.Then
-	if !r.Succeeded {
-		ops = t.Else
-	}
-	next := map[string]kv.KV{}
-	for k, v := range now {
-		next[k] = v
-	}
-	changed := false
-	for _, op := range ops {
-		var out kv.OpResult
-		if op.Kind == kv.OpPut {
-			key := next[string(op.Key)]
-			out.Previous = key.Mod
-			if key.Create == 0 {
-				key = kv.KV{Key: op.Key, Create: m.revision() + 1}
-			}
-			key.Value, key.Mod, key.Version = op.Value, m.revision()+1, key.Version+1
-			next[string(op.Key)] = key
-			changed = true
-		} else {
-			for k := range next {
-				one, endless := len(op.End) == 0, string(op.End) == "\x00"
-				if k == string(op.Key) && one || k >= string(op.Key) && (endless || !one && k < string(op.End)) {
-					delete(next, k)
-					out.Deleted++
-					changed = true
-				}
-			}
-		}
-		r.Ops = append(r.Ops, out)
-	}
-	if changed {
-		m.revisions = append(m.revisions, next)
+	x := modelTxn{model: m, before: now, state: maps.Clone(now)}
+	r.TxnResult = x.run(t)
+	if x.changed {
+		m.revisions = append(m.revisions, x.state)
 	}
 	return r
 }
 
-// drawCommand draws from few keys, sessions and numbers, so that commands meet.
-func drawCommand(t *rapid.T, m *model) kv.Command {
-	key := rapid.Custom(func(t *rapid.T) []byte {
-		return []byte(rapid.SampledFrom([]string{"a", "a\x00", "a\x00\x01", "ab", "b", "\xff"}).Draw(t, "key"))
-	})
-	op := rapid.Custom(func(t *rapid.T) kv.Op {
-		switch k := key.Draw(t, "op"); rapid.IntRange(0, 5).Draw(t, "kind") {
-		case 0:
-			return kv.Delete(k)
-		case 1:
-			return kv.DeleteRange(k, rapid.SampledFrom([][]byte{kv.NoEnd, []byte("b")}).Draw(t, "end"))
-		default:
-			return kv.Put(k, rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "value"))
+// chosen is the branch that the keys before the transaction lead to.
+func chosen(before map[string]kv.KV, t kv.Txn) (bool, []kv.Op) {
+	for _, c := range t.Compares {
+		keys := within(before, c.Key, c.End)
+		if len(keys) == 0 && (c.Target == kv.Value || !compares(c, kv.KV{})) {
+			return false, t.Else
 		}
-	})
-	compare := rapid.Custom(func(t *rapid.T) kv.Compare {
-		k := key.Draw(t, "compare")
-		if rapid.Bool().Draw(t, "absent") {
-			return kv.Absent(k)
-		}
-		return kv.ModifiedAt(k, rapid.Int64Range(0, m.revision()).Draw(t, "mod"))
-	})
-	session := rapid.Custom(func(t *rapid.T) kv.SessionID {
-		ids := []kv.SessionID{1 << 40}
-		for id := range m.sessions {
-			ids = append(ids, id)
-		}
-		slices.Sort(ids)
-		return rapid.SampledFrom(ids).Draw(t, "session")
-	})
-	c := kv.Command{Millis: rapid.Int64Range(0, 9_000).Draw(t, "millis")}
-	switch rapid.IntRange(0, 15).Draw(t, "action") {
-	case 0, 1:
-		c.Do = kv.OpenSession{}
-	case 2:
-		c.Do = kv.CloseSession{Session: session.Draw(t, "close")}
-	case 3:
-		c.Do = kv.ExpireSessions{Before: rapid.Int64Range(0, 9_000).Draw(t, "before")}
-	case 4:
-		c.Do = kv.Compact{Revision: rapid.Int64Range(0, m.revision()+1).Draw(t, "compact")}
-	default:
-		c.Do = kv.Txn{
-			Compares: rapid.SliceOfN(compare, 0, 2).Draw(t, "compares"),
-			Then:     rapid.SliceOfN(op, 0, 3).Draw(t, "then"),
-			Else:     rapid.SliceOfN(op, 0, 1).Draw(t, "else"),
-		}
-		if rapid.Bool().Draw(t, "in a session") {
-			c.Session, c.Sequence = session.Draw(t, "of"), rapid.Uint64Range(1, 50).Draw(t, "sequence")
+		for _, key := range keys {
+			if !compares(c, before[key]) {
+				return false, t.Else
+			}
 		}
 	}
-	return c
+	return true, t.Then
 }
 
-// TestAgainstModel applies the same log to the model, to a member in memory and to
-// one on a disk that crashes, is restarted, and replays.
-func TestAgainstModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m, memory := newModel(), inMemory(t)
-		disk := &crashing{fs: vfs.NewCrashableMem()}
-		disk.open(t)
-		defer func() { disk.close(t) }()
-		var log [][]byte
-		for range rapid.IntRange(1, 12).Draw(t, "batches") {
-			from := len(log)
-			var want []kv.Result
-			for range rapid.IntRange(1, 12).Draw(t, "batch") {
-				c := drawCommand(t, m)
-				log = append(log, c.Encode())
-				if c.Check() != nil {
-					want = append(want, kv.Result{Code: c.Check().(kv.Code), Revision: m.revision()})
-				} else {
-					want = append(want, m.apply(raft.Index(len(log)), c))
-				}
-			}
-			for i, got := range memory.raw(t, log[from:]...) {
-				equal(t, fmt.Sprintf("command %d in memory", from+i+1), got, &want[i])
-			}
-			disk.replay(t, log)
-			switch rapid.IntRange(0, 5).Draw(t, "then") {
-			case 0:
-				disk.restart(t)
-			case 1:
-				disk.crash(t, rapid.Uint64().Draw(t, "seed"))
-			case 2:
-				if err := disk.Sync(); err != nil {
-					t.Fatalf("Sync: %v", err)
-				}
-			case 3:
-				if err := disk.Restore(bytes.NewReader(memory.snapshot(t))); err != nil {
-					t.Fatalf("Restore: %v", err)
-				}
-			}
-		}
-		disk.replay(t, log)
-		if a, b := memory.hash(t), disk.hash(t); a != b {
-			t.Fatalf("memory %+v, disk %+v", a, b)
-		}
-		compareHistory(t, m, memory)
-		compareHistory(t, m, disk.member)
-	})
-}
-
-func equal(t fataler, what string, got, want *kv.Result) {
-	t.Helper()
-	if fmt.Sprintf("%+v", *got) != fmt.Sprintf("%+v", *want) {
-		t.Fatalf("%s: %+v, want %+v", what, *got, *want)
+func compares(c kv.Compare, key kv.KV) bool {
+	number := map[kv.Target]int64{
+		kv.CreateRevision: key.Create, kv.ModRevision: key.Mod, kv.Version: key.Version, kv.Lease: int64(key.Lease),
+	}[c.Target]
+	less, equal := number < c.Number, number == c.Number
+	if c.Target == kv.Value {
+		less, equal = string(key.Value) < string(c.Bytes), string(key.Value) == string(c.Bytes)
 	}
+	return map[kv.Relation]bool{kv.Equal: equal, kv.NotEqual: !equal, kv.Less: less, kv.Greater: !less && !equal}[c.Relation]
 }
 
-// compareHistory reads everything at every revision.
-func compareHistory(t fataler, want *model, m *member) {
-	t.Helper()
-	for revision := int64(1); revision <= want.revision(); revision++ {
-		page, err := m.Range(kv.Query{End: kv.NoEnd, Revision: revision})
-		if revision < want.compacted {
-			if err != kv.ErrCompacted {
-				t.Fatalf("at %d, compacted at %d: %v", revision, want.compacted, err)
+// within are the keys of a range, sorted.
+func within(state map[string]kv.KV, start, end []byte) (keys []string) {
+	for k := range state {
+		one, endless := len(end) == 0, string(end) == "\x00"
+		if k == string(start) && one || k >= string(start) && (endless || !one && k < string(end)) {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (m *model) refuses(before map[string]kv.KV, t kv.Txn) (code kv.Code) {
+	_, ops := chosen(before, t)
+	for _, op := range ops {
+		switch op := op.(type) {
+		case kv.Put:
+			_, exists := before[string(op.Key)]
+			switch {
+			case op.Lease != 0:
+				code = kv.ErrLeaseNotFound
+			case (op.KeepValue || op.KeepLease) && !exists:
+				code = kv.ErrKeyNotFound
 			}
+		case kv.Query:
+			switch {
+			case op.Revision > m.revision():
+				code = kv.ErrFutureRevision
+			case op.Revision != 0 && (op.Revision < 0 || op.Revision < m.compacted):
+				code = kv.ErrCompacted
+			}
+		case kv.Txn:
+			code = m.refuses(before, op)
+		}
+		if code != kv.OK {
+			return code
+		}
+	}
+	return kv.OK
+}
+
+// modelTxn is a transaction under way.
+type modelTxn struct {
+	*model
+	before, state map[string]kv.KV
+	changed       bool
+}
+
+func (x *modelTxn) now() int64 {
+	if x.changed {
+		return x.revision() + 1
+	}
+	return x.revision()
+}
+
+func (x *modelTxn) run(t kv.Txn) (r kv.TxnResult) {
+	var ops []kv.Op
+	r.Succeeded, ops = chosen(x.before, t)
+	for _, op := range ops {
+		var out kv.OpResult
+		switch op := op.(type) {
+		case kv.Put:
+			x.put(op, &out)
+		case kv.Delete:
+			for _, k := range within(x.state, op.Key, op.End) {
+				if op.Previous {
+					out.Before = append(out.Before, x.state[k])
+				}
+				delete(x.state, k)
+				out.Deleted++
+				x.changed = true
+			}
+		case kv.Query:
+			at := x.state
+			if op.Revision > 0 && op.Revision <= x.revision() {
+				at = x.revisions[op.Revision-1]
+			}
+			page := query(at, op)
+			page.Revision = x.now()
+			out.Page = &page
+		case kv.Txn:
+			inner := x.run(op)
+			out.Txn = &inner
+		}
+		out.Revision = x.now()
+		r.Ops = append(r.Ops, out)
+	}
+	return r
+}
+
+func (x *modelTxn) put(p kv.Put, out *kv.OpResult) {
+	key, exists := x.state[string(p.Key)]
+	out.Previous = key.Mod
+	if exists && p.Previous {
+		out.Before = []kv.KV{key}
+	}
+	if !exists {
+		key = kv.KV{Key: p.Key, Create: x.revision() + 1}
+	}
+	if !p.KeepValue {
+		key.Value = p.Value
+	}
+	key.Mod, key.Version = x.revision()+1, key.Version+1
+	x.state[string(p.Key)] = key
+	x.changed = true
+}
+
+// query answers from a whole map.
+func query(state map[string]kv.KV, q kv.Query) (page kv.Page) {
+	keys := within(state, q.Start, q.End)
+	if q.Count || q.CountOnly {
+		page.Count = int64(len(keys))
+	}
+	if q.CountOnly {
+		return page
+	}
+	filtered := q.Create != kv.Between{} || q.Mod != kv.Between{}
+	byKey := q.By == 0 || q.By == kv.Key
+	if early := q.Order == kv.Unordered || byKey && q.Order == kv.Ascending; early && !filtered && q.Limit > 0 && int64(len(keys)) > q.Limit {
+		keys = keys[:q.Limit+1]
+	}
+	for _, k := range keys {
+		key := state[k]
+		if q.Create.Min != 0 && key.Create < q.Create.Min || q.Create.Max != 0 && key.Create > q.Create.Max ||
+			q.Mod.Min != 0 && key.Mod < q.Mod.Min || q.Mod.Max != 0 && key.Mod > q.Mod.Max {
 			continue
 		}
-		state := want.revisions[revision-1]
-		if err != nil || len(page.KVs) != len(state) || page.Revision != want.revision() {
-			t.Fatalf("at %d: %+v, %v; want %+v", revision, page, err, state)
+		page.KVs = append(page.KVs, key)
+	}
+	rank := func(key kv.KV) string {
+		numbers := map[kv.Target]int64{kv.CreateRevision: key.Create, kv.ModRevision: key.Mod, kv.Version: key.Version}
+		switch q.By {
+		case 0, kv.Key:
+			return string(key.Key)
+		case kv.Value:
+			return string(key.Value)
 		}
-		for _, got := range page.KVs {
-			if w := state[string(got.Key)]; fmt.Sprint(got) != fmt.Sprint(w) {
-				t.Fatalf("at %d: %v, want %v", revision, got, w)
-			}
+		return fmt.Sprintf("%020d", numbers[q.By])
+	}
+	sort.SliceStable(page.KVs, func(i, j int) bool {
+		if q.Order == kv.Descending {
+			i, j = j, i
+		}
+		return rank(page.KVs[i]) < rank(page.KVs[j])
+	})
+	if q.Limit > 0 && int64(len(page.KVs)) > q.Limit {
+		page.KVs, page.More = page.KVs[:q.Limit], true
+	}
+	if q.KeysOnly {
+		page.KVs = slices.Clone(page.KVs)
+		for i := range page.KVs {
+			page.KVs[i].Value = nil
 		}
 	}
-}
-
-// crashing is a member on a disk that forgets what was not synced.
-type crashing struct {
-	*member
-	fs    *vfs.MemFS
-	store interface{ Close() error }
-}
-
-func (c *crashing) open(t fataler) {
-	t.Helper()
-	d := openDisk(t, c.fs)
-	c.store, c.member = d, newMember(t, d)
-}
-
-func (c *crashing) close(t fataler) {
-	t.Helper()
-	if err := c.store.Close(); err != nil {
-		t.Fatalf("Close: %v", err)
-	}
-}
-
-func (c *crashing) restart(t fataler) {
-	t.Helper()
-	before := c.hash(t)
-	c.close(t)
-	c.open(t)
-	if after := c.hash(t); after != before {
-		t.Fatalf("before the restart %+v, after %+v", before, after)
-	}
-}
-
-func (c *crashing) crash(t fataler, seed uint64) {
-	t.Helper()
-	fs := c.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rand.New(rand.NewPCG(seed, 0))})
-	c.close(t)
-	c.fs = fs
-	c.open(t)
-}
-
-// replay applies the log from a little before the place where the member is, as a
-// host does that does not remember it exactly.
-func (c *crashing) replay(t fataler, log [][]byte) {
-	t.Helper()
-	var batch []quorate.Command
-	for i := max(0, int(c.Applied())-5); i < len(log); i++ {
-		batch = append(batch, quorate.Command{Index: raft.Index(i + 1), Data: log[i]})
-	}
-	if err := c.Apply(batch); err != nil {
-		t.Fatalf("Apply: %v", err)
-	}
+	return page
 }

@@ -1,10 +1,6 @@
 package kv
 
-import (
-	"bytes"
-
-	"github.com/quorate-db/quorate/raft"
-)
+import "github.com/quorate-db/quorate/raft"
 
 // KV is a key as one revision sees it.
 type KV struct {
@@ -13,22 +9,53 @@ type KV struct {
 	Create  int64 // the revision that created it
 	Mod     int64 // the revision that last modified it
 	Version int64 // puts since it was created, counted from 1
+	Lease   LeaseID
 }
 
 // Query asks for the keys from Start to End; see NoEnd.
 type Query struct {
-	Start    []byte // empty: from the first key
+	Start    []byte // empty: from the first key; not as an operation
 	End      []byte
-	Limit    int   // keys; zero: all
-	Bytes    int   // of keys and values, the last key may go beyond; zero: all
-	Revision int64 // zero: the latest
+	Limit    int64 // keys; zero: all
+	Bytes    int64 // of keys and values, the last key may go beyond; zero: all
+	Revision int64 // zero or below: the latest
+
+	KeysOnly  bool // leave the values out
+	CountOnly bool // leave all keys out, as if none were beyond a limit
+	Count     bool // count the keys beyond the limits too
+
+	// Create and Mod leave keys out. A count counts them all the same.
+	Create, Mod Between
+
+	// The keys are sorted By a target, zero means Key, after they were left out and
+	// before the limits count. Only if Order is not said the limits come first.
+	By    Target
+	Order Order
 }
+
+// Between is a range of revisions, both ends in it; zero is no bound.
+type Between struct{ Min, Max int64 }
+
+func (b Between) holds(revision int64) bool {
+	return (b.Min == 0 || revision >= b.Min) && (b.Max == 0 || revision <= b.Max)
+}
+
+// Order is the direction in which keys are sorted.
+type Order uint8
+
+// The orders. Unordered ascends too; see [Query].
+const (
+	Unordered Order = iota
+	Ascending
+	Descending
+)
 
 // Page is the answer to a Query.
 type Page struct {
 	Revision int64 // of the store when it was read, not the one asked for
-	KVs      []KV  // in order of their keys
+	KVs      []KV  // in order of their keys, unless asked otherwise
 	More     bool  // there are keys beyond a limit
+	Count    int64 // of CountOnly and Count: the keys in the range
 }
 
 // State is how far the store has come.
@@ -36,6 +63,7 @@ type State struct {
 	Applied   raft.Index
 	Revision  int64
 	Compacted int64 // reads below this revision are refused; zero before the first Compact
+	Swept     int64 // what was compacted below it has been cleared away
 	Sessions  int64 // how many are open
 }
 
@@ -48,7 +76,7 @@ func (m *Machine) State() (State, error) {
 }
 
 func (m meta) state() State {
-	return State{Applied: m.applied, Revision: m.revision, Compacted: m.compacted, Sessions: m.sessions}
+	return State{Applied: m.applied, Revision: m.revision, Compacted: m.compacted, Swept: m.swept, Sessions: m.sessions}
 }
 
 // Get returns a key as the given revision sees it, or the latest if that is zero;
@@ -74,22 +102,29 @@ func (m *Machine) Range(q Query) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	page := Page{Revision: at.revision}
-	revision, err := at.readable(q.Revision)
-	if err != nil {
-		return page, err
+	return at.find(view, q)
+}
+
+// Read answers a transaction that changes nothing, as of one revision. The error
+// is a [Code] or the store's.
+func (m *Machine) Read(t Txn) (*Result, error) {
+	if !t.Reads() {
+		return nil, ErrMalformed
 	}
-	size := 0
-	err = scan(view, q.Start, q.End, revision, func(key []byte, v version) bool {
-		if q.Limit > 0 && len(page.KVs) == q.Limit || q.Bytes > 0 && size >= q.Bytes {
-			page.More = true
-			return false
-		}
-		size += len(key) + len(v.value)
-		page.KVs = append(page.KVs, KV{bytes.Clone(key), bytes.Clone(v.value), v.create, v.mod, v.version})
-		return true
-	})
-	return page, err
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	view := m.store.View()
+	defer view.Close()
+	at, err := readMeta(view)
+	if err != nil {
+		return nil, err
+	}
+	s := &step{meta: at, reader: view}
+	out := &Result{}
+	err = s.txn(t, out)
+	out.Revision = at.revision
+	return out, err
 }
 
 // readable is the revision to read at, or why it cannot be read.
@@ -103,78 +138,4 @@ func (m meta) readable(revision int64) (int64, error) {
 		return 0, ErrCompacted
 	}
 	return revision, nil
-}
-
-// scan visits, in order, the keys from start to end that exist at the revision,
-// until visit says no. What it visits is valid only during the visit.
-func scan(r Reader, start, end []byte, revision int64, visit func([]byte, version) bool) error {
-	it := r.Iterate()
-	var err error
-	if len(end) == 0 {
-		var v version
-		if v, err = newest(it, versionsOf(start), revision); err == nil && v.exists() {
-			visit(start, v)
-		}
-	} else {
-		err = walk(it, start, end, revision, visit)
-	}
-	if closed := it.Close(); closed != nil {
-		err = closed // the cause of what seemed damaged
-	}
-	return err
-}
-
-// newest finds the newest version, at or below the revision, of the key whose
-// versions begin with prefix. No such version and a tombstone are both one that
-// does not exist. The value is valid until the iterator moves; prefix may be
-// appended to.
-func newest(it Iterator, prefix []byte, revision int64) (version, error) {
-	if !it.Seek(atRevision(prefix, revision)) {
-		return version{}, nil
-	}
-	pair, value := it.Pair()
-	rest, mine := bytes.CutPrefix(pair, prefix)
-	if !mine {
-		return version{}, nil
-	}
-	return decodeVersion(pair, rest, value)
-}
-
-// walk is scan over more than one key. It seeks past the versions that are too
-// new or too old rather than stepping over them: a key may have a million.
-func walk(it Iterator, start, end []byte, revision int64, visit func([]byte, version) bool) error {
-	var last, seek []byte // the versions dealt with; where to go on
-	for ok := it.Seek(versionsOf(start)); ok; {
-		pair, value := it.Pair()
-		if pair[0] != tableVersions {
-			return nil
-		}
-		key, rest, err := splitVersionKey(pair)
-		if err != nil {
-			return err
-		}
-		if !inRange(key, start, end) {
-			return nil
-		}
-		v, err := decodeVersion(pair, rest, value)
-		if err != nil {
-			return err
-		}
-		prefix := pair[:len(pair)-len(rest)]
-		switch {
-		case bytes.Equal(prefix, last):
-			seek = append(atRevision(append(seek[:0], prefix...), 0), 0)
-			ok = it.Seek(seek)
-		case v.mod > revision:
-			seek = atRevision(append(seek[:0], prefix...), revision)
-			ok = it.Seek(seek)
-		default:
-			if v.exists() && !visit(key, v) {
-				return nil
-			}
-			last = append(last[:0], prefix...)
-			ok = it.Next()
-		}
-	}
-	return nil
 }

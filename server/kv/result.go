@@ -19,19 +19,23 @@ const (
 	ErrSequenceTooOld
 	ErrFutureRevision
 	ErrCompacted
+	ErrKeyNotFound
+	ErrLeaseNotFound
 )
 
 var sentences = [...]string{
 	OK:                "kv: no refusal",
 	ErrMalformed:      "kv: the command cannot be read; it was made by another version or damaged before it was proposed",
 	ErrTooLarge:       "kv: a key is larger than 4 KiB or a value larger than 1.5 MiB; store less under one key",
-	ErrTooManyOps:     "kv: a transaction has more than 128 compares or operations; split it",
+	ErrTooManyOps:     "kv: a transaction has more than 4096 compares and operations; split it",
 	ErrEmptyKey:       "kv: the key is empty; name a key of at least one byte",
 	ErrDuplicateKey:   "kv: a transaction changes the same key twice; keep one of the operations",
 	ErrSessionExpired: "kv: the session is not known or has expired, and this command was not applied; open a new session",
 	ErrSequenceTooOld: "kv: the sequence number is too far behind the session's highest to tell whether it was applied; have at most 32 writes under way",
 	ErrFutureRevision: "kv: the revision has not been written yet; ask for the current one or an earlier one",
 	ErrCompacted:      "kv: the revision has been compacted away; ask for a later one",
+	ErrKeyNotFound:    "kv: a put keeps the value or the lease of a key that does not exist; put a value",
+	ErrLeaseNotFound:  "kv: the lease is not known or has expired; grant a new one",
 }
 
 func (c Code) Error() string {
@@ -44,19 +48,29 @@ func (c Code) Error() string {
 // Result is what a command came to. Apply answers each command with a *Result;
 // it is the same on every node.
 type Result struct {
-	Code      Code
-	Revision  int64      // of the store after the command; after the first, if it was repeated
-	Succeeded bool       // of a Txn: all compares held, so Then was carried out
-	Repeated  bool       // answered from the session's memory: it had been applied before
-	Ops       []OpResult // of a Txn: one for each operation carried out
-	Session   SessionID  // of an OpenSession: the new session
-	Dropped   int        // of an ExpireSessions or CloseSession: how many sessions ended
+	Code     Code
+	Revision int64     // of the store after the command; after the first, if it was repeated
+	Repeated bool      // answered from the session's memory: it had been applied before
+	Session  SessionID // of an OpenSession: the new session
+	Dropped  int       // of an ExpireSessions or CloseSession: how many sessions ended
+	TxnResult
 }
 
-// OpResult is what one operation came to.
+// TxnResult is what a transaction came to.
+type TxnResult struct {
+	Succeeded bool       // all compares held, so Then was carried out
+	Ops       []OpResult // one for each operation carried out
+}
+
+// OpResult is what one operation came to. A session's memory holds no keys and
+// values: in the answer to a repeated command, Before and the page's are empty.
 type OpResult struct {
-	Previous int64 // of a put: the mod revision of what it replaced, zero if it created the key
-	Deleted  int64 // of a delete: how many keys
+	Revision int64      // of the store with what the transaction had changed by then
+	Previous int64      // of a Put: the mod revision of what it replaced, zero if it created the key
+	Deleted  int64      // of a Delete: how many keys
+	Before   []KV       // of a Put or Delete that asks for it: what was there before
+	Page     *Page      // of a Query
+	Txn      *TxnResult // of a nested transaction
 }
 
 // Err is nil, or the refusal.

@@ -190,32 +190,63 @@ func idleKey(used int64, id SessionID) []byte {
 	return numbersKey(tableIdle, uint64(used), uint64(id))
 }
 
-// encodeAnswer is the result of a Txn as a session remembers it.
+// encodeAnswer is the result of a Txn as a session remembers it: what became of it,
+// but no keys and values that it has read. They could be the whole store.
 func (r *Result) encodeAnswer() []byte {
-	b := append(make([]byte, 0, 16+16*len(r.Ops)), byte(r.Code), 0)
-	if r.Succeeded {
-		b[1] = 1
-	}
+	b := append(make([]byte, 0, 16+16*len(r.Ops)), byte(r.Code))
 	b = binary.AppendUvarint(b, uint64(r.Revision))
-	b = binary.AppendUvarint(b, uint64(len(r.Ops)))
-	for _, op := range r.Ops {
+	return r.TxnResult.encode(b)
+}
+
+func (t *TxnResult) encode(b []byte) []byte {
+	b = append(b, flag(t.Succeeded, 1))
+	b = binary.AppendUvarint(b, uint64(len(t.Ops)))
+	for _, op := range t.Ops {
+		b = append(b, flag(op.Page != nil, answerPage)|flag(op.Txn != nil, answerTxn))
+		b = binary.AppendUvarint(b, uint64(op.Revision))
 		b = binary.AppendUvarint(b, uint64(op.Previous))
 		b = binary.AppendUvarint(b, uint64(op.Deleted))
+		if op.Page != nil {
+			b = binary.AppendUvarint(b, uint64(op.Page.Count))
+		}
+		if op.Txn != nil {
+			b = op.Txn.encode(b)
+		}
 	}
 	return b
 }
 
+// What follows an operation in an answer.
+const (
+	answerPage byte = 1 << iota
+	answerTxn
+)
+
 func decodeAnswer(key, b []byte, out *Result) error {
-	d := decoder{data: b}
-	*out = Result{Repeated: true, Code: Code(d.byte()), Succeeded: d.byte() == 1, Revision: d.int64()}
-	if n := d.count(MaxOps); n > 0 {
-		out.Ops = make([]OpResult, n)
-	}
-	for i := range out.Ops {
-		out.Ops[i] = OpResult{Previous: d.int64(), Deleted: d.int64()}
-	}
+	d := decoder{data: b, left: MaxOps}
+	*out = Result{Repeated: true, Code: Code(d.byte()), Revision: d.int64(), TxnResult: d.txnResult()}
 	if d.end() != nil {
 		return damaged(key)
 	}
 	return nil
+}
+
+func (r *decoder) txnResult() TxnResult {
+	t := TxnResult{Succeeded: r.byte() == 1}
+	if n := r.count(); n > 0 {
+		t.Ops = make([]OpResult, n)
+	}
+	for i := range t.Ops {
+		op := &t.Ops[i]
+		follows := r.byte()
+		op.Revision, op.Previous, op.Deleted = r.int64(), r.int64(), r.int64()
+		if follows&answerPage != 0 {
+			op.Page = &Page{Revision: op.Revision, Count: r.int64()}
+		}
+		if follows&answerTxn != 0 {
+			inner := r.txnResult()
+			op.Txn = &inner
+		}
+	}
+	return t
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/quorate-db/quorate"
 )
 
-var snapshotHeader = []byte("QKV\x01")
+var snapshotHeader = []byte("QKV\x02")
 
 // checksumBytes is how much of the SHA-256 ends a snapshot.
 const checksumBytes = 8
@@ -21,7 +21,7 @@ const checksumBytes = 8
 // The largest pair: a key of zeros only, escaped, and a value with its revisions.
 const (
 	maxPairKey   = 1 + 2*MaxKeyBytes + 2 + 8
-	maxPairValue = MaxValueBytes + 32
+	maxPairValue = MaxValueBytes + 48
 )
 
 // Digest is a hash of the whole state. Two nodes that have applied the same index

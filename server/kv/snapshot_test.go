@@ -152,7 +152,7 @@ func TestRestoreRefusesDamage(t *testing.T) {
 	if err := m.Restore(iotest.ErrReader(io.ErrClosedPipe)); err == nil {
 		t.Error("restored from a broken connection")
 	}
-	if err := m.Restore(bytes.NewReader([]byte("QKV\x02"))); err == nil || !strings.Contains(err.Error(), "another program or version") {
+	if err := m.Restore(bytes.NewReader([]byte("QKV\x09"))); err == nil || !strings.Contains(err.Error(), "another program or version") {
 		t.Errorf("another version: %v", err)
 	}
 }
@@ -161,7 +161,7 @@ func FuzzRestore(f *testing.F) {
 	good := lived(f, inMemory(f)).snapshot(f)
 	f.Add(good)
 	f.Add(good[:len(good)/2])
-	f.Add([]byte("QKV\x01\x00"))
+	f.Add([]byte("QKV\x02\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m := inMemory(t)
 		m.do(t, then(put("mine", "1")))

@@ -5,43 +5,17 @@ import (
 	"cmp"
 )
 
+// txn carries a transaction out. It is decided as a whole before anything is
+// changed, so one that is refused, which the error then says with a [Code], has
+// changed nothing.
 func (s *step) txn(t Txn, out *Result) error {
-	out.Succeeded = true
-	for _, c := range t.Compares {
-		v, err := s.latest(c.Key)
-		if err != nil {
-			return err
-		}
-		if !c.holds(v) {
-			out.Succeeded = false
-			break
-		}
-	}
-	ops := t.Then
-	if !out.Succeeded {
-		ops = t.Else
-	}
-	if len(ops) == 0 {
-		return nil
-	}
-	return s.ops(ops, out)
-}
-
-// ops carries the operations out at the next revision, which becomes the store's
-// if there was anything to change.
-func (s *step) ops(ops []Op, out *Result) error {
 	s.changes = 0
-	out.Ops = make([]OpResult, len(ops))
-	for i, op := range ops {
-		var err error
-		if op.Kind == OpPut {
-			out.Ops[i].Previous, err = s.put(op.Key, op.Value)
-		} else {
-			out.Ops[i].Deleted, err = s.delete(op.Key, op.End)
-		}
-		if err != nil {
-			return err
-		}
+	b, err := s.decide(t)
+	if err != nil {
+		return err
+	}
+	if out.TxnResult, err = s.run(b); err != nil {
+		return err
 	}
 	if s.changes > 0 {
 		s.revision++
@@ -49,20 +23,77 @@ func (s *step) ops(ops []Op, out *Result) error {
 	return nil
 }
 
-// holds reports whether the newest version of the key, or none, satisfies the
-// compare.
-func (c Compare) holds(v version) bool {
-	var got int64
-	switch {
-	case !v.exists():
-	case c.Target == CreateRevision:
-		got = v.create
-	case c.Target == ModRevision:
-		got = v.mod
-	case c.Target == Version:
-		got = v.version
+// branch is what a transaction comes to: one of its branches.
+type branch struct {
+	succeeded bool
+	ops       []Op
+	nested    []branch // those of ops that are transactions, in their order
+}
+
+// decide looks at the compares of a transaction and of those nested in the branch
+// that they choose, and at what the operations there require.
+func (s *step) decide(t Txn) (branch, error) {
+	b := branch{succeeded: true, ops: t.Then}
+	for _, c := range t.Compares {
+		holds, err := s.holds(c)
+		if err != nil {
+			return b, err
+		}
+		if !holds {
+			b.succeeded, b.ops = false, t.Else
+			break
+		}
 	}
-	order := cmp.Compare(got, c.Value)
+	for _, op := range b.ops {
+		var err error
+		switch op := op.(type) {
+		case Put:
+			err = s.admitPut(op)
+		case Query:
+			err = s.admitQuery(op)
+		case Txn:
+			var inner branch
+			inner, err = s.decide(op)
+			b.nested = append(b.nested, inner)
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// holds reports whether the keys are as the compare says.
+func (s *step) holds(c Compare) (bool, error) {
+	w := s.window(c.Key, c.End)
+	w.values = c.Target == Value
+	holds, found := true, false
+	err := w.scan(func(_ []byte, v version) bool {
+		found = true
+		holds = c.holds(v)
+		return holds
+	})
+	if !found {
+		// No value is not the empty value, and a compare cannot name it.
+		holds = c.Target != Value && c.holds(version{})
+	}
+	return holds, err
+}
+
+func (c Compare) holds(v version) bool {
+	var order int
+	switch c.Target {
+	case CreateRevision:
+		order = cmp.Compare(v.create, c.Number)
+	case ModRevision:
+		order = cmp.Compare(v.mod, c.Number)
+	case Version:
+		order = cmp.Compare(v.version, c.Number)
+	case Lease:
+		order = cmp.Compare(int64(v.lease), c.Number)
+	default:
+		order = bytes.Compare(v.value, c.Bytes)
+	}
 	switch c.Relation {
 	case Equal:
 		return order == 0
@@ -75,51 +106,136 @@ func (c Compare) holds(v version) bool {
 	}
 }
 
-func (s *step) put(key, value []byte) (previous int64, err error) {
-	old, err := s.latest(key)
-	if err != nil {
-		return 0, err
+// admitPut refuses a put that lacks what it requires. No operation before it in the
+// transaction changes that: it would change the same key.
+func (s *step) admitPut(p Put) error {
+	if p.Lease != 0 {
+		return ErrLeaseNotFound // there are no leases yet
 	}
-	v := version{create: s.revision + 1, version: 1, value: value}
+	if !p.KeepValue && !p.KeepLease {
+		return nil
+	}
+	v, err := s.latest(p.Key)
+	if err == nil && !v.exists() {
+		err = ErrKeyNotFound
+	}
+	return err
+}
+
+func (s *step) admitQuery(q Query) error {
+	if q.Revision < 0 {
+		return ErrCompacted
+	}
+	_, err := s.readable(q.Revision)
+	return err
+}
+
+// run carries the operations of a branch out at the next revision.
+func (s *step) run(b branch) (out TxnResult, err error) {
+	out.Succeeded = b.succeeded
+	if len(b.ops) > 0 {
+		out.Ops = make([]OpResult, len(b.ops))
+	}
+	for i, op := range b.ops {
+		result := &out.Ops[i]
+		switch op := op.(type) {
+		case Put:
+			err = s.put(op, result)
+		case Delete:
+			err = s.delete(op, result)
+		case Query:
+			result.Page, err = s.query(op)
+		case Txn:
+			result.Txn = new(TxnResult)
+			*result.Txn, err = s.run(b.nested[0])
+			b.nested = b.nested[1:]
+		}
+		if err != nil {
+			return out, err
+		}
+		result.Revision = s.now()
+	}
+	return out, nil
+}
+
+// now is the revision of the store with what the transaction has changed so far.
+func (s *step) now() int64 {
+	if s.changes > 0 {
+		return s.revision + 1
+	}
+	return s.revision
+}
+
+// window is what the transaction sees at this point of a range.
+func (s *step) window(start, end []byte) window {
+	return window{reader: s.reader, start: start, end: end, revision: s.now(), latest: true}
+}
+
+// latest is a key as the transaction sees it at this point, without its value.
+func (s *step) latest(key []byte) (version, error) { return s.window(key, nil).one() }
+
+func (s *step) query(q Query) (*Page, error) {
+	at := s.meta
+	at.revision = s.now()
+	page, err := at.find(s.reader, q)
+	return &page, err
+}
+
+func (s *step) put(p Put, out *OpResult) error {
+	w := s.window(p.Key, nil)
+	w.values = p.Previous || p.KeepValue
+	old, err := w.one()
+	if err != nil {
+		return err
+	}
+	v := version{create: s.revision + 1, version: 1, value: p.Value, lease: p.Lease}
 	if old.exists() {
 		v.create, v.version = old.create, old.version+1
-		previous = old.mod
+		out.Previous = old.mod
+		if p.Previous {
+			out.Before = []KV{old.of(p.Key)}
+		}
+		if p.KeepValue {
+			v.value = old.value
+		}
+		if p.KeepLease {
+			v.lease = old.lease
+		}
 	}
-	s.change(key, v)
-	return previous, nil
+	s.change(p.Key, v, old.mod)
+	return nil
 }
 
-func (s *step) delete(start, end []byte) (deleted int64, err error) {
-	keys, err := s.existing(start, end)
-	for _, key := range keys {
-		s.change(key, version{})
-	}
-	return int64(len(keys)), err
-}
-
-// existing gathers the keys from start to end: an iterator need not cope with
+// delete gathers the keys before it deletes them: an iterator need not cope with
 // changes under it.
-func (s *step) existing(start, end []byte) (keys [][]byte, err error) {
-	if len(end) == 0 {
-		v, err := s.latest(start)
-		if v.exists() {
-			keys = append(keys, start)
-		}
-		return keys, err
+func (s *step) delete(d Delete, out *OpResult) error {
+	w := s.window(d.Key, d.End)
+	w.values = d.Previous
+	type found struct {
+		key []byte
+		mod int64
 	}
-	it := s.batch.Iterate()
-	for ok := it.Seek(keyKey(start)); ok; ok = it.Next() {
-		pair, _ := it.Pair()
-		if pair[0] != tableKeys || !inRange(pair[1:], start, end) {
-			break
+	var all []found
+	err := w.scan(func(key []byte, v version) bool {
+		if d.Previous {
+			out.Before = append(out.Before, v.of(key))
 		}
-		keys = append(keys, bytes.Clone(pair[1:]))
+		all = append(all, found{bytes.Clone(key), v.mod})
+		return true
+	})
+	if err != nil {
+		return err
 	}
-	return keys, it.Close()
+	for _, f := range all {
+		s.change(f.key, version{}, f.mod)
+	}
+	out.Deleted = int64(len(all))
+	return nil
 }
 
-// change writes a version of a key at the next revision.
-func (s *step) change(key []byte, v version) {
+// change writes a version of a key at the next revision; the one that it replaces,
+// if there is one, is of the revision replaced.
+func (s *step) change(key []byte, v version, replaced int64) {
 	v.mod = s.revision + 1
 	if v.exists() {
 		s.batch.Set(keyKey(key), v.encodeNumbers())
@@ -127,18 +243,7 @@ func (s *step) change(key []byte, v version) {
 		s.batch.Delete(keyKey(key))
 	}
 	s.batch.Set(atRevision(versionsOf(key), v.mod), v.encode())
-	s.batch.Set(changeKey(v.mod, s.changes), key)
+	c := change{tombstone: !v.exists(), replaced: replaced, key: key}
+	s.batch.Set(changeKey(v.mod, s.changes), c.encode())
 	s.changes++
-}
-
-// latest is the newest version of a key, without its value. It is not looked for
-// among the versions: their history outgrows every cache, and each write would
-// wait for the disk.
-func (s *step) latest(key []byte) (version, error) {
-	pair := keyKey(key)
-	b, err := s.batch.Get(pair)
-	if err != nil || b == nil {
-		return version{}, err
-	}
-	return decodeNumbers(pair, b)
 }

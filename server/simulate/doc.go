@@ -80,9 +80,9 @@ func (s *KV) Session(result any) uint64 {
 // Command implements [sim.Store].
 func (s *KV) Command(session, sequence uint64, o *linear.Operation) []byte {
 	key := []byte(o.Key)
-	txn := kv.Txn{Then: []kv.Op{kv.Put(key, []byte(o.Value))}}
+	txn := kv.Txn{Then: []kv.Op{kv.Put{Key: key, Value: []byte(o.Value)}}}
 	if o.Kind == linear.Delete {
-		txn.Then[0] = kv.Delete(key)
+		txn.Then[0] = kv.Delete{Key: key}
 	}
 	switch {
 	case o.IfAbsent:

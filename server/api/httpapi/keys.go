@@ -85,7 +85,7 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := s.writeKey(r, key, kv.Put(key, value))
+	result, err := s.writeKey(r, key, kv.Put{Key: key, Value: value})
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (s *Server) del(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := s.writeKey(r, key, kv.Delete(key))
+	result, err := s.writeKey(r, key, kv.Delete{Key: key})
 	if err != nil {
 		return err
 	}

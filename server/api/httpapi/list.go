@@ -33,7 +33,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	start, end := span(query)
-	page, err := s.Machine.Range(kv.Query{Start: start, End: end, Limit: limit, Bytes: wire.MaxListBytes, Revision: revision})
+	page, err := s.Machine.Range(kv.Query{Start: start, End: end, Limit: int64(limit), Bytes: wire.MaxListBytes, Revision: revision})
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 const (
 	currentFile = "CURRENT"
 	formatName  = "quorate kv store"
-	format      = 1
+	format      = 2
 )
 
 // home is the directory of a store: files in it, made durable step by step.

@@ -1,0 +1,197 @@
+package kv_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"pgregory.net/rapid"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/server/kv"
+)
+
+// TestAgainstModel applies the same log to the model, to a member in memory and to
+// one on a disk that crashes, is restarted, and replays.
+func TestAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m, memory := newModel(), inMemory(t)
+		disk := &crashing{fs: vfs.NewCrashableMem()}
+		disk.open(t)
+		defer func() { disk.close(t) }()
+		var log [][]byte
+		for range rapid.IntRange(1, 12).Draw(t, "batches") {
+			from := len(log)
+			var want []kv.Result
+			for range rapid.IntRange(1, 12).Draw(t, "batch") {
+				c := drawing{t, m}.command()
+				log = append(log, c.Encode())
+				if c.Check() != nil {
+					want = append(want, kv.Result{Code: c.Check().(kv.Code), Revision: m.revision()})
+				} else {
+					want = append(want, m.apply(raft.Index(len(log)), c))
+				}
+			}
+			for i, got := range memory.raw(t, log[from:]...) {
+				equal(t, fmt.Sprintf("command %d in memory", from+i+1), got, &want[i])
+			}
+			disk.replay(t, log)
+			switch rapid.IntRange(0, 5).Draw(t, "then") {
+			case 0:
+				disk.restart(t)
+			case 1:
+				disk.crash(t, rapid.Uint64().Draw(t, "seed"))
+			case 2:
+				if err := disk.Sync(); err != nil {
+					t.Fatalf("Sync: %v", err)
+				}
+			case 3:
+				if err := disk.Restore(bytes.NewReader(memory.snapshot(t))); err != nil {
+					t.Fatalf("Restore: %v", err)
+				}
+			}
+		}
+		disk.replay(t, log)
+		if a, b := memory.hash(t), disk.hash(t); a != b {
+			t.Fatalf("memory %+v, disk %+v", a, b)
+		}
+		compareHistory(t, m, memory)
+		compareHistory(t, m, disk.member)
+		compareRead(t, m, memory)
+		compareRead(t, m, disk.member)
+	})
+}
+
+func equal(t fataler, what string, got, want *kv.Result) {
+	t.Helper()
+	if g, w := text(got), text(want); g != w {
+		t.Fatalf("%s:\n got %s\nwant %s", what, g, w)
+	}
+}
+
+// text is a result as text, in which no bytes and the empty value are the same.
+func text(r *kv.Result) string {
+	return fmt.Sprintf("code %d revision %d repeated %v session %d dropped %d %s",
+		r.Code, r.Revision, r.Repeated, r.Session, r.Dropped, txnText(&r.TxnResult))
+}
+
+func txnText(t *kv.TxnResult) string {
+	s := fmt.Sprintf("(%v", t.Succeeded)
+	for _, op := range t.Ops {
+		s += fmt.Sprintf(" [at %d previous %d deleted %d before %s", op.Revision, op.Previous, op.Deleted, keysText(op.Before))
+		if op.Page != nil {
+			s += fmt.Sprintf(" page at %d more %v count %d %s", op.Page.Revision, op.Page.More, op.Page.Count, keysText(op.Page.KVs))
+		}
+		if op.Txn != nil {
+			s += " " + txnText(op.Txn)
+		}
+		s += "]"
+	}
+	return s + ")"
+}
+
+func keysText(all []kv.KV) (s string) {
+	for _, k := range all {
+		s += fmt.Sprintf("{%q %q %d %d %d %d}", k.Key, k.Value, k.Create, k.Mod, k.Version, k.Lease)
+	}
+	return s
+}
+
+// compareHistory reads everything at every revision.
+func compareHistory(t fataler, want *model, m *member) {
+	t.Helper()
+	for revision := int64(1); revision <= want.revision(); revision++ {
+		page, err := m.Range(kv.Query{End: kv.NoEnd, Revision: revision})
+		if revision < want.compacted {
+			if err != kv.ErrCompacted {
+				t.Fatalf("at %d, compacted at %d: %v", revision, want.compacted, err)
+			}
+			continue
+		}
+		state := want.revisions[revision-1]
+		if err != nil || len(page.KVs) != len(state) || page.Revision != want.revision() {
+			t.Fatalf("at %d: %+v, %v; want %+v", revision, page, err, state)
+		}
+		for _, got := range page.KVs {
+			if w := state[string(got.Key)]; keysText([]kv.KV{got}) != keysText([]kv.KV{w}) {
+				t.Fatalf("at %d: %v, want %v", revision, got, w)
+			}
+		}
+	}
+}
+
+// crashing is a member on a disk that forgets what was not synced.
+type crashing struct {
+	*member
+	fs    *vfs.MemFS
+	store interface{ Close() error }
+}
+
+func (c *crashing) open(t fataler) {
+	t.Helper()
+	d := openDisk(t, c.fs)
+	c.store, c.member = d, newMember(t, d)
+}
+
+func (c *crashing) close(t fataler) {
+	t.Helper()
+	if err := c.store.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+}
+
+func (c *crashing) restart(t fataler) {
+	t.Helper()
+	before := c.hash(t)
+	c.close(t)
+	c.open(t)
+	if after := c.hash(t); after != before {
+		t.Fatalf("before the restart %+v, after %+v", before, after)
+	}
+}
+
+func (c *crashing) crash(t fataler, seed uint64) {
+	t.Helper()
+	fs := c.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rand.New(rand.NewPCG(seed, 0))})
+	c.close(t)
+	c.fs = fs
+	c.open(t)
+}
+
+// replay applies the log from a little before the place where the member is, as a
+// host does that does not remember it exactly.
+func (c *crashing) replay(t fataler, log [][]byte) {
+	t.Helper()
+	var batch []quorate.Command
+	for i := max(0, int(c.Applied())-5); i < len(log); i++ {
+		batch = append(batch, quorate.Command{Index: raft.Index(i + 1), Data: log[i]})
+	}
+	if err := c.Apply(batch); err != nil {
+		t.Fatalf("Apply: %v", err)
+	}
+}
+
+// compareRead reads with a transaction, which must find what the model does.
+func compareRead(t *rapid.T, m *model, on *member) {
+	t.Helper()
+	txn := kv.Txn{Compares: []kv.Compare{drawing{t, m}.compare()}}
+	for range 3 {
+		txn.Then = append(txn.Then, drawing{t, m}.query())
+		txn.Else = append(txn.Else, kv.Txn{Then: []kv.Op{drawing{t, m}.query()}})
+	}
+	want := m.do(0, txn)
+	got, err := on.Read(txn)
+	if want.Code != kv.OK {
+		if err != want.Code {
+			t.Fatalf("Read: %v, want %v", err, want.Code)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatalf("Read: %v", err)
+	}
+	equal(t, "Read", got, &want)
+}

@@ -1,0 +1,145 @@
+package kv_test
+
+import (
+	"slices"
+
+	"pgregory.net/rapid"
+
+	"github.com/quorate-db/quorate/server/kv"
+)
+
+// A drawing draws from few keys, sessions and numbers, so that commands meet.
+type drawing struct {
+	*rapid.T
+	*model
+}
+
+func (d drawing) key() []byte {
+	return []byte(rapid.SampledFrom([]string{"a", "a\x00", "a\x00\x01", "ab", "b", "\xff"}).Draw(d.T, "key"))
+}
+
+func (d drawing) end() []byte {
+	return rapid.SampledFrom([][]byte{nil, nil, kv.NoEnd, []byte("b"), []byte("\xff")}).Draw(d.T, "end")
+}
+
+func (d drawing) bool(label string) bool { return rapid.Bool().Draw(d.T, label) }
+
+func (d drawing) value() []byte { return rapid.SliceOfN(rapid.Byte(), 0, 2).Draw(d.T, "value") }
+
+// near is a revision that has been, or nearly.
+func (d drawing) near(label string) int64 {
+	return rapid.Int64Range(-1, d.revision()+1).Draw(d.T, label)
+}
+
+func (d drawing) compare() kv.Compare {
+	c := kv.Compare{
+		Key: d.key(), End: d.end(),
+		Target:   kv.Target(rapid.IntRange(int(kv.CreateRevision), int(kv.Lease)).Draw(d.T, "target")),
+		Relation: kv.Relation(rapid.IntRange(int(kv.Equal), int(kv.Less)).Draw(d.T, "relation")),
+	}
+	switch c.Target {
+	case kv.Value:
+		c.Bytes = d.value()
+	case kv.Version, kv.Lease:
+		c.Number = rapid.Int64Range(-1, 3).Draw(d.T, "number")
+	default:
+		c.Number = d.near("number")
+	}
+	return c
+}
+
+func (d drawing) put() kv.Put {
+	p := kv.Put{Key: d.key(), Previous: d.bool("previous")}
+	switch rapid.IntRange(0, 7).Draw(d.T, "put") {
+	case 0:
+		p.KeepValue = true
+	case 1:
+		p.KeepLease, p.Value = true, d.value()
+	case 2:
+		p.KeepLease, p.KeepValue = true, true
+	case 3:
+		p.Lease = 7
+	default:
+		p.Value = d.value()
+	}
+	return p
+}
+
+func (d drawing) query() kv.Query {
+	q := kv.Query{
+		Start: d.key(), End: d.end(),
+		Limit:    rapid.Int64Range(0, 3).Draw(d.T, "limit"),
+		KeysOnly: d.bool("keys only"), Count: d.bool("count"),
+		By:    rapid.SampledFrom([]kv.Target{0, kv.Key, kv.CreateRevision, kv.ModRevision, kv.Version, kv.Value}).Draw(d.T, "by"),
+		Order: kv.Order(rapid.IntRange(0, 2).Draw(d.T, "order")),
+	}
+	switch rapid.IntRange(0, 5).Draw(d.T, "query") {
+	case 0:
+		q.CountOnly = true
+	case 1:
+		q.Revision = d.near("revision")
+	case 2:
+		q.Create = kv.Between{Min: d.near("least"), Max: d.near("greatest")}
+	case 3:
+		q.Mod = kv.Between{Min: d.near("least"), Max: d.near("greatest")}
+	}
+	return q
+}
+
+func (d drawing) ops(most, depth int) (ops []kv.Op) {
+	for range rapid.IntRange(0, most).Draw(d.T, "operations") {
+		switch rapid.IntRange(0, 7).Draw(d.T, "kind") {
+		case 0:
+			ops = append(ops, kv.Delete{Key: d.key(), End: d.end(), Previous: d.bool("previous")})
+		case 1, 2:
+			ops = append(ops, d.query())
+		case 3:
+			if depth > 0 {
+				ops = append(ops, d.txn(2, depth-1))
+			}
+		default:
+			ops = append(ops, d.put())
+		}
+	}
+	return ops
+}
+
+func (d drawing) txn(most, depth int) (t kv.Txn) {
+	for range rapid.IntRange(0, 2).Draw(d.T, "compares") {
+		t.Compares = append(t.Compares, d.compare())
+	}
+	t.Then = d.ops(most, depth)
+	t.Else = d.ops(most, depth)
+	return t
+}
+
+func (d drawing) session() kv.SessionID {
+	ids := []kv.SessionID{1 << 40}
+	for id := range d.sessions {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return rapid.SampledFrom(ids).Draw(d.T, "session")
+}
+
+func (d drawing) command() kv.Command {
+	c := kv.Command{Millis: rapid.Int64Range(0, 9_000).Draw(d.T, "millis")}
+	switch rapid.IntRange(0, 19).Draw(d.T, "action") {
+	case 0, 1:
+		c.Do = kv.OpenSession{}
+	case 2:
+		c.Do = kv.CloseSession{Session: d.session()}
+	case 3:
+		c.Do = kv.ExpireSessions{Before: rapid.Int64Range(0, 9_000).Draw(d.T, "before")}
+	case 4:
+		c.Do = kv.Compact{Revision: max(0, d.near("compact"))}
+	case 5:
+		c.Do = kv.Sweep{}
+	default:
+		c.Do = d.txn(3, 2)
+		if d.bool("in a session") {
+			c.Session, c.Sequence = d.session(), rapid.Uint64Range(1, 50).Draw(d.T, "sequence")
+		}
+	}
+	return c
+}

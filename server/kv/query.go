@@ -1,0 +1,124 @@
+package kv
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+)
+
+// find carries a query out. The page's own revision is set also with an error.
+func (m meta) find(r Reader, q Query) (Page, error) {
+	page := Page{Revision: m.revision}
+	revision, err := m.readable(q.Revision)
+	if err != nil {
+		return page, err
+	}
+	w := window{reader: r, start: q.Start, end: q.End, revision: revision, latest: revision == m.revision}
+	if q.CountOnly {
+		page.Count, err = w.count()
+		return page, err
+	}
+	g := gathering{Query: q, page: &page, most: q.mayGather()}
+	w.values = !q.KeysOnly || q.By == Value
+	if err := w.scan(g.visit); err != nil {
+		return page, err
+	}
+	if q.Count {
+		page.Count = g.seen
+		if g.next != nil {
+			rest := w
+			rest.start, rest.values = g.next, false
+			n, err := rest.count()
+			if err != nil {
+				return page, err
+			}
+			page.Count += n
+		}
+	}
+	q.arrange(&page)
+	return page, nil
+}
+
+// inOrder reports whether the keys are wanted as they are stored.
+func (q Query) inOrder() bool {
+	return q.Order == Unordered || q.Order == Ascending && q.byKey()
+}
+
+func (q Query) byKey() bool { return q.By == 0 || q.By == Key }
+
+// mayGather is how many keys may be gathered before they are sorted; zero is any
+// number.
+func (q Query) mayGather() int64 {
+	switch {
+	case q.Limit == 0 || !q.inOrder() || q.Create != (Between{}) || q.Mod != (Between{}):
+		return 0
+	case q.byKey():
+		return q.Limit
+	}
+	// etcd sorts here what it has read to see that there is more, the key beyond
+	// the limit included; its clients see which keys are left out.
+	return q.Limit + 1
+}
+
+// arrange sorts what was gathered and leaves out what is beyond the limit.
+func (q Query) arrange(page *Page) {
+	if !q.byKey() || q.Order == Descending {
+		slices.SortStableFunc(page.KVs, func(a, b KV) int {
+			if q.Order == Descending {
+				a, b = b, a
+			}
+			return q.compare(a, b)
+		})
+	}
+	if q.Limit > 0 && int64(len(page.KVs)) > q.Limit {
+		page.KVs, page.More = page.KVs[:q.Limit], true
+	}
+	if q.KeysOnly {
+		for i := range page.KVs {
+			page.KVs[i].Value = nil
+		}
+	}
+}
+
+func (q Query) compare(a, b KV) int {
+	switch q.By {
+	case CreateRevision:
+		return cmp.Compare(a.Create, b.Create)
+	case ModRevision:
+		return cmp.Compare(a.Mod, b.Mod)
+	case Version:
+		return cmp.Compare(a.Version, b.Version)
+	case Value:
+		return bytes.Compare(a.Value, b.Value)
+	}
+	return bytes.Compare(a.Key, b.Key)
+}
+
+// gathering fills a page.
+type gathering struct {
+	Query
+	page *Page
+	most int64 // keys; zero: any number
+	seen int64 // keys passed by, whether gathered or left out
+	size int64 // bytes of keys and values gathered
+	next []byte
+}
+
+func (g *gathering) visit(key []byte, v version) bool {
+	if g.most > 0 && int64(len(g.page.KVs)) == g.most || g.Bytes > 0 && g.size >= g.Bytes {
+		g.page.More = true
+		g.next = bytes.Clone(key)
+		return false
+	}
+	g.seen++
+	if g.Create.holds(v.create) && g.Mod.holds(v.mod) {
+		g.size += int64(len(key) + len(v.value))
+		g.page.KVs = append(g.page.KVs, v.of(key))
+	}
+	return true
+}
+
+// of is the version as a key of its own, in memory of its own.
+func (v version) of(key []byte) KV {
+	return KV{bytes.Clone(key), bytes.Clone(v.value), v.create, v.mod, v.version, v.lease}
+}
