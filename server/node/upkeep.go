@@ -15,7 +15,8 @@ import (
 )
 
 // upkeep does until ctx ends what nobody asks for: it tells the cluster this
-// member's URLs, asks for a learner's promotion, and lets idle sessions expire.
+// member's URLs, asks for a learner's promotion, lets idle sessions expire, and
+// clears compacted history away.
 // It returns an error when the node has nothing left to do: its group has stopped
 // or the cluster has removed it.
 func (n *node) upkeep(ctx context.Context) error {
@@ -105,8 +106,20 @@ func (k *keeper) due(ctx context.Context, status quorate.Status) error {
 		return k.promote(ctx, status)
 	case status.Role == raft.Leader:
 		k.expire(ctx)
+		return k.sweep(ctx)
 	}
 	return nil
+}
+
+// sweep clears away what was compacted, so that the space comes back though nobody
+// writes.
+func (k *keeper) sweep(ctx context.Context) error {
+	state, err := k.machine.State()
+	if err != nil || state.Swept == state.Compacted {
+		return err
+	}
+	_, err = k.group.Propose(ctx, kv.Command{Do: kv.Sweep{}}.Encode())
+	return err
 }
 
 // passing is trouble that is gone the next time, or the time after.
