@@ -119,27 +119,41 @@ func (g *Group) wait(ctx context.Context, p *waiter) (any, error) {
 	return nil, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
 }
 
-// run proposes to the core. It is called by the loop.
-func (p *proposal) run() {
-	h, g := p.group.host, p.group
+// offer proposes commands of one group to its core, as one input. It is called by
+// the loop.
+func (h *Host) offer(some []proposal) {
+	g, n := some[0].group, 0
 	err := h.loop.engine.Do(g.id, func(core *raft.Raft) error {
-		if g.machine.behind() {
-			return ErrBusy
-		}
 		leader, term := core.Leader()
-		if p.entry == nil {
-			term = p.term // it was made to this term's leader by another node
-		} else if leader != h.id || !g.waiting.made(p.entry, term) {
-			return raft.ErrNotLeader
+		if leader != h.id {
+			term = 0
 		}
-		_, err := core.ProposeIn(term, p.data)
-		return err
+		g.waiting.offered(some, term)
+		for ; n < len(some); n++ {
+			some[n].settle(some[n].offer(core))
+		}
+		return nil
 	})
+	for ; n < len(some); n++ {
+		some[n].settle(err)
+	}
+}
+
+func (p *proposal) offer(core *raft.Raft) error {
+	if p.group.machine.behind() {
+		return ErrBusy
+	}
+	_, err := core.ProposeIn(p.term, p.data)
+	return err
+}
+
+// settle answers a proposal if it was refused; one from another node in any case.
+func (p *proposal) settle(err error) {
 	switch {
 	case p.entry == nil:
 		p.answer(encodeAnswer(asRefusal(err)))
 	case err != nil:
-		g.waiting.refuse(p.entry, asRefusal(err))
+		p.group.waiting.refuse(p.entry, asRefusal(err))
 	}
 }
 

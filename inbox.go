@@ -29,13 +29,11 @@ type work struct {
 // proposal is a command on its way to the log.
 type proposal struct {
 	group *Group
-	data  []byte // ticket and command
+	data  []byte    // ticket and command
+	term  raft.Term // of the leader that it is meant for; zero: must not be made
 	entry *waiter
 
-	// Where entry is nil another node waits for the answer, and the command was
-	// meant for the leader of this term.
-	term   raft.Term
-	answer func([]byte)
+	answer func([]byte) // where entry is nil: another node waits
 }
 
 // What may wait for one turn of the loop.
@@ -113,14 +111,19 @@ func (h *Host) ask(task func() error) (err error) {
 }
 
 // take moves what waits into w, whose memory it uses for what will wait next.
-func (in *inbox) take(w *work) {
+// Proposals may be left where they are.
+func (in *inbox) take(w *work, proposals bool) {
 	clear(w.messages)
 	clear(w.proposals)
 	clear(w.tasks)
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	*w, in.waiting = in.waiting, work{w.messages[:0], w.proposals[:0], w.tasks[:0]}
-	in.bytes, in.load = 0, 0
+	left := in.waiting.proposals
+	*w, in.waiting = work{in.waiting.messages, w.proposals[:0], in.waiting.tasks}, work{w.messages[:0], left, w.tasks[:0]}
+	in.load = 0
+	if proposals {
+		w.proposals, in.waiting.proposals, in.bytes = left, w.proposals, 0
+	}
 }
 
 // close lets nothing more in; what is in still reaches the loop, which then ends.

@@ -22,6 +22,25 @@ type loop struct {
 	ticked time.Time // when the last tick was counted
 	book   addressBook
 	stall  stall
+	gate   gate
+}
+
+// gate lets proposals in batch by batch. While a write is under way those that
+// come gather: their own write could not begin before it ends, and a round for each
+// few of them would cost followers, frames and disks as much as one for all. An
+// idle disk keeps nobody waiting, nor does one that stands still.
+type gate struct {
+	written uint64 // writes that had ended when proposals were let in last
+	ticks   uint64 // and ticks that had passed
+}
+
+// open reports whether proposals may go in now.
+func (g *gate) open(current, written, ticks uint64) bool {
+	if current != 0 && written == g.written && ticks == g.ticks {
+		return false
+	}
+	*g = gate{written, ticks}
+	return true
 }
 
 // stallTimeouts is how many election timeouts one write may take before the disk
@@ -53,26 +72,32 @@ func (h *Host) run() {
 			h.tick()
 		}
 		last := h.inbox.isClosed() // what came in before that is still looked at
-		h.turn()
+		h.turn(last)
 		if last {
 			return
 		}
 	}
 }
 
-// turn feeds everything that waits to the engine and carries out one batch.
-func (h *Host) turn() {
+// turn feeds everything that waits to the engine and carries out one batch. The
+// last one leaves nothing for another.
+func (h *Host) turn(last bool) {
 	l := &h.loop
 	h.mindClock()
-	h.inbox.take(&l.work)
+	h.inbox.take(&l.work, last || l.gate.open(h.disk.current.Load(), h.disk.written.Load(), l.ticks))
 	for _, task := range l.work.tasks {
 		task()
 	}
 	for i := range l.work.messages {
 		h.step(&l.work.messages[i])
 	}
-	for i := range l.work.proposals {
-		l.work.proposals[i].run()
+	for rest := l.work.proposals; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].group == rest[0].group {
+			n++
+		}
+		h.offer(rest[:n])
+		rest = rest[n:]
 	}
 	h.askReads()
 	l.engine.Drain(&l.batch)

@@ -67,11 +67,27 @@ const maxWaiting = 1 << 16
 func (w *waiting) made(p *waiter, term raft.Term) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.make(p, term)
+}
+
+func (w *waiting) make(p *waiter, term raft.Term) bool {
 	if w.proposals[p.ticket] != p || term == 0 || term < w.applied.Term {
 		return false
 	}
 	p.term = term
 	return true
+}
+
+// offered is made for proposals of this node to itself, which it marks with the
+// term; with none if they must not be made.
+func (w *waiting) offered(some []proposal, term raft.Term) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range some {
+		if p := &some[i]; p.entry != nil && w.make(p.entry, term) {
+			p.term = term
+		}
+	}
 }
 
 // cancel forgets the proposal and reports whether it may have been made.

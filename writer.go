@@ -23,6 +23,7 @@ type writer struct {
 
 	batches uint64        // written so far, the one under way included; owned by the goroutine
 	current atomic.Uint64 // the one under way; zero: none is
+	written atomic.Uint64 // those that have ended
 }
 
 // promises is the part of batches that involves the disk.
@@ -107,6 +108,7 @@ func (w *writer) keep(p *promises) error {
 		if err := w.append(p.records); err != nil {
 			return err
 		}
+		w.written.Store(w.batches)
 	}
 	for _, kept := range p.kept {
 		close(kept)
@@ -121,6 +123,7 @@ func (w *writer) keep(p *promises) error {
 	if len(p.written) > 0 {
 		w.report(p.written)
 	}
+	w.host.inbox.signal() // proposals may have waited for the end of this write
 	return nil
 }
 
