@@ -1,11 +1,11 @@
 package linear
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -18,15 +18,15 @@ type Verdict string
 const (
 	Linearizable    Verdict = "linearizable"
 	NotLinearizable Verdict = "NOT linearizable"
-	Undecided       Verdict = "unknown" // the time was up
+	Undecided       Verdict = "unknown" // the limit was reached
 )
 
 // Result is the verdict on a history, of all its keys together.
 type Result struct {
 	Verdict   Verdict
 	Keys      int         // in the history
-	Undecided []string    // keys for which the time was up, sorted
-	Key       string      // the first, by name, that contradicts; if NotLinearizable
+	Undecided []string    // keys for which the limit was reached, sorted
+	Key       string      // the first, by name, that contradicts, with those that transactions tie to it; if NotLinearizable
 	Smallest  []Operation // of that key: no part that could be left out was found; in the order of calls
 }
 
@@ -34,103 +34,148 @@ type Result struct {
 // smallest part that contradicts for at most twice as long. It returns an error for
 // what is no history: see Operation.
 func Check(history []Operation, limit time.Duration) (Result, error) {
-	keys, err := byKey(history)
+	return judge(history, effort{time: limit})
+}
+
+// CheckSteps is Check with a limit that is the same on every machine: on how often
+// an operation is tried somewhere in an order of a key's. A million takes about a
+// second.
+func CheckSteps(history []Operation, limit int) (Result, error) {
+	return judge(history, effort{steps: limit})
+}
+
+func judge(history []Operation, limit effort) (Result, error) {
+	all, err := split(history)
 	if err != nil {
 		return Result{}, err
 	}
-	r := Result{Verdict: Linearizable, Keys: len(keys)}
-	for _, part := range keys {
-		switch search(part, limit) {
+	r := Result{Verdict: Linearizable}
+	for _, part := range all {
+		r.Keys += len(part.keys)
+	}
+	for _, part := range all {
+		switch search(part.history, limit) {
 		case porcupine.Illegal:
-			r.Verdict, r.Key, r.Smallest = NotLinearizable, part[0].Key, shrink(part, limit)
+			r.Verdict, r.Key, r.Smallest = NotLinearizable, strings.Join(part.keys, ", "), shrink(part.history, limit)
 			return r, nil
 		case porcupine.Unknown:
 			r.Verdict = Undecided
-			r.Undecided = append(r.Undecided, part[0].Key)
+			r.Undecided = append(r.Undecided, part.keys...)
 		}
 	}
+	slices.Sort(r.Undecided)
 	return r, nil
 }
 
-// Picture writes an HTML page that shows a history of one key, who was under way
-// at the same time, and how far an order of it could be found.
+// Picture writes an HTML page that shows a history of one key, or of keys that
+// transactions tie together, who was under way at the same time, and how far an
+// order of it could be found.
 func Picture(out io.Writer, history []Operation, limit time.Duration) error {
-	m := model()
-	_, info := porcupine.CheckOperationsVerbose(m, operations(history), limit)
+	m, calls := prepare(history)
+	_, info := porcupine.CheckOperationsVerbose(m, calls, limit)
 	return porcupine.Visualize(m, info, out)
 }
 
-// byKey splits a history by keys, sorted by name; operations by their calls.
-func byKey(history []Operation) ([][]Operation, error) {
-	all := slices.Clone(history)
-	slices.SortStableFunc(all, func(a, b Operation) int {
-		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Call, b.Call))
-	})
-	var keys [][]Operation
-	for len(all) > 0 {
-		end := slices.IndexFunc(all, func(o Operation) bool { return o.Key != all[0].Key })
-		if end < 0 {
-			end = len(all)
-		}
-		if err := resolve(all[:end]); err != nil {
-			return nil, err
-		}
-		keys, all = append(keys, all[:end:end]), all[end:]
-	}
-	return keys, nil
-}
-
-// resolve checks the operations of a key, and traces those of unknown outcome.
+// resolve checks the operations of a part, and traces those of unknown outcome.
 func resolve(part []Operation) error {
-	written := map[string]bool{}
+	written := map[[2]string]bool{}
 	for i := range part {
 		o := &part[i]
 		if err := o.check(); err != nil {
 			return err
 		}
-		if o.Kind == Put && written[o.Value] {
-			return fmt.Errorf("%w: %v", errValues, o)
+		for _, p := range o.parts() {
+			if p.Kind != Put {
+				continue
+			}
+			if written[[2]string{p.Key, p.Value}] {
+				return fmt.Errorf("%w: %v", errValues, o)
+			}
+			written[[2]string{p.Key, p.Value}] = true
 		}
-		written[o.Value] = written[o.Value] || o.Kind == Put
 	}
 	trace(part)
 	return nil
 }
 
-// trace gives each put of unknown outcome the revision with which its value was
-// read, if it was: then it is known to have been carried out.
+// trace gives each write of unknown outcome the revision with which a value of it
+// was read, if one was: then it is known to have been carried out.
 func trace(part []Operation) {
-	read := map[string]uint64{}
+	read := map[[2]string]uint64{}
 	for i := range part {
-		if o := &part[i]; o.Kind == Get && o.Outcome == OK {
-			read[o.Value] = o.Revision
+		if part[i].Outcome != OK {
+			continue
+		}
+		for _, p := range part[i].parts() {
+			if p.Kind == Get && p.Outcome != Absent {
+				read[[2]string{p.Key, p.Value}] = p.Revision
+			}
 		}
 	}
 	for i := range part {
-		if o := &part[i]; o.Kind == Put && o.Outcome == Unknown {
-			o.Revision = read[o.Value]
+		o := &part[i]
+		if o.Outcome != Unknown || o.reads() {
+			continue
+		}
+		o.Revision = 0
+		for _, p := range o.parts() {
+			if p.Kind == Put {
+				o.Revision = max(o.Revision, read[[2]string{p.Key, p.Value}])
+			}
 		}
 	}
 }
 
-func search(part []Operation, limit time.Duration) porcupine.CheckResult {
-	return porcupine.CheckOperationsTimeout(model(), operations(part), limit)
+// effort bounds a search: by time, or by tries of an operation.
+type effort struct {
+	time  time.Duration
+	steps int
 }
 
-// operations says a history in porcupine's words. What is open never returns.
-func operations(part []Operation) []porcupine.Operation {
+func search(part []Operation, limit effort) porcupine.CheckResult {
+	m, calls := prepare(part)
+	if limit.steps == 0 {
+		return porcupine.CheckOperationsTimeout(m, calls, limit.time)
+	}
+	left, step := limit.steps, m.Step
+	m.Step = func(state, input, output any) (bool, any) {
+		if left == 0 {
+			return false, state // so that the search soon ends
+		}
+		left--
+		return step(state, input, output)
+	}
+	result := porcupine.CheckOperationsTimeout(m, calls, 0)
+	if left == 0 && result == porcupine.Illegal {
+		return porcupine.Unknown
+	}
+	return result
+}
+
+// prepare says a history in porcupine's words. What is open never returns.
+func prepare(part []Operation) (porcupine.Model, []porcupine.Operation) {
 	all := make([]porcupine.Operation, 0, len(part))
 	end := int64(math.MinInt64)
 	for i := range part {
 		end = max(end, part[i].Call, part[i].Return)
 	}
+	cells := map[string]int{}
 	for i := range part {
 		o := &part[i]
-		op := porcupine.Operation{ClientId: o.Client, Input: o, Call: o.Call, Return: o.Return}
+		c := &call{Operation: o, what: o.parts(), pure: o.reads()}
+		for _, p := range c.what {
+			at, known := cells[p.Key]
+			if !known {
+				at = len(cells)
+				cells[p.Key] = at
+			}
+			c.at = append(c.at, at)
+		}
+		op := porcupine.Operation{ClientId: o.Client, Input: c, Call: o.Call, Return: o.Return}
 		if o.Outcome == Unknown {
 			op.Return = end + 1
 		}
 		all = append(all, op)
 	}
-	return all
+	return model(len(cells)), all
 }

@@ -16,7 +16,9 @@ const limit = 10 * time.Second
 func line(history ...linear.Operation) []linear.Operation {
 	for i := range history {
 		o := &history[i]
-		o.Key = "k"
+		if o.Kind != linear.Txn && o.Key == "" {
+			o.Key = "k"
+		}
 		if o.Call == 0 {
 			o.Call, o.Return = int64(10*i+1), int64(10*i+9)
 		}
@@ -96,6 +98,8 @@ func TestVerdicts(t *testing.T) {
 		"unknown, its revision changes":   {linear.NotLinearizable, line(ended(linear.Unknown, put("b", 0)), get("b", 3, 3), get("b", 4, 4))},
 		"unknown, read, then a condition": {linear.Linearizable, line(ended(linear.Unknown, put("b", 0)), get("b", 3, 3), ifMatch(3, put("c", 4)))},
 		"unknown delete":                  {linear.Linearizable, line(put("a", 2), ended(linear.Unknown, del(0)), get("a", 2, 2), absent, put("b", 4))},
+		"refused for no reason":           {linear.NotLinearizable, line(ended(linear.Refused, put("a", 2)))},
+		"a put that found no key":         {linear.NotLinearizable, line(ended(linear.Absent, put("a", 2)))},
 		"unknown, its condition failed":   {linear.NotLinearizable, line(put("a", 2), ended(linear.Unknown, ifAbsent(put("b", 0))), get("b", 3, 3))},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,14 +153,14 @@ func TestTheSmallestHistoryIsSmall(t *testing.T) {
 
 func TestWhatIsNoHistoryIsRefused(t *testing.T) {
 	for name, history := range map[string][]linear.Operation{
-		"one value twice":           line(put("a", 2), put("a", 3)),
-		"no such operation":         line(linear.Operation{Kind: "swap"}),
-		"no such outcome":           line(ended("maybe", put("a", 2))),
-		"an end before its begin":   line(during(5, 4, put("a", 2))),
-		"refused for no reason":     line(ended(linear.Refused, put("a", 2))),
-		"a read with a condition":   line(ifMatch(2, get("a", 2, 2))),
-		"a put that found no key":   line(ended(linear.Absent, put("a", 2))),
-		"a put that found no key 2": line(put("b", 2), ended(linear.Absent, put("a", 2))),
+		"one value twice":          line(put("a", 2), put("a", 3)),
+		"no such operation":        line(linear.Operation{Kind: "swap"}),
+		"no such outcome":          line(ended("maybe", put("a", 2))),
+		"an end before its begin":  line(during(5, 4, put("a", 2))),
+		"a transaction of nothing": line(linear.Operation{Kind: linear.Txn}),
+		"a key in it twice":        line(txn(2, linear.Part{Kind: linear.Get, Key: "k"}, linear.Part{Kind: linear.Get, Key: "k"})),
+		"a transaction in it":      line(txn(2, linear.Part{Kind: linear.Txn, Key: "k"})),
+		"a read with a condition":  line(ifMatch(2, get("a", 2, 2))),
 	} {
 		if _, err := linear.Check(history, limit); err == nil {
 			t.Errorf("%s: it was judged", name)
@@ -164,9 +168,57 @@ func TestWhatIsNoHistoryIsRefused(t *testing.T) {
 	}
 }
 
+func txn(revision uint64, parts ...linear.Part) linear.Operation {
+	return linear.Operation{Kind: linear.Txn, Parts: parts, Revision: revision}
+}
+
+// Of each key alone, every history here could have happened.
+func TestTransactionsTieKeysTogether(t *testing.T) {
+	write := func(key, value string) linear.Part { return linear.Part{Kind: linear.Put, Key: key, Value: value} }
+	read := func(key, value string, revision uint64) linear.Part {
+		return linear.Part{Kind: linear.Get, Key: key, Value: value, Revision: revision, Outcome: linear.OK}
+	}
+	none := func(key string) linear.Part { return linear.Part{Kind: linear.Get, Key: key, Outcome: linear.Absent} }
+	at := func(revision uint64, p linear.Part) linear.Part {
+		p.IfMatch = revision
+		return p
+	}
+	both := txn(2, write("k", "a"), write("l", "a"))
+	on := func(key string, o linear.Operation) linear.Operation {
+		o.Key = key
+		return o
+	}
+	for name, tc := range map[string]struct {
+		want    linear.Verdict
+		history []linear.Operation
+	}{
+		"both, then both":              {linear.Linearizable, line(both, txn(0, read("k", "a", 2), read("l", "a", 2)))},
+		"nothing, while it is written": {linear.Linearizable, line(during(1, 100, both), during(2, 3, txn(0, none("k"), none("l"))))},
+		"half of it":                   {linear.NotLinearizable, line(during(1, 100, both), during(2, 3, txn(0, read("k", "a", 2), none("l"))))},
+		"half of it, one by one":       {linear.NotLinearizable, line(during(1, 100, both), during(2, 3, get("a", 2, 2)), during(4, 5, on("l", absent)))},
+		"half of it, in doubt":         {linear.NotLinearizable, line(during(1, 0, ended(linear.Unknown, txn(0, both.Parts...))), during(2, 3, get("a", 2, 2)), during(4, 5, on("l", absent)))},
+		"two reads cross":              {linear.NotLinearizable, line(during(1, 100, put("a", 2)), during(1, 100, on("l", put("b", 3))), during(2, 50, txn(0, none("k"), read("l", "b", 3))), during(60, 99, get("a", 2, 2)))},
+		"one condition fails":          {linear.NotLinearizable, line(both, txn(3, at(2, write("k", "b")), at(9, write("l", "b"))))},
+		"refused, since one fails":     {linear.Linearizable, line(both, ended(linear.Refused, txn(0, at(2, write("k", "b")), at(9, write("l", "b")))))},
+		"refused, and all hold":        {linear.NotLinearizable, line(both, ended(linear.Refused, txn(0, at(2, write("k", "b")), at(2, write("l", "b")))))},
+		"a revision twice":             {linear.NotLinearizable, line(both, put("b", 3), on("l", put("c", 3)))},
+		"a delete of nothing":          {linear.Linearizable, line(put("a", 2), txn(2, linear.Part{Kind: linear.Delete, Key: "l"}))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := linear.Check(tc.history, limit)
+			if err != nil || r.Verdict != tc.want {
+				t.Errorf("verdict %q, want %q, %v\n%s", r.Verdict, tc.want, err, linear.Text(r.Smallest))
+			}
+			if want := "k, l"; r.Verdict == linear.NotLinearizable && (r.Key != want || r.Keys != 2) {
+				t.Errorf("of %d keys %q contradict, want %q", r.Keys, r.Key, want)
+			}
+		})
+	}
+}
+
 // Many writes in doubt at once make more orders than can be tried: then it must
 // say so, and soon.
-func TestTheTimeLimitEndsTheSearch(t *testing.T) {
+func TestTheLimitEndsTheSearch(t *testing.T) {
 	var history []linear.Operation
 	for i := range 60 {
 		history = append(history, during(1, 0, ended(linear.Unknown, put(string(rune('A'+i)), 0))))
@@ -178,5 +230,9 @@ func TestTheTimeLimitEndsTheSearch(t *testing.T) {
 	r, err := linear.Check(line(history...), 20*time.Millisecond)
 	if err != nil || r.Verdict != linear.Undecided || len(r.Undecided) != 1 {
 		t.Errorf("got %v for %v, %v", r.Verdict, r.Undecided, err)
+	}
+	r, err = linear.CheckSteps(line(history...), 10_000)
+	if err != nil || r.Verdict != linear.Undecided || len(r.Undecided) != 1 {
+		t.Errorf("counting steps: got %v for %v, %v", r.Verdict, r.Undecided, err)
 	}
 }

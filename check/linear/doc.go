@@ -5,14 +5,15 @@
 // still contradicts it.
 //
 // Every key is judged for itself, which loses nothing: a history is linearizable
-// if and only if it is for each key. Revisions are held against each other per
-// key: each change of a key has a greater one than whatever was known of the
-// store before.
+// if and only if it is for each key. Keys that transactions tie together are judged
+// together; histories that are to be judged soon tie few. Revisions are held against
+// each other per key or such a set of keys: each change has a greater one than
+// whatever was known of the store before.
 //
 // An operation whose outcome nobody knows is open: it may have taken effect at
-// any moment after its call, or never. The search has a time limit; when it is
-// up, the verdict is Unknown and never a guess.
+// any moment after its call, or never. The search has a limit, of time or of
+// steps; when it is reached, the verdict is Undecided and never a guess.
 //
-// Reading order: operation.go, model.go, check.go, shrink.go (why what it leaves
+// Reading order: operation.go, split.go, model.go, check.go, shrink.go (why what it leaves
 // out is no part of the contradiction).
 package linear

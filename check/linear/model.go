@@ -2,79 +2,134 @@ package linear
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/anishathalye/porcupine"
 )
 
-// state is a key at one moment. Revision zero is one that nobody was ever told:
-// of a write whose outcome stayed unknown and whose value nobody read. A
-// condition cannot name it, so that "not equal" is the exact answer.
+// state is a store at one moment, as far as one part of a history can see it.
 type state struct {
+	cells []cell // of the part's keys, in their order; never changed once it is there
+	floor uint64 // the store had at least this revision
+}
+
+// cell is a key at one moment. Revision zero is one that nobody was ever told: of a
+// write whose outcome stayed unknown and whose value nobody read. A condition cannot
+// name it, so that "not equal" is the exact answer.
+type cell struct {
 	exists   bool
 	value    string
 	revision uint64 // of its last change
-	floor    uint64 // the store had at least this revision
 }
 
-// model is what the HTTP API promises for one key.
-func model() porcupine.Model {
+// model is what the HTTP API promises for so many keys, between which transactions
+// hold.
+func model(keys int) porcupine.Model {
 	return porcupine.Model{
-		Init: func() any { return state{} },
+		Init: func() any { return state{cells: make([]cell, keys)} },
 		Step: func(s, input, _ any) (bool, any) {
-			return step(s.(state), input.(*Operation))
+			return input.(*call).step(s.(state))
 		},
-		DescribeOperation: func(input, _ any) string { return input.(*Operation).String() },
+		Equal: func(a, b any) bool {
+			return a.(state).floor == b.(state).floor && slices.Equal(a.(state).cells, b.(state).cells)
+		},
+		DescribeOperation: func(input, _ any) string { return input.(*call).String() },
 		DescribeState:     func(s any) string { return s.(state).String() },
 	}
 }
 
 func (s state) String() string {
-	if !s.exists {
+	all := make([]string, len(s.cells))
+	for i, c := range s.cells {
+		all[i] = c.String()
+	}
+	return strings.Join(all, ", ")
+}
+
+func (c cell) String() string {
+	if !c.exists {
 		return "absent"
 	}
-	return fmt.Sprintf("%q of revision %d", s.value, s.revision)
+	return fmt.Sprintf("%q of revision %d", c.value, c.revision)
 }
 
-// step reports whether the operation could end as it did with the key in this
+// call is an operation in a part of a history.
+type call struct {
+	*Operation
+	what []Part
+	at   []int // which cells they are about
+	pure bool  // it only reads
+}
+
+// step reports whether the operation could end as it did with its keys in this
 // state, and returns the state after it.
-func step(s state, o *Operation) (bool, state) {
-	if o.Kind == Get {
-		return s.read(o)
-	}
-	holds := (o.IfMatch == 0 || s.exists && s.revision == o.IfMatch) && (!o.IfAbsent || !s.exists)
-	switch o.Outcome {
-	case Refused:
+func (c *call) step(s state) (bool, state) {
+	switch holds := c.holds(s); {
+	case c.Outcome == Refused:
 		return !holds, s
-	case Absent:
-		return holds && !s.exists && s.sees(o.Revision), s.at(o.Revision)
-	case Unknown:
-		if !holds && o.Revision != 0 { // somebody saw that it was carried out
-			return false, s
-		}
-		if !holds {
-			return true, s
+	case !holds: // that it was carried out is known of a revision that somebody saw
+		return c.Outcome == Unknown && c.Revision == 0, s
+	case c.pure:
+		return c.read(s)
+	}
+	return c.write(s)
+}
+
+// holds reports whether every condition does.
+func (c *call) holds(s state) bool {
+	for i := range c.what {
+		p, now := &c.what[i], &s.cells[c.at[i]]
+		if p.IfMatch != 0 && (!now.exists || now.revision != p.IfMatch) || p.IfAbsent && now.exists {
+			return false
 		}
 	}
-	// What is done at a revision is done after all that was known before.
-	if !holds || o.Revision != 0 && o.Revision <= s.floor {
+	return true
+}
+
+// read is the step of what only reads.
+func (c *call) read(s state) (bool, state) {
+	return c.Outcome == Unknown || c.saw(s) && s.sees(c.Store), s.at(c.Store)
+}
+
+// saw reports whether the state is what the reads were told.
+func (c *call) saw(s state) bool {
+	for i := range c.what {
+		p, now := &c.what[i], s.cells[c.at[i]]
+		switch {
+		case p.Kind != Get || c.Outcome == Unknown:
+		case p.Outcome == Absent && now.exists:
+			return false
+		case p.Outcome != Absent && now != (cell{true, p.Value, p.Revision}):
+			return false
+		}
+	}
+	return true
+}
+
+// write is the step of what changes keys, and may read others.
+func (c *call) write(s state) (bool, state) {
+	next, changed := state{slices.Clone(s.cells), max(s.floor, c.Revision)}, false
+	for i := range c.what {
+		p, now := &c.what[i], &next.cells[c.at[i]]
+		switch p.Kind {
+		case Put:
+			*now, changed = cell{true, p.Value, c.Revision}, true
+		case Delete:
+			changed = changed || now.exists
+			*now = cell{}
+		}
+	}
+	switch {
+	case c.Outcome == Absent: // of a delete; a put cannot find the key absent
+		return !changed && c.Kind == Delete && s.sees(c.Revision), next
+	case !changed && c.Kind == Txn: // of deletes that found nothing: the store stays where it is
+		return c.saw(s) && s.sees(c.Revision), next
+	case !changed && c.Outcome == OK:
 		return false, s
 	}
-	if o.Kind == Delete {
-		return s.exists || o.Outcome != OK, state{floor: max(s.floor, o.Revision)}
-	}
-	return true, state{true, o.Value, o.Revision, max(s.floor, o.Revision)}
-}
-
-// read is the step of a get.
-func (s state) read(o *Operation) (bool, state) {
-	switch o.Outcome {
-	case Unknown:
-		return true, s
-	case Absent:
-		return !s.exists && s.sees(o.Store), s.at(o.Store)
-	}
-	same := s.exists && s.value == o.Value && s.revision == o.Revision
-	return same && s.sees(o.Store), s.at(o.Store)
+	// What is done at a revision is done after all that was known before.
+	return c.saw(s) && (c.Revision == 0 || c.Revision > s.floor), next
 }
 
 // sees reports whether the store can be at this revision, zero being unknown.

@@ -3,6 +3,7 @@ package linear
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,6 +16,7 @@ const (
 	Put    Kind = "put"
 	Get    Kind = "get"
 	Delete Kind = "delete"
+	Txn    Kind = "txn" // several of them, on a key each, at one moment: see Part
 )
 
 // Outcome is what its client was told.
@@ -30,7 +32,7 @@ const (
 	Done    Outcome = "done"    // carried out; with what answer is left out (see shrink.go)
 )
 
-// Operation is one call on one key and what came of it. Times are nanoseconds of
+// Operation is one call on one key, or a transaction on several, and what came of it. Times are nanoseconds of
 // one clock that never goes back; zero is any moment. A condition names only a
 // revision that the history has told before: in the answer to a put or a get.
 type Operation struct {
@@ -46,21 +48,51 @@ type Operation struct {
 	Revision uint64  `json:"revision,omitempty"`  // of the write; for a get, of the last change of the key; zero: not told
 	Store    uint64  `json:"store,omitempty"`     // a get: the store's revision; zero: not told
 	Endpoint string  `json:"endpoint,omitempty"`  // who was asked, for people
+	Parts    []Part  `json:"parts,omitempty"`     // of a transaction, which has no key, value or condition of its own
 }
 
-// check returns an error for what is no operation.
+// Part is what a transaction does to one key. Either all of it is carried out, or,
+// if the condition of any part does not hold, nothing. What is written has the
+// transaction's revision.
+type Part struct {
+	Kind     Kind    `json:"op"` // no Txn
+	Key      string  `json:"key"`
+	Value    string  `json:"value,omitempty"`   // as in an Operation
+	Outcome  Outcome `json:"outcome,omitempty"` // of a get that was carried out: OK or Absent
+	IfMatch  uint64  `json:"if_match,omitempty"`
+	IfAbsent bool    `json:"if_absent,omitempty"`
+	Revision uint64  `json:"revision,omitempty"` // of a get: of the last change of the key
+}
+
+// parts are what the operation does to which keys.
+func (o *Operation) parts() []Part {
+	if o.Kind == Txn {
+		return o.Parts
+	}
+	return []Part{{o.Kind, o.Key, o.Value, o.Outcome, o.IfMatch, o.IfAbsent, o.Revision}}
+}
+
+// check returns an error for what is no operation. An answer that no store gives is
+// one all the same, and contradicts.
 func (o *Operation) check() error {
-	switch {
-	case o.Kind != Put && o.Kind != Get && o.Kind != Delete:
-		return fmt.Errorf("the operation %q is none of put, get, delete", o.Kind)
-	case o.Outcome != Unknown && o.Return < o.Call:
+	if o.Outcome != Unknown && o.Return < o.Call {
 		return fmt.Errorf("%v returned before it was called", o)
-	case o.Kind == Get && (o.Outcome == Refused || o.Outcome == Done || o.IfMatch != 0 || o.IfAbsent):
+	}
+	if o.Kind == Get && (o.Outcome == Refused || o.Outcome == Done || o.conditional()) {
 		return fmt.Errorf("%v is no read", o)
-	case o.Kind == Put && o.Outcome == Absent:
-		return fmt.Errorf("%v: a put cannot find the key absent", o)
-	case o.Outcome == Refused && !o.conditional():
-		return fmt.Errorf("%v was refused without a condition", o)
+	}
+	if o.Kind == Txn && (len(o.Parts) == 0 || o.Key != "" || o.Value != "" || o.IfMatch != 0 || o.IfAbsent) {
+		return fmt.Errorf("%v: a transaction has parts, and a key, a value or a condition only in them", o)
+	}
+	keys := map[string]bool{}
+	for _, p := range o.parts() {
+		switch {
+		case p.Kind != Put && p.Kind != Get && p.Kind != Delete:
+			return fmt.Errorf("the operation %q is none of put, get, delete", p.Kind)
+		case keys[p.Key]:
+			return fmt.Errorf("%v: a transaction has one part for each key", o)
+		}
+		keys[p.Key] = true
 	}
 	switch o.Outcome {
 	case OK, Absent, Refused, Unknown, Done:
@@ -69,39 +101,66 @@ func (o *Operation) check() error {
 	return fmt.Errorf("the outcome %q is none of ok, absent, refused, unknown", o.Outcome)
 }
 
-func (o *Operation) conditional() bool { return o.IfMatch != 0 || o.IfAbsent }
-
-// changes reports whether the operation may have changed its key.
-func (o *Operation) changes() bool {
-	return o.Kind != Get && o.Outcome != Refused && o.Outcome != Absent
+func (o *Operation) conditional() bool {
+	return slices.ContainsFunc(o.parts(), func(p Part) bool { return p.IfMatch != 0 || p.IfAbsent })
 }
 
-// String says the operation in one line: put k "v" if at 7 -> revision 9.
+// reads reports whether the operation changes nothing whatever becomes of it.
+func (o *Operation) reads() bool {
+	return !slices.ContainsFunc(o.parts(), func(p Part) bool { return p.Kind != Get })
+}
+
+// changes reports whether the operation may have changed its keys.
+func (o *Operation) changes() bool {
+	return !o.reads() && o.Outcome != Refused && o.Outcome != Absent
+}
+
+// String says the operation in one line: put k "v" if at revision 7 -> revision 9.
 func (o *Operation) String() string {
 	var b strings.Builder
-	b.WriteString(string(o.Kind) + " " + o.Key)
-	if o.Kind == Put {
-		fmt.Fprintf(&b, " %q", o.Value)
+	if o.Kind == Txn {
+		b.WriteString("txn")
 	}
-	if o.IfMatch != 0 {
-		fmt.Fprintf(&b, " if at revision %d", o.IfMatch)
-	}
-	if o.IfAbsent {
-		b.WriteString(" if absent")
+	for i, p := range o.parts() {
+		if o.Kind == Txn {
+			b.WriteString([]string{", ", " "}[max(0, 1-i)])
+		}
+		p.write(&b, o.Kind == Txn && o.Outcome == OK)
 	}
 	b.WriteString(" -> ")
 	switch {
 	case o.Outcome == OK && o.Kind == Get:
 		fmt.Fprintf(&b, "%q of revision %d", o.Value, o.Revision)
-	case o.Outcome == OK:
+	case o.Outcome == OK && !o.reads():
 		fmt.Fprintf(&b, "revision %d", o.Revision)
 	default:
 		b.WriteString(string(o.Outcome))
 	}
-	if o.Kind == Get && o.Store != 0 {
+	if o.Store != 0 {
 		fmt.Fprintf(&b, ", store at %d", o.Store)
 	}
 	return b.String()
+}
+
+// write says what is done to the key, and what was read if that is told in parts.
+func (p *Part) write(b *strings.Builder, told bool) {
+	b.WriteString(string(p.Kind) + " " + p.Key)
+	if p.Kind == Put {
+		fmt.Fprintf(b, " %q", p.Value)
+	}
+	if p.IfMatch != 0 {
+		fmt.Fprintf(b, " if at revision %d", p.IfMatch)
+	}
+	if p.IfAbsent {
+		b.WriteString(" if absent")
+	}
+	switch {
+	case !told || p.Kind != Get:
+	case p.Outcome == OK:
+		fmt.Fprintf(b, " %q of revision %d", p.Value, p.Revision)
+	default:
+		b.WriteString(" " + string(p.Outcome))
+	}
 }
 
 // Text writes a history for people, one operation a line, in the order of calls.

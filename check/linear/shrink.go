@@ -18,7 +18,7 @@ import (
 //   - a change, if no operation that is left would notice (see unnoticed).
 //
 // It stops when nothing more can be left out, or when the time is up.
-func shrink(part []Operation, limit time.Duration) []Operation {
+func shrink(part []Operation, limit effort) []Operation {
 	s := &shrinker{limit: limit, left: 1000}
 	part = s.prefix(part)
 	for before := -1; before != weight(part); {
@@ -32,7 +32,7 @@ func shrink(part []Operation, limit time.Duration) []Operation {
 // shrinker bounds a search: it reads no clock, so it counts tries; each has a
 // share of the limit.
 type shrinker struct {
-	limit time.Duration
+	limit effort
 	left  int // tries
 }
 
@@ -42,7 +42,11 @@ func (s *shrinker) fails(part []Operation) bool {
 		return false
 	}
 	s.left--
-	return search(part, max(s.limit/500, time.Millisecond)) == porcupine.Illegal
+	share := effort{time: max(s.limit.time/500, time.Millisecond)}
+	if s.limit.steps > 0 {
+		share.steps = max(s.limit.steps/500, 1000)
+	}
+	return search(part, share) == porcupine.Illegal
 }
 
 // prefix returns the shortest beginning that fails. Longer ones fail too, so that
@@ -92,6 +96,12 @@ func (o Operation) open() Operation {
 	if o.Kind == Get {
 		o.Value = ""
 	}
+	o.Parts = slices.Clone(o.Parts)
+	for i := range o.Parts {
+		if p := &o.Parts[i]; p.Kind == Get {
+			p.Outcome, p.Value, p.Revision = "", "", 0
+		}
+	}
 	return o
 }
 
@@ -126,13 +136,17 @@ func (s *shrinker) weaken(part []Operation) []Operation {
 
 // weaker is the operation with less known about it, if that is possible.
 func (o Operation) weaker() (Operation, bool) {
-	if o.Outcome != OK || !(o.Kind == Delete || o.Kind == Put && o.conditional()) {
+	if o.Outcome != OK || o.reads() || o.Kind != Delete && !o.conditional() {
 		return o, false
 	}
 	if o.Kind == Delete {
 		o.Outcome = Done
 	}
 	o.IfMatch, o.IfAbsent = 0, false
+	o.Parts = slices.Clone(o.Parts)
+	for i := range o.Parts {
+		o.Parts[i].IfMatch, o.Parts[i].IfAbsent = 0, false
+	}
 	return o, true
 }
 
@@ -167,14 +181,29 @@ func notices(o, change *Operation) bool {
 	if o.Outcome == Refused {
 		return true
 	}
-	if change.Kind == Delete {
-		return o.Outcome == Absent || o.IfAbsent
+	for _, p := range o.parts() {
+		for _, c := range change.parts() {
+			if p.Key == c.Key && p.notices(&c, change.Revision, o.Outcome) {
+				return true
+			}
+		}
 	}
-	named := change.Revision != 0 && (o.IfMatch == change.Revision || o.Kind == Get && o.Revision == change.Revision)
+	return false
+}
+
+// notices reports it for what is done to one key, the change at the given revision.
+func (p *Part) notices(change *Part, revision uint64, outcome Outcome) bool {
+	switch change.Kind {
+	case Get:
+		return false
+	case Delete:
+		return p.Outcome == Absent || p.IfAbsent
+	}
+	named := revision != 0 && (p.IfMatch == revision || p.Kind == Get && p.Revision == revision)
 	switch {
-	case o.Kind == Get:
-		return named || o.Outcome == OK && o.Value == change.Value
-	case o.Kind == Delete && o.Outcome == OK:
+	case p.Kind == Get:
+		return named || outcome == OK && p.Value == change.Value
+	case p.Kind == Delete && p.Outcome == OK:
 		return true
 	}
 	return named

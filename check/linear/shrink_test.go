@@ -10,35 +10,33 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// clients plays a few clients against one key of a store that is right, and
+// clients plays a few clients against two keys of a store that is right, and
 // returns what they saw. Every operation takes effect at a moment of its own.
 func clients(rng *rand.Rand, count int) []Operation {
 	var history []Operation
-	var s state
+	s := &shop{cells: map[string]cell{}, revision: 1}
 	var told []Operation // with the revisions that conditions may name
-	store := uint64(1)
 	for i := range count {
 		at := int64(i) * 10
-		o := Operation{Client: i, Key: "k", Call: at - rng.Int64N(60), Return: at + rng.Int64N(60), Outcome: OK}
-		o.Kind = []Kind{Put, Put, Get, Get, Delete}[rng.IntN(5)]
-		if o.Kind == Put {
-			o.Value = fmt.Sprint(i)
-		}
-		known := slices.DeleteFunc(slices.Clone(told), func(t Operation) bool { return t.Return >= o.Call })
-		if o.Kind != Get && rng.IntN(3) == 0 && len(known) > 0 {
-			o.IfMatch = known[max(0, len(known)-1-rng.IntN(2))].Revision
-		} else if o.Kind == Put && rng.IntN(3) == 0 {
-			o.IfAbsent = true
+		known := slices.DeleteFunc(slices.Clone(told), func(t Operation) bool { return t.Return >= at-60 })
+		o := Operation{Client: i, Call: at - rng.Int64N(60), Return: at + rng.Int64N(60), Outcome: OK}
+		switch parts := drawParts(rng, i, known); {
+		case len(parts) > 1 || rng.IntN(8) == 0:
+			o.Kind, o.Parts = Txn, parts
+		default:
+			p := parts[0]
+			o.Kind, o.Key, o.Value, o.IfMatch, o.IfAbsent = p.Kind, p.Key, p.Value, p.IfMatch, p.IfAbsent
+			if p.Kind == Get {
+				o.IfMatch, o.IfAbsent = 0, false
+			}
 		}
 		if rng.IntN(8) == 0 {
 			o.Outcome, o.Return = Unknown, 0
 		}
-		if o.Outcome == Unknown && rng.IntN(2) == 0 { // never carried out
-			history = append(history, o)
-			continue
+		if o.Outcome != Unknown || rng.IntN(2) == 0 { // or else it was never carried out
+			s.carryOut(&o)
 		}
-		s, store = carryOut(&o, s, store)
-		if o.Outcome == OK && o.Kind != Delete {
+		if o.Outcome == OK && !o.reads() {
 			told = append(told, o)
 		}
 		history = append(history, o)
@@ -46,34 +44,79 @@ func clients(rng *rand.Rand, count int) []Operation {
 	return history
 }
 
-// carryOut fills in what a store in this state answers.
-func carryOut(o *Operation, s state, store uint64) (state, uint64) {
-	holds := (o.IfMatch == 0 || s.exists && s.revision == o.IfMatch) && (!o.IfAbsent || !s.exists)
-	tell := func(outcome Outcome, revision uint64) {
-		if o.Outcome != Unknown {
-			o.Outcome, o.Revision = outcome, revision
+// drawParts draws what is done to one key or both.
+func drawParts(rng *rand.Rand, i int, known []Operation) []Part {
+	keys := [][]string{{"k"}, {"l"}, {"k", "l"}}[rng.IntN(3)]
+	only := rng.IntN(3) // a transaction that reads only, or writes only, or whatever comes
+	var parts []Part
+	for _, key := range keys {
+		p := Part{Key: key, Kind: []Kind{Get, Put, []Kind{Put, Put, Get, Get, Delete}[rng.IntN(5)]}[only]}
+		if p.Kind == Put {
+			p.Value = fmt.Sprint(i)
+		}
+		if rng.IntN(3) == 0 && len(known) > 0 {
+			p.IfMatch = known[max(0, len(known)-1-rng.IntN(2))].Revision
+		} else if p.Kind == Put && rng.IntN(3) == 0 {
+			p.IfAbsent = true
+		}
+		parts = append(parts, p)
+	}
+	return parts
+}
+
+// shop is a store that is right.
+type shop struct {
+	cells    map[string]cell
+	revision uint64
+}
+
+// carryOut carries an operation out and fills in what the store answers, unless
+// nobody hears it.
+func (s *shop) carryOut(o *Operation) {
+	tell := o.Outcome != Unknown
+	answer := func(outcome Outcome, revision, store uint64) {
+		if tell {
+			o.Outcome, o.Revision, o.Store = outcome, revision, store
+		}
+	}
+	changes, there := false, false
+	for _, p := range o.parts() {
+		now := s.cells[p.Key]
+		if p.IfMatch != 0 && now.revision != p.IfMatch || p.IfAbsent && now.exists {
+			answer(Refused, 0, 0)
+			return
+		}
+		changes = changes || p.Kind == Put || p.Kind == Delete && now.exists
+		there = there || now.exists
+	}
+	if changes {
+		s.revision++
+	}
+	read := map[bool]Outcome{true: OK, false: Absent}
+	for i, p := range o.parts() {
+		now := s.cells[p.Key]
+		switch {
+		case p.Kind == Put:
+			s.cells[p.Key] = cell{true, p.Value, s.revision}
+		case p.Kind == Delete:
+			delete(s.cells, p.Key)
+		case tell && o.Kind == Txn:
+			q := &o.Parts[i]
+			q.Outcome, q.Value, q.Revision = read[now.exists], now.value, now.revision
+		case tell:
+			o.Value = now.value
 		}
 	}
 	switch {
-	case o.Kind == Get && o.Outcome == Unknown:
-	case o.Kind == Get && s.exists:
-		o.Value, o.Revision, o.Store = s.value, s.revision, store
 	case o.Kind == Get:
-		o.Outcome, o.Store = Absent, store
-	case !holds:
-		tell(Refused, 0)
-	case o.Kind == Delete && !s.exists:
-		tell(Absent, store)
+		answer(read[there], s.cells[o.Key].revision, s.revision)
 	case o.Kind == Delete:
-		store++
-		tell(OK, store)
-		return state{}, store
+		answer(read[there], s.revision, 0)
+	case o.reads():
+		answer(OK, 0, s.revision)
 	default:
-		store++
-		tell(OK, store)
-		return state{exists: true, value: o.Value, revision: store}, store
+		answer(OK, s.revision, 0)
 	}
-	return s, store
 }
 
 // A shrinker that could break a legal history would show its user contradictions
@@ -87,7 +130,7 @@ func TestShrinkingNeverInventsAContradiction(t *testing.T) {
 			t.Fatal(err)
 		}
 		legal := func(what string, next []Operation) []Operation {
-			if search(next, 10*time.Second) != porcupine.Ok {
+			if search(next, effort{time: 10 * time.Second}) != porcupine.Ok {
 				t.Fatalf("seed %d: %s broke a legal history:\n%s\nwas\n%s", seed, what, Text(next), Text(part))
 			}
 			return next
