@@ -142,8 +142,8 @@ func TestO05ALeaderThatWasStoppedAnswersNothingOld(t *testing.T) {
 			s.gets(old, "k0", 5*time.Second)
 			s.pass(pause)
 			if pause > 3*election {
-				s.until("another node leads", 20*election, func() bool { return s.leaders[s.highest()] != old.id })
-				s.put(s.nodes[s.leaders[s.highest()]-1], "k0", "new")
+				s.until("another node leads", 20*election, func() bool { return s.judges[0].leaders[s.highest()] != old.id })
+				s.put(s.nodes[s.judges[0].leaders[s.highest()]-1], "k0", "new")
 			}
 			s.gets(old, "k0", 5*time.Second)
 			old.thaw()

@@ -134,7 +134,7 @@ func TestL16S02TwoLeadersSendSnapshotsToOneFollower(t *testing.T) {
 		s.until("a snapshot is under way", 10*election, s.streaming)
 		s.pass(time.Duration(seed) * 500 * time.Microsecond)
 		old.freeze()
-		s.until("another node leads", 20*election, func() bool { return s.leaders[s.highest()] == other.id })
+		s.until("another node leads", 20*election, func() bool { return s.judges[0].leaders[s.highest()] == other.id })
 		s.pass(time.Duration(seed%5) * election)
 		s.put(other, "k0", "later")
 		old.thaw()

@@ -132,7 +132,7 @@ func (s *story) ends() {
 func (s *story) leading() *node {
 	var newest raft.Term
 	var found *node
-	for term, id := range s.leaders { //order: the largest is looked for
+	for term, id := range s.judges[0].leaders { //order: the largest is looked for
 		if n := s.nodes[id-1]; term >= newest && n.leads && n.serving() {
 			newest, found = term, n
 		}
@@ -248,12 +248,12 @@ func (s *story) fill(n *node, count, size int) {
 func (s *story) gets(n *node, key string, limit time.Duration) *asked {
 	o := s.operation(linear.Get, key, "")
 	return s.asks(n, limit, func(ctx context.Context, g *quorate.Group) (any, error) {
-		invoked := s.judge.top
+		invoked := s.judges[0].top
 		at, err := g.Read(ctx)
 		if err != nil {
 			return nil, err
 		}
-		s.judge.read(n, invoked, at)
+		s.judges[0].read(n, invoked, at)
 		found := false
 		o.Outcome, o.Return = linear.Absent, s.clock()
 		if o.Value, o.Revision, o.Store, found = n.store.Get(key); found {
@@ -315,7 +315,7 @@ func (s *story) join(by, n *node) {
 
 // highest returns the newest term that has had a leader.
 func (s *story) highest() (term raft.Term) {
-	for t := range s.leaders { //order: the largest is looked for
+	for t := range s.judges[0].leaders { //order: the largest is looked for
 		term = max(term, t)
 	}
 	return term

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/quorate-db/quorate"
@@ -38,6 +39,7 @@ type reply struct {
 	value    string
 	revision uint64
 	store    uint64
+	parts    []linear.Part // of a transaction that reads
 	session  uint64
 }
 
@@ -59,10 +61,17 @@ func (c *client) next() {
 		c.try()
 		return
 	}
-	o := &linear.Operation{
-		Client: c.number, Kind: linear.Put, Call: c.clock(),
-		Key: key(c.group, c.rng.IntN(c.sim.cfg.Keys)),
+	c.op, c.tries, c.doubtful = c.draw(), 0, false
+	c.try()
+}
+
+// draw draws the next call.
+func (c *client) draw() *linear.Operation {
+	k := c.rng.IntN(c.sim.cfg.Keys)
+	if share := c.sim.cfg.Transactions; k|1 < c.sim.cfg.Keys && chance(c.rng, share) {
+		return c.drawTransaction(k &^ 1)
 	}
+	o := &linear.Operation{Client: c.number, Kind: linear.Put, Call: c.clock(), Key: key(c.group, k)}
 	switch draw := c.rng.IntN(10); {
 	case draw < 4:
 		o.Kind = linear.Get
@@ -72,19 +81,51 @@ func (c *client) next() {
 	}
 	if o.Kind != linear.Get {
 		c.sequence++
-		switch draw := c.rng.IntN(4); {
-		case draw == 0 && c.seen[o.Key] != 0:
-			o.IfMatch = c.seen[o.Key]
-		case draw == 1 && o.Kind == linear.Put:
-			o.IfAbsent = true
-		}
+		o.IfMatch, o.IfAbsent = c.drawCondition(o.Kind, o.Key)
 	}
 	if o.Kind == linear.Put {
-		c.puts++
-		o.Value = fmt.Sprintf("%d.%d", c.number, c.puts)
+		o.Value = c.value()
 	}
-	c.op, c.tries, c.doubtful = o, 0, false
-	c.try()
+	return o
+}
+
+// drawTransaction draws one over the k-th key and the next. No other pairs are ever
+// tied together: the histories of more keys would be too long to be judged.
+func (c *client) drawTransaction(k int) *linear.Operation {
+	o := &linear.Operation{Client: c.number, Kind: linear.Txn, Call: c.clock()}
+	reads := c.rng.IntN(2) == 0
+	for _, name := range []string{key(c.group, k), key(c.group, k+1)} {
+		p := linear.Part{Kind: linear.Get, Key: name}
+		if !reads {
+			p.Kind, p.Value = linear.Put, c.value()
+			if c.rng.IntN(5) == 0 {
+				p.Kind, p.Value = linear.Delete, ""
+			}
+			p.IfMatch, p.IfAbsent = c.drawCondition(p.Kind, name)
+		}
+		o.Parts = append(o.Parts, p)
+	}
+	if !reads {
+		c.sequence++
+	}
+	return o
+}
+
+// drawCondition draws a condition on a key that is to be written; mostly none.
+func (c *client) drawCondition(kind linear.Kind, key string) (ifMatch uint64, ifAbsent bool) {
+	switch draw := c.rng.IntN(4); {
+	case draw == 0 && c.seen[key] != 0:
+		return c.seen[key], false
+	case draw == 1 && kind == linear.Put:
+		return 0, true
+	}
+	return 0, false
+}
+
+// value returns one that nobody else writes.
+func (c *client) value() string {
+	c.puts++
+	return fmt.Sprintf("%d.%d", c.number, c.puts)
 }
 
 // clock is the time of histories. Two moments that are one event apart differ.
@@ -95,7 +136,10 @@ func (c *client) try() {
 	c.tries++
 	c.attempt++
 	attempt := c.attempt
-	ask := request{c.group, c.op, c.session, c.sequence} // of no operation: to open a session
+	ask := request{on: c.group, op: c.op, session: c.session} // of no operation: to open a session
+	if c.session != 0 {
+		ask.sequence = c.sequence
+	}
 	s := c.sim
 	n := s.nodes[c.rng.IntN(len(s.nodes))]
 	if len(n.config.Members) == 0 && c.rng.IntN(8) > 0 { // few know of nodes that wait to be invited
@@ -142,38 +186,26 @@ func (c *client) glance(key string) {
 type request struct {
 	on       int // the group
 	op       *linear.Operation
-	session  uint64
-	sequence uint64
+	session  uint64 // zero: none
+	sequence uint64 // of the write in its session
 }
 
 // served is what the node does for the client.
 func (q *request) served(ctx context.Context, n *node) reply {
-	r, judge := n.replicas[q.on], n.sim.judges[q.on]
-	o, store, g := q.op, r.store, r.group
-	switch {
+	r := n.replicas[q.on]
+	switch o, store, g := q.op, r.store, r.group; {
 	case o == nil:
 		result, err := g.Propose(ctx, store.Open())
 		return reply{err: err, session: store.Session(result)}
-	case o.Kind == linear.Get:
-		invoked := judge.top
-		at, err := g.Read(ctx)
-		if err != nil {
-			return reply{err: err}
-		}
-		judge.read(n, invoked, at)
-		r := reply{outcome: linear.Absent}
-		found := false
-		if r.value, r.revision, r.store, found = store.Get(o.Key); found {
-			r.outcome = linear.OK
-		}
-		return r
+	case reads(o):
+		return q.read(ctx, n, store, g)
 	default:
-		result, err := g.Propose(ctx, store.Command(q.session, q.sequence, o))
+		result, err := g.Propose(ctx, q.command(store))
 		if err != nil {
 			return reply{err: err}
 		}
 		if result == nil {
-			n.sim.judge.fail(n, broken("I10", "node %d says that %v is done, and its state machine has not seen it", n.id, o))
+			n.sim.judges[q.on].fail(n, broken("I10", "node %d says that %v is done, and its state machine has not seen it", n.id, o))
 		}
 		outcome, revision := store.Answer(o, result)
 		if outcome == linear.Unknown {
@@ -181,6 +213,40 @@ func (q *request) served(ctx context.Context, n *node) reply {
 		}
 		return reply{outcome: outcome, revision: revision}
 	}
+}
+
+// command is what is proposed for the client.
+func (q *request) command(store Store) []byte {
+	if q.op.Kind == linear.Txn {
+		return store.(Transactional).Transaction(q.session, q.sequence, q.op.Parts)
+	}
+	return store.Command(q.session, q.sequence, q.op)
+}
+
+// read reads a key, or several at one moment.
+func (q *request) read(ctx context.Context, n *node, store Store, g *quorate.Group) reply {
+	judge := n.sim.judges[q.on]
+	invoked := judge.top
+	at, err := g.Read(ctx)
+	if err != nil {
+		return reply{err: err}
+	}
+	judge.read(n, invoked, at)
+	if q.op.Kind == linear.Txn {
+		parts := slices.Clone(q.op.Parts)
+		return reply{outcome: linear.OK, store: store.(Transactional).Look(parts), parts: parts}
+	}
+	told := reply{outcome: linear.Absent}
+	found := false
+	if told.value, told.revision, told.store, found = store.Get(q.op.Key); found {
+		told.outcome = linear.OK
+	}
+	return told
+}
+
+// reads reports whether an operation only reads.
+func reads(o *linear.Operation) bool {
+	return o.Kind == linear.Get || o.Kind == linear.Txn && o.Parts[0].Kind == linear.Get
 }
 
 // answered ends the call, or makes it again.
@@ -195,7 +261,7 @@ func (c *client) answered(n *node, r reply) {
 		c.begin()
 	case r.err == nil:
 		c.end(r)
-	case c.op.Kind == linear.Get || !c.doubtful:
+	case reads(c.op) || !c.doubtful:
 		c.op = nil // certainly not done, or nothing to be done: no part of the history
 		c.begin()
 	case c.session == 0, c.tries >= maxTries && !c.stopping:
@@ -217,15 +283,28 @@ func (c *client) end(r reply) {
 	if o.Kind == linear.Get && o.Outcome == linear.OK {
 		o.Value = r.value
 	}
-	if r.revision != 0 {
-		c.seen[o.Key] = r.revision
+	if r.parts != nil {
+		o.Parts = r.parts
 	}
+	c.learn(o)
 	c.sim.history = append(c.sim.history, *o)
 	c.sim.counts.Operations++
 	if c.sim.transcript != nil {
 		c.sim.note(nil, "client %d: %v", c.number, o)
 	}
 	c.begin()
+}
+
+// learn remembers what revisions a client was told of.
+func (c *client) learn(o *linear.Operation) {
+	if o.Revision != 0 && o.Kind != linear.Txn {
+		c.seen[o.Key] = o.Revision
+	}
+	for _, p := range o.Parts {
+		if told := max(o.Revision, p.Revision); told != 0 {
+			c.seen[p.Key] = told
+		}
+	}
 }
 
 // idle reports whether nothing is under way.

@@ -141,7 +141,7 @@ func (c *cutting) pass(timeouts float64) {
 // leader is the one of the newest term; nil: nobody leads.
 func (c *cutting) leader() (leader *node) {
 	newest := raft.Term(0)
-	for term, id := range c.leaders { //order: the highest
+	for term, id := range c.judges[0].leaders { //order: the highest
 		if n := c.nodes[id-1]; n.serving() && n.leads && term >= newest {
 			leader, newest = n, term
 		}

@@ -272,7 +272,9 @@ func doFlip(s *run, a *Action, n *node) {
 	if where != "" && a.Op == "wal" {
 		if saved, err := reopened(n.disk.mem); err == nil {
 			if size == 1 {
-				s.judge.fail(n, s.judge.flipped(n, saved))
+				for _, j := range s.judges {
+					j.fail(n, j.flipped(n, saved[j.group]))
+				}
 			}
 			n.disk.mem, where = before, ""
 			n.disk.flaws--
@@ -288,12 +290,12 @@ func doFlip(s *run, a *Action, n *node) {
 }
 
 // reopened returns what a new start would find in the log.
-func reopened(mem *vfs.Mem) (*raft.Saved, error) {
+func reopened(mem *vfs.Mem) (map[raft.GroupID]*raft.Saved, error) {
 	log, saved, err := wal.Open(mem.Crash(vfs.Kept), "data/wal", wal.Options{Env: bystander()})
 	if err != nil {
 		return nil, err
 	}
-	return saved[group], log.Close()
+	return saved, log.Close()
 }
 
 func drawClock(p *Plan, a *Action, rng *rand.Rand) {

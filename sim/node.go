@@ -25,6 +25,7 @@ type node struct {
 	id      raft.NodeID
 	address string
 	disk    disk
+	writes  uint64 // to its log, in all its lives, that were durable
 
 	host *quorate.Host // of this life; nil until it is open
 	down error         // why its process cannot be started again; nil: it can
@@ -162,7 +163,7 @@ func (n *node) close(host *quorate.Host) error {
 	}
 	n.sleep(20 * time.Millisecond)
 	if left := len(n.tasks) - 1; left > 0 {
-		n.sim.judge.fail(n, broken("I19", "node %d has closed its host, and %d goroutines go on", n.id, left))
+		n.sim.judges[0].fail(n, broken("I19", "node %d has closed its host, and %d goroutines go on", n.id, left))
 	}
 	return nil
 }
@@ -216,7 +217,7 @@ func (s *run) stopped(n *node, err error) {
 		}
 		n.kill()
 		n.buried(keepAll)
-		s.judge.stopped(n, err)
+		s.judges[0].stopped(n, err)
 		if n.disk.flaws > 0 {
 			n.down = err
 			return

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -46,10 +47,11 @@ type Options struct {
 	DiskQuick Duration `json:"disk_quick"` // a sync takes between this
 	DiskSlow  Duration `json:"disk_slow"`  // and this
 
-	Clients int      `json:"clients"`
-	Keys    int      `json:"keys"`
-	Think   Duration `json:"think"`   // between two calls of a client, on average
-	Timeout Duration `json:"timeout"` // of a call
+	Clients      int      `json:"clients"`
+	Keys         int      `json:"keys"`
+	Transactions float64  `json:"transactions,omitempty"` // what share of the calls are, on two keys; of stores that have them
+	Think        Duration `json:"think"`                  // between two calls of a client, on average
+	Timeout      Duration `json:"timeout"`                // of a call
 
 	Weather Weather `json:"weather"`
 }
@@ -198,6 +200,9 @@ func Draw(seed uint64, limits Limits) *Plan {
 	o.SegmentBytes = []int64{1 << 10, 4 << 10, 16 << 10, 1 << 20}[rng.IntN(4)]
 	o.DiskQuick = Duration(between(rng, 20*time.Microsecond, 500*time.Microsecond))
 	o.DiskSlow = o.DiskQuick + Duration(rng.ExpFloat64()*float64(2*time.Millisecond))
+	if rng.IntN(2) == 0 {
+		o.Transactions = math.Round(rng.Float64()*50) / 100
+	}
 	o.Weather = drawWeather(rng, limits.Faults == nil || slices.Contains(limits.Faults, "weather"))
 	p := &Plan{Options: o}
 	p.drawActions(rng, limits.Faults)

@@ -54,24 +54,41 @@ func (s *Registers) Session(result any) uint64 {
 }
 
 // A command, after its first byte: session, sequence, condition, then key and value
-// with their lengths.
+// with their lengths. A transaction, after session and sequence: what any of its parts
+// would be as a command of its own, without them.
 const (
-	ifAbsent = ^uint64(0)
-	always   = uint64(0)
+	ifAbsent    = ^uint64(0)
+	always      = uint64(0)
+	transaction = 't'
 )
 
 // Command implements [Store].
 func (s *Registers) Command(session, sequence uint64, o *linear.Operation) []byte {
-	b := []byte{o.Kind[0]}
+	b := appendCaller([]byte{o.Kind[0]}, session, sequence)
+	return appendChange(b, o.IfMatch, o.IfAbsent, o.Key, o.Value)
+}
+
+// Transaction implements [Transactional].
+func (s *Registers) Transaction(session, sequence uint64, parts []linear.Part) []byte {
+	b := appendCaller([]byte{transaction}, session, sequence)
+	for _, p := range parts {
+		b = appendChange(append(b, p.Kind[0]), p.IfMatch, p.IfAbsent, p.Key, p.Value)
+	}
+	return b
+}
+
+func appendCaller(b []byte, session, sequence uint64) []byte {
 	b = binary.LittleEndian.AppendUint64(b, session)
-	b = binary.LittleEndian.AppendUint64(b, sequence)
-	condition := o.IfMatch
-	if o.IfAbsent {
+	return binary.LittleEndian.AppendUint64(b, sequence)
+}
+
+func appendChange(b []byte, condition uint64, absent bool, key, value string) []byte {
+	if absent {
 		condition = ifAbsent
 	}
 	b = binary.LittleEndian.AppendUint64(b, condition)
-	b = appendText(b, o.Key)
-	return appendText(b, o.Value)
+	b = appendText(b, key)
+	return appendText(b, value)
 }
 
 func appendText(b []byte, s string) []byte {
@@ -94,6 +111,19 @@ func (s *Registers) Get(key string) (string, uint64, uint64, bool) {
 	return r.value, r.revision, s.revision, found
 }
 
+// Look implements [Transactional].
+func (s *Registers) Look(parts []linear.Part) uint64 {
+	for i := range parts {
+		p := &parts[i]
+		r, found := s.keys[p.Key]
+		p.Outcome, p.Value, p.Revision = linear.Absent, r.value, r.revision
+		if found {
+			p.Outcome = linear.OK
+		}
+	}
+	return s.revision
+}
+
 // Apply implements [quorate.StateMachine].
 func (s *Registers) Apply(batch []quorate.Command) error {
 	for i := range batch {
@@ -107,40 +137,86 @@ func (s *Registers) Apply(batch []quorate.Command) error {
 			s.sessions[uint64(c.Index)] = spoken{}
 			c.Result = c.Index
 		} else {
-			c.Result = s.once(kind, r.number(), r.number(), r.number(), r.text(), r.text())
+			c.Result = s.once(kind, r.number(), r.number(), &r)
 		}
 	}
 	return nil
 }
 
 // once carries out a command of a session, unless it was already.
-func (s *Registers) once(kind byte, session, sequence, condition uint64, key, value string) answer {
+func (s *Registers) once(kind byte, session, sequence uint64, r *reader) answer {
 	known, open := s.sessions[session]
 	if session != 0 && open && sequence <= known.sequence {
 		return known.answer
 	}
-	a := s.do(kind, condition, key, value)
+	a := s.do(kind, r)
 	if session != 0 && open {
 		s.sessions[session] = spoken{sequence, a}
 	}
 	return a
 }
 
-func (s *Registers) do(kind byte, condition uint64, key, value string) answer {
-	old, exists := s.keys[key]
-	if condition == ifAbsent && exists || condition != ifAbsent && condition != always && (!exists || old.revision != condition) {
-		return answer{outcome: linear.Refused}
+// change is what a command does to one key.
+type change struct {
+	kind      byte
+	condition uint64
+	key       string
+	value     string
+}
+
+func (s *Registers) do(kind byte, r *reader) answer {
+	if kind != transaction {
+		c := change{kind, r.number(), r.text(), r.text()}
+		switch {
+		case !s.holds(c):
+			return answer{outcome: linear.Refused}
+		case !s.carryOut(c):
+			return answer{outcome: linear.Absent}
+		}
+		s.revision++
+		return answer{linear.OK, s.revision}
 	}
-	if kind == linear.Delete[0] && !exists {
-		return answer{outcome: linear.Absent}
+	var all []change
+	for len(r.rest) > 0 {
+		all = append(all, change{r.byte(), r.number(), r.text(), r.text()})
 	}
-	s.revision++
-	if kind == linear.Delete[0] {
-		delete(s.keys, key)
-	} else {
-		s.keys[key] = register{value, s.revision}
+	for _, c := range all {
+		if !s.holds(c) {
+			return answer{outcome: linear.Refused}
+		}
+	}
+	changed := false
+	for _, c := range all {
+		changed = s.carryOut(c) || changed
+	}
+	if changed {
+		s.revision++
 	}
 	return answer{linear.OK, s.revision}
+}
+
+// holds reports whether the condition of a change does.
+func (s *Registers) holds(c change) bool {
+	old, exists := s.keys[c.key]
+	switch c.condition {
+	case always:
+		return true
+	case ifAbsent:
+		return !exists
+	}
+	return exists && old.revision == c.condition
+}
+
+// carryOut makes a change at the next revision, and reports whether there was
+// anything to change.
+func (s *Registers) carryOut(c change) bool {
+	if c.kind != linear.Delete[0] {
+		s.keys[c.key] = register{c.value, s.revision + 1}
+		return true
+	}
+	_, exists := s.keys[c.key]
+	delete(s.keys, c.key)
+	return exists
 }
 
 // Hash implements [Store].

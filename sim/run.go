@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"time"
 
 	"github.com/quorate-db/quorate"
@@ -11,9 +10,6 @@ import (
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
-	"github.com/quorate-db/quorate/snap"
-	"github.com/quorate-db/quorate/vfs"
-	"github.com/quorate-db/quorate/wal"
 )
 
 // Result is what came of a run.
@@ -40,7 +36,6 @@ type run struct {
 	cfg     Options
 	world   *world
 	net     *network
-	judge   *judge   // of the first group
 	judges  []*judge // of all groups, in their order
 	nodes   []*node
 	clients []*client
@@ -53,7 +48,6 @@ type run struct {
 	history    []linear.Operation
 	unjudged   bool
 	counts     Counts
-	leaders    map[raft.Term]raft.NodeID // of the first group
 }
 
 // Transcript is told what happens, in order. It keeps nothing that it is given.
@@ -125,8 +119,6 @@ func newRun(p *Plan, setup Setup) *run {
 	for g := range max(1, p.Groups) {
 		s.judges = append(s.judges, newJudge(s, group+raft.GroupID(g)))
 	}
-	s.judge = s.judges[0]
-	s.leaders = s.judge.leaders
 	for number := 1; number <= p.Voters+p.Spares; number++ {
 		n := newNode(s, number)
 		s.nodes = append(s.nodes, n)
@@ -135,7 +127,11 @@ func newRun(p *Plan, setup Setup) *run {
 	// Where the store has sessions, two of three clients use one. Without, a call of
 	// unknown outcome is not made again, and one that a host makes twice counts twice,
 	// which a session would hide.
-	sessions := s.newStore().Open() != nil
+	store := s.newStore()
+	sessions := store.Open() != nil
+	if _, able := store.(Transactional); !able {
+		s.cfg.Transactions = 0
+	}
 	for number := range p.Clients {
 		rng := rand.New(rand.NewPCG(s.world.rng.Uint64(), 3))
 		s.clients = append(s.clients, &client{
@@ -267,101 +263,12 @@ func (s *run) atRest() string {
 	return ""
 }
 
-// conclude judges what is left: states, disks, and what the clients saw (E1, E3).
-func (s *run) conclude() {
-	for g := range s.judges {
-		first := s.compare(g)
-		if first != nil && !s.unjudged {
-			s.lastReads(g, first)
-		}
-	}
-	for _, n := range s.nodes {
-		if n.down == nil && n.disk.flaws == 0 {
-			s.world.fail(verify(n))
-		}
-	}
-	if s.unjudged {
-		return
-	}
-	result, err := linear.Check(s.history, checkTime)
-	switch {
-	case err != nil:
-		s.world.fail(fmt.Errorf("sim: the history cannot be judged: %w", err))
-	case result.Verdict == linear.NotLinearizable:
-		s.world.fail(broken("E1", "no order explains what the clients saw of %s:\n%s", result.Key, linear.Text(result.Smallest)))
-	}
-}
-
-// compare compares the states of a group's members at rest, and returns one of them.
-func (s *run) compare(g int) (first *replica) {
-	leader := s.leader(g)
-	if leader == nil {
-		return nil
-	}
-	var who raft.NodeID
-	for _, m := range leader.config.Members {
-		n := s.nodes[m.ID-1]
-		r := n.replicas[g]
-		if !n.serving() || r.applied != leader.last {
-			continue
-		}
-		if first == nil {
-			first, who = r, n.id
-		} else if first.store.Hash() != r.store.Hash() {
-			s.world.fail(broken("E2", "at rest, after entry %d, the states of nodes %d and %d differ", leader.last, who, n.id))
-		}
-	}
-	return first
-}
-
-// checkTime bounds the search for an order, for each key.
-const checkTime = 20 * time.Second
-
-// lastReads adds to the history what every key of a group is in the end: a write
-// that was acknowledged and lost shows here at the latest.
-func (s *run) lastReads(g int, r *replica) {
-	at := int64(s.world.now)*1000 + 1000
-	for k := range s.cfg.Keys {
-		o := linear.Operation{Client: len(s.clients), Kind: linear.Get, Key: key(g, k), Call: at + int64(2*k), Return: at + int64(2*k) + 1, Outcome: linear.Absent}
-		found := false
-		if o.Value, o.Revision, o.Store, found = r.store.Get(o.Key); found {
-			o.Outcome = linear.OK
-		}
-		s.history = append(s.history, o)
-	}
-}
-
 // key names the k-th key of a group.
 func key(g, k int) string {
 	if g == 0 {
 		return fmt.Sprintf("k%d", k)
 	}
 	return fmt.Sprintf("g%d.k%d", g, k)
-}
-
-// verify reads a disk as a new start would (E3).
-func verify(n *node) error {
-	mem := n.disk.mem.Crash(vfs.Kept)
-	if _, err := mem.List("data/wal"); err != nil {
-		return nil // it never started
-	}
-	log, _, err := wal.Open(mem, filepath.Join("data", "wal"), wal.Options{Env: bystander()})
-	if err != nil {
-		return broken("E3", "the log of node %d cannot be opened: %v", n.id, err)
-	}
-	if err := log.Close(); err != nil {
-		return err
-	}
-	snaps, err := snap.Open(mem, filepath.Join("data", "snap"))
-	if err != nil {
-		return broken("E3", "the snapshots of node %d cannot be opened: %v", n.id, err)
-	}
-	for _, r := range n.replicas {
-		if _, _, err := snaps.Latest(r.gid); err != nil {
-			return broken("E3", "the newest snapshot of node %d cannot be read: %v", n.id, err)
-		}
-	}
-	return nil
 }
 
 // end stops every process, so that no coroutine is left behind.

@@ -17,7 +17,7 @@ type Store interface {
 	Session(result any) uint64
 
 	// Command returns the command for an operation of a client, the given one in
-	// its session. Answer returns what its result says: the outcome and the revision
+	// its session; both are zero without one. Answer returns what its result says: the outcome and the revision
 	// of the write.
 	Command(session, sequence uint64, o *linear.Operation) []byte
 	Answer(o *linear.Operation, result any) (linear.Outcome, uint64)
@@ -28,6 +28,21 @@ type Store interface {
 
 	// Hash is equal on two nodes that have applied the same.
 	Hash() uint64
+}
+
+// Transactional is a Store whose clients read and write several keys at one moment,
+// too.
+type Transactional interface {
+	Store
+
+	// Transaction returns the command, in a session, that carries out all parts, puts
+	// and deletes, or nothing if the condition of any does not hold. Answer says what
+	// its result means.
+	Transaction(session, sequence uint64, parts []linear.Part) []byte
+
+	// Look reads the keys of all parts as they are at one moment: it fills in their
+	// outcomes, values and revisions, and returns the revision of the store.
+	Look(parts []linear.Part) (store uint64)
 }
 
 // Durable is a Store that keeps its state itself, on a disk that the simulator

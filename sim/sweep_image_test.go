@@ -79,7 +79,7 @@ func late(o *Options) {
 
 // installed is the moment at which the log of the third node has just begun anew with
 // a snapshot from the leader, which its state machine has not yet loaded.
-func installed(s *run) bool { return s.judge.ghost(3).saved.Base.ID.Index > raft.BootstrapID.Index }
+func installed(s *run) bool { return s.judges[0].ghost(3).saved.Base.ID.Index > raft.BootstrapID.Index }
 
 func takeAll(t *testing.T) (images []*image) {
 	t.Helper()
@@ -136,7 +136,7 @@ func take(t *testing.T, name string, p *Plan, ripe func(*run) bool) *image {
 // keep copies all that a later run begins with.
 func (im *image) keep(t *testing.T, s *run) {
 	t.Helper()
-	im.now, im.top, im.history = s.world.now, s.judge.top, slices.Clone(s.history)
+	im.now, im.top, im.history = s.world.now, s.judges[0].top, slices.Clone(s.history)
 	for _, c := range s.clients {
 		if c.op != nil && c.op.Kind != linear.Get {
 			open := *c.op
@@ -326,12 +326,12 @@ func (im *image) remember(s *run, damaged []site) error {
 	for i, c := range s.clients {
 		c.puts = im.clients[i].puts
 	}
-	s.judge.top = im.top
+	s.judges[0].top = im.top
 	for k, d := range im.disks {
 		if slices.ContainsFunc(damaged, func(c site) bool { return c.disk == k }) || last(d.saved).Index < im.top {
 			continue
 		}
-		err := s.judge.checker.Saw(check.Observation{
+		err := s.judges[0].checker.Saw(check.Observation{
 			Node: s.nodes[k].id, Term: d.saved.State.Term, Vote: d.saved.State.Vote, Commit: im.top, Log: logOf(d.saved.Base.ID, d.saved.Entries),
 		})
 		if err != nil {

@@ -177,7 +177,7 @@ func (c site) recover() (found, error) {
 	case n.group == nil:
 		return found{}, errors.New("the node neither serves nor stops")
 	}
-	return found{seen: &seen{&s.judge.ghost(n.id).saved, n.applied, n.store.Hash()}}, nil
+	return found{seen: &seen{&s.judges[0].ghost(n.id).saved, n.applied, n.store.Hash()}}, nil
 }
 
 // served is for how long clients use a cluster that has started again.

@@ -101,6 +101,17 @@ var outer = []mutant{
 		"g.taken = fx.Install.ID.Index",
 		"g.taken = fx.Install.ID.Index + 1"},
 
+	// Transactions, in the simulator's own store.
+	{"half of a transaction is carried out", "", "sim/registers.go",
+		"	for _, c := range all {\n		changed = s.carryOut(c) || changed",
+		"	for _, c := range all[:1] {\n		changed = s.carryOut(c) || changed"},
+	{"a transaction looks at its last condition only", "", "sim/registers.go",
+		"	for _, c := range all {\n		if !s.holds(c) {",
+		"	for _, c := range all[len(all)-1:] {\n		if !s.holds(c) {"},
+	{"half of a transaction is carried out though a condition fails", "", "sim/registers.go",
+		"	for _, c := range all {\n		if !s.holds(c) {\n			return answer{outcome: linear.Refused}\n		}\n	}",
+		"	for _, c := range all {\n		if !s.holds(c) {\n			return answer{outcome: linear.Refused}\n		}\n		s.carryOut(c)\n	}"},
+
 	// Clients.
 	{"a read does not wait for the state machine", "", "waiting.go",
 		"case r.index <= w.applied.Index:",

@@ -19,7 +19,10 @@ type KV struct {
 	written []*store.Memory // after each change since
 }
 
-var _ sim.Durable = (*KV)(nil)
+var (
+	_ sim.Durable       = (*KV)(nil)
+	_ sim.Transactional = (*KV)(nil)
+)
 
 // New returns an empty one; a simulation's Setup takes it as its Store.
 func New(bool) sim.Store { return open(store.NewMemory()) }
@@ -79,18 +82,51 @@ func (s *KV) Session(result any) uint64 {
 
 // Command implements [sim.Store].
 func (s *KV) Command(session, sequence uint64, o *linear.Operation) []byte {
-	key := []byte(o.Key)
-	txn := kv.Txn{Then: []kv.Op{kv.Put{Key: key, Value: []byte(o.Value)}}}
-	if o.Kind == linear.Delete {
-		txn.Then[0] = kv.Delete{Key: key}
-	}
-	switch {
-	case o.IfAbsent:
-		txn.Compares = []kv.Compare{kv.Absent(key)}
-	case o.IfMatch != 0:
-		txn.Compares = []kv.Compare{kv.ModifiedAt(key, int64(o.IfMatch))}
+	return s.Transaction(session, sequence, []linear.Part{{
+		Kind: o.Kind, Key: o.Key, Value: o.Value, IfMatch: o.IfMatch, IfAbsent: o.IfAbsent,
+	}})
+}
+
+// Transaction implements [sim.Transactional].
+func (s *KV) Transaction(session, sequence uint64, parts []linear.Part) []byte {
+	var txn kv.Txn
+	for _, p := range parts {
+		key := []byte(p.Key)
+		switch {
+		case p.IfAbsent:
+			txn.Compares = append(txn.Compares, kv.Absent(key))
+		case p.IfMatch != 0:
+			txn.Compares = append(txn.Compares, kv.ModifiedAt(key, int64(p.IfMatch)))
+		}
+		if p.Kind == linear.Delete {
+			txn.Then = append(txn.Then, kv.Delete{Key: key})
+		} else {
+			txn.Then = append(txn.Then, kv.Put{Key: key, Value: []byte(p.Value)})
+		}
 	}
 	return kv.Command{Session: kv.SessionID(session), Sequence: sequence, Do: txn}.Encode()
+}
+
+// Look implements [sim.Transactional]: one read of the range that the keys are in.
+func (s *KV) Look(parts []linear.Part) uint64 {
+	least, most := parts[0].Key, parts[0].Key
+	for _, p := range parts {
+		least, most = min(least, p.Key), max(most, p.Key)
+	}
+	page, err := s.Range(kv.Query{Start: []byte(least), End: append([]byte(most), 0)})
+	if err != nil {
+		panic(err) // a store in memory has no errors of its own, so this one was made by a bug
+	}
+	for i := range parts {
+		p := &parts[i]
+		p.Outcome = linear.Absent
+		for _, pair := range page.KVs {
+			if string(pair.Key) == p.Key {
+				p.Outcome, p.Value, p.Revision = linear.OK, string(pair.Value), uint64(pair.Mod)
+			}
+		}
+	}
+	return uint64(page.Revision)
 }
 
 // Answer implements [sim.Store].
