@@ -181,7 +181,7 @@ func (n *node) die(how survival) {
 // buried is what the world makes of a process that has ended.
 func (n *node) buried(how survival) {
 	n.disk.crash(how)
-	n.host = nil
+	n.reckon()
 	for _, r := range n.replicas {
 		r.group, r.store, r.leads, r.applied, r.shown, r.brief = nil, nil, false, 0, 0, raft.Brief{}
 		if r.kept != nil {
@@ -190,6 +190,15 @@ func (n *node) buried(how survival) {
 	}
 	if how == keepAll {
 		n.sim.net.gone(n)
+	}
+}
+
+// reckon counts what a life that is over has done.
+func (n *node) reckon() {
+	if n.host != nil {
+		log, _ := n.host.Stats()
+		n.sim.counts.Moved += log.Moved
+		n.host = nil
 	}
 }
 

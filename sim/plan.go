@@ -36,6 +36,7 @@ type Options struct {
 	Spares int `json:"spares"` // nodes that wait to be invited
 
 	Groups int `json:"groups,omitempty"` // on each node; zero: one
+	Busy   int `json:"busy,omitempty"`   // how many of them, from the first on, clients use; zero: all
 
 	Heartbeat       Duration `json:"heartbeat"`
 	Election        Duration `json:"election"`
@@ -148,6 +149,8 @@ func (p *Plan) check() error {
 	switch {
 	case p.Voters < 1 || nodes > maxNodes || p.Spares < 0:
 		return fmt.Errorf("sim: %d voters and %d spare nodes: there must be a voter, and %d nodes at most", p.Voters, p.Spares, maxNodes)
+	case p.Busy < 0 || p.Busy > max(1, p.Groups):
+		return fmt.Errorf("sim: clients use %d of %d groups: there are not so many", p.Busy, max(1, p.Groups))
 	case p.Groups < 0 || p.Groups > maxGroups:
 		return fmt.Errorf("sim: %d groups: there can be %d at most", p.Groups, maxGroups)
 	case p.Length <= 0 || p.Heartbeat.D() < 5*time.Millisecond || p.Election < 2*p.Heartbeat:
@@ -204,9 +207,20 @@ func Draw(seed uint64, limits Limits) *Plan {
 		o.Transactions = math.Round(rng.Float64()*50) / 100
 	}
 	o.Weather = drawWeather(rng, limits.Faults == nil || slices.Contains(limits.Faults, "weather"))
+	if o.Groups > 2 && rng.IntN(2) == 0 {
+		o.drawQuiet(rng)
+	}
 	p := &Plan{Options: o}
 	p.drawActions(rng, limits.Faults)
 	return p
+}
+
+// drawQuiet lets clients use one group only, and a log of short segments of which
+// that one soon needs none any more: what the quiet ones still need of them must move.
+func (o *Options) drawQuiet(rng *rand.Rand) {
+	o.Busy, o.Clients, o.Think = 1, 4+rng.IntN(4), Duration(between(rng, 5*time.Millisecond, 30*time.Millisecond))
+	o.SegmentBytes = []int64{1 << 10, 2 << 10, 4 << 10}[rng.IntN(3)]
+	o.SnapshotEntries = []uint64{10, 20, 40}[rng.IntN(3)]
 }
 
 func drawWeather(rng *rand.Rand, bad bool) Weather {

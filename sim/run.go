@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -29,6 +30,7 @@ type Counts struct {
 	Elections  int    // leaders that came to be
 	Commands   uint64 // entries committed
 	Actions    int
+	Moved      uint64 // bytes that logs wrote again, since they held back old segments
 }
 
 // run is a plan being carried out.
@@ -90,6 +92,9 @@ func Execute(p *Plan, setup Setup) (*Result, error) {
 	s.protect(s.conclude)
 	s.end()
 	s.counts.Steps, s.counts.Actions = s.world.steps, len(p.Actions)
+	for _, n := range s.nodes {
+		n.reckon()
+	}
 	for _, j := range s.judges {
 		s.counts.Commands += uint64(j.top)
 	}
@@ -135,7 +140,7 @@ func newRun(p *Plan, setup Setup) *run {
 	for number := range p.Clients {
 		rng := rand.New(rand.NewPCG(s.world.rng.Uint64(), 3))
 		s.clients = append(s.clients, &client{
-			sim: s, number: number, group: number % len(s.judges), rng: rng,
+			sim: s, number: number, group: number % cmp.Or(s.cfg.Busy, len(s.judges)), rng: rng,
 			sessions: sessions && number%3 != 2, seen: map[string]uint64{},
 		})
 	}

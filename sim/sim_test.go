@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,6 +83,28 @@ func TestTheSamePlanLeadsToTheSameRun(t *testing.T) {
 	}
 }
 
+// A log moves what quiet groups need out of old segments, while machines crash.
+func TestQuietGroupsMove(t *testing.T) {
+	moved := 0
+	for seed := uint64(1); seed <= 200; seed++ {
+		p := sim.Draw(seed, sim.Limits{})
+		crashes := slices.ContainsFunc(p.Actions, func(a sim.Action) bool { return a.Keep != "" })
+		if p.Busy == 0 || !crashes {
+			continue
+		}
+		r := execute(t, p, sim.Setup{})
+		if r.Err != nil {
+			t.Fatalf("seed %d: %v\n%s", seed, r.Err, report(r))
+		}
+		if r.Counts.Moved > 0 {
+			moved++
+		}
+	}
+	if moved < 3 {
+		t.Errorf("in %d runs anything has moved, want 3 at least", moved)
+	}
+}
+
 func TestAScriptIsThePlan(t *testing.T) {
 	for seed := uint64(1); seed <= 50; seed++ {
 		p := sim.Draw(seed, sim.Limits{})
@@ -102,6 +125,7 @@ func TestScriptsThatAreNone(t *testing.T) {
 		{"{", "line 1"},
 		{`{"voters":3,"colour":"red"}`, "colour"},
 		{strings.Replace(legal, `"heartbeat":"`, `"heartbeat":"-`, 1), "heartbeat"},
+		{strings.Replace(legal, `"clients":`, `"busy":99,"clients":`, 1), "groups"},
 		{legal + `{"at":"1s","do":"sing","nodes":[1]}`, "sing"},
 		{legal + `{"at":"1s","do":"crash","nodes":[77]}`, "numbered"},
 	} {

@@ -40,6 +40,17 @@ var outer = []mutant{
 		"dst = appendNode(dst, w.State.Vote)",
 		"dst = appendNode(dst, 0)"},
 
+	// What quiet groups need moves to the end of the log.
+	{"old segments go before what was moved is durable", "", "wal/move.go",
+		"		if err := l.write(records); err != nil {\n			return err\n		}\n		l.buf = nil // it may be far larger than what others write\n		if err := l.release(); err != nil {\n			return err\n		}",
+		"		for i := range records {\n			l.note(&records[i])\n		}\n		if err := l.release(); err != nil {\n			return err\n		}\n		if err := l.write(records); err != nil {\n			return err\n		}"},
+	{"what was moved is not written", "", "wal/move.go",
+		"		if err := l.write(records); err != nil {\n			return err\n		}",
+		"		for i := range records {\n			l.note(&records[i])\n		}"},
+	{"only what the oldest segment holds is moved", "", "wal/move.go",
+		"		if i > 0 && !slices.ContainsFunc(groups,",
+		"		if i > 0 && slices.ContainsFunc(groups,"},
+
 	// Snapshots.
 	{"a snapshot is not synced before it has its name", "", "snap/writer.go",
 		"	if w.err == nil {\n		w.err = w.file.Sync()\n	}\n",

@@ -113,6 +113,7 @@ func hunt(ctx context.Context, w io.Writer, first uint64, runs, jobs int) error 
 	all.Wait()
 	goal(w, "sim_runs", float64(h.done), float64(runs), h.done == runs)
 	goal(w, "sim_runs_repeated", float64(h.repeated), float64(runs/100), h.repeated >= runs/100)
+	fmt.Fprintf(w, "in %d runs a log moved what quiet groups need out of old segments\n", h.moved)
 	goal(w, "sim_violations", float64(len(h.failures)), 0, len(h.failures) == 0)
 	return errors.Join(h.failures...)
 }
@@ -129,6 +130,7 @@ type hunting struct {
 	repeated int
 	told     time.Time
 	elapsed  time.Duration
+	moved    int // runs in which a log moved entries
 	failures []error
 }
 
@@ -184,6 +186,9 @@ func (h *hunting) tell(r *sim.Result, repeated bool, err error) {
 		h.repeated++
 	}
 	h.elapsed += r.Elapsed
+	if r.Counts.Moved > 0 {
+		h.moved++
+	}
 	if now := time.Now(); now.Sub(h.told) > 30*time.Second {
 		h.told = now
 		fmt.Fprintf(h.w, "%d runs, %v simulated, %.0f s a second\n", h.done, h.elapsed.Round(time.Second), h.elapsed.Seconds()/now.Sub(h.began).Seconds())
