@@ -71,6 +71,7 @@ func (h *Host) run() {
 		if h.cfg.Env.Wait(ticker, h.inbox.wake, nil, nil) == 0 {
 			h.tick()
 		}
+		h.cfg.Env.Yield()
 		last := h.inbox.isClosed() // what came in before that is still looked at
 		h.turn(last)
 		if last {

@@ -86,6 +86,7 @@ func (w *writer) run() {
 	var p promises
 	for {
 		w.host.cfg.Env.Wait(nil, w.wake, nil, nil)
+		w.host.cfg.Env.Yield()
 		w.mu.Lock()
 		p, w.waiting = w.waiting, promises{records: p.records[:0], after: p.after[:0], written: p.written[:0]}
 		closed := w.closed

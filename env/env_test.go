@@ -2,6 +2,7 @@ package env_test
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,6 +86,19 @@ func TestWaitTakesWhatComes(t *testing.T) {
 			t.Errorf("Wait returned %d, want %d", got, c.want)
 		}
 	}
+}
+
+func TestYieldLetsOthersGoFirst(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	world := env.Real()
+	ran := false
+	world.Go(func() { ran = true })
+	for range 100 { // the collector's goroutines may be ready, too
+		if world.Yield(); ran {
+			return
+		}
+	}
+	t.Fatal("a goroutine that was ready did not run")
 }
 
 func TestTasksAreWaitedFor(t *testing.T) {

@@ -90,6 +90,10 @@ func (p *process) Go(f func()) {
 	p.tasks = append(p.tasks, t)
 }
 
+// Yield implements env.Runner. What is ready goes on in an order that the seed
+// decides anyway.
+func (p *process) Yield() {}
+
 // Wait implements [env.Runner].
 func (p *process) Wait(timer env.Timer, a, b, c <-chan struct{}) int {
 	t := p.world.running
