@@ -23,8 +23,9 @@ type Group struct {
 	waiting waiting
 	reads   reads        // owned by the loop
 	readers atomic.Int64 // callers of Read
-	sending snapshots    // transfers to followers, owned by the loop
-	early   uint64       // the tick of startEarly, owned by the loop; zero once over
+	witness witness
+	sending snapshots // transfers to followers, owned by the loop
+	early   uint64    // the tick of startEarly, owned by the loop; zero once over
 
 	mu     sync.Mutex
 	leader engine.Leader
@@ -198,12 +199,16 @@ func (g *Group) Read(ctx context.Context) (raft.Index, error) {
 		return 0, ErrBusy
 	}
 	defer g.readers.Add(-1)
+	began := g.host.cfg.Env.Now()
 	r := &readRequest{done: make(chan struct{})}
 	if !g.host.inbox.do(func() { g.reads.add(g, r) }) {
 		return 0, g.host.closed()
 	}
 	switch g.host.cfg.Env.Wait(nil, r.done, g.host.silent, ctx.Done()) {
 	case 1:
+		if r.err == nil {
+			g.witness.note(began, r.index)
+		}
 		return r.index, r.err
 	case 2:
 		return 0, g.host.closed()

@@ -114,11 +114,9 @@ func (h *Host) mindClock() {
 	h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Slept() })
 }
 
-// late reports whether the last tick is longer ago than it should be, by either of
-// the machine's clocks: one of them may have stood still with the machine.
+// late reports whether the last tick is longer ago than it should be.
 func (l *loop) late(now time.Time, tick time.Duration) bool {
-	elapsed := max(now.Sub(l.ticked), now.Round(0).Sub(l.ticked.Round(0)))
-	return elapsed > tick+tick/4
+	return elapsed(l.ticked, now) > tick+tick/4
 }
 
 func (h *Host) tick() {
