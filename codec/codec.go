@@ -23,7 +23,7 @@
 //	message   0x11, kind u8, flags u8, group uvarint, from id, to id, term uvarint,
 //	          last entryID, span, rejected entryID, commit uvarint, round uvarint,
 //	          [snapshotBody]
-//	          flags: 1 granted, 2 transfer, 4 a snapshot follows
+//	          flags: 1 granted, 2 transfer, 4 a snapshot follows, 8 sleep
 //	record    0x21, flags u8, group uvarint,
 //	          [term uvarint, vote id, commit uvarint], [snapshotBody], span
 //	          flags: 1 a hard state follows (not all zero), 2 a base follows

@@ -89,6 +89,7 @@ func drawEnvelope(t *rapid.T) Envelope {
 			Rejected: anyEntryID.Draw(t, "rejected"),
 			Granted:  rapid.Bool().Draw(t, "granted"),
 			Transfer: rapid.Bool().Draw(t, "transfer"),
+			Sleep:    rapid.Bool().Draw(t, "sleep"),
 			Commit:   raft.Index(anyUint.Draw(t, "commit")),
 			Round:    anyUint.Draw(t, "round"),
 			Snapshot: drawSnapshot(t),

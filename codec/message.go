@@ -14,6 +14,7 @@ const (
 	flagGranted = 1 << iota
 	flagTransfer
 	flagSnapshot
+	flagSleep
 	messageFlags = 1<<iota - 1 // all of them
 )
 
@@ -47,6 +48,9 @@ func flagsOf(m *raft.Message) (flags byte) {
 	if m.Snapshot != nil {
 		flags |= flagSnapshot
 	}
+	if m.Sleep {
+		flags |= flagSleep
+	}
 	return flags
 }
 
@@ -59,6 +63,7 @@ func DecodeMessage(src []byte) (Envelope, error) {
 	flags := r.flags(messageFlags)
 	m.Granted = flags&flagGranted != 0
 	m.Transfer = flags&flagTransfer != 0
+	m.Sleep = flags&flagSleep != 0
 	e.Group = raft.GroupID(r.uvarint())
 	m.From = r.node()
 	m.To = r.node()

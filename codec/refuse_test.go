@@ -23,7 +23,7 @@ func TestRefusals(t *testing.T) {
 		{"a later message", decodeError(DecodeMessage([]byte{formatMessage + 1})), ErrFormat, "0x12"},
 		{"a later record", decodeError(DecodeRecord([]byte{formatRecord + 1, 0, 0})), ErrFormat, "0x22"},
 		{"a later snapshot", decodeError(DecodeSnapshot([]byte{formatSnapshot + 1})), ErrFormat, "0x32"},
-		{"an unknown flag of a message", decodeError(DecodeMessage([]byte{formatMessage, 1, 8})), ErrMalformed, "unknown flag"},
+		{"an unknown flag of a message", decodeError(DecodeMessage([]byte{formatMessage, 1, 16})), ErrMalformed, "unknown flag"},
 		{"an unknown flag of a record", decodeError(DecodeRecord([]byte{formatRecord, 4})), ErrMalformed, "unknown flag"},
 		{"a number above 64 bits", decodeError(DecodeSnapshot(append([]byte{formatSnapshot}, long...))), ErrMalformed, "64 bits"},
 		{"a padded number", decodeError(DecodeSnapshot([]byte{formatSnapshot, 0x80, 0x00, 0, 0})), ErrMalformed, "longer than it need be"},

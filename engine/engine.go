@@ -7,7 +7,8 @@
 // that waits: the log, connections, state machines. The host is one driver, the
 // simulator another.
 //
-// Left out for now: idle groups that cost nothing.
+// A group that sleeps costs nothing: it is not ticked, and looked at only when it
+// has an input.
 package engine
 
 import (
@@ -32,12 +33,16 @@ type Engine struct {
 	seen   raft.Effects // what Observe is shown, so that others need no memory of their own
 	groups []*group     // by rising ID
 	active []*group     // with inputs since the last Drain, in the order of the first
+
+	awake []*group // that need ticks, by rising ID unless mixed; some may sleep by now
+	mixed bool
 }
 
 type group struct {
 	id     raft.GroupID
 	core   *raft.Raft
-	active bool
+	active bool       // is in Engine.active
+	awake  bool       // is in Engine.awake
 	taken  raft.Index // committed entries up to here have been handed out
 	config raft.Index // of the membership last handed out
 	leader Leader     // as last handed out
@@ -62,14 +67,28 @@ func (e *Engine) Remove(id raft.GroupID) {
 	if at, found := e.search(id); found {
 		g := e.groups[at]
 		e.groups = slices.Delete(e.groups, at, at+1)
-		e.active = slices.DeleteFunc(e.active, func(other *group) bool { return other == g })
+		same := func(other *group) bool { return other == g }
+		e.active, e.awake = slices.DeleteFunc(e.active, same), slices.DeleteFunc(e.awake, same)
 	}
 }
 
-// Tick lets one unit of time pass for all groups.
+// Tick lets one unit of time pass for all groups that do not sleep.
 func (e *Engine) Tick() {
-	for _, g := range e.groups {
-		_ = e.input(g, func(core *raft.Raft) error { core.Tick(); return nil })
+	e.Awake(func(_ raft.GroupID, core *raft.Raft) { core.Tick() })
+}
+
+// Awake gives an input to every group that does not sleep.
+func (e *Engine) Awake(input func(raft.GroupID, *raft.Raft)) {
+	e.awake = slices.DeleteFunc(e.awake, func(g *group) bool {
+		g.awake = g.fenced == nil && !g.core.Asleep()
+		return !g.awake
+	})
+	if e.mixed {
+		e.mixed = false
+		slices.SortFunc(e.awake, func(a, b *group) int { return cmp.Compare(a.id, b.id) })
+	}
+	for _, g := range e.awake {
+		_ = e.input(g, func(core *raft.Raft) error { input(g.id, core); return nil })
 	}
 }
 
@@ -122,6 +141,10 @@ func (e *Engine) touch(g *group) {
 	if !g.active {
 		g.active = true
 		e.active = append(e.active, g)
+	}
+	if !g.awake {
+		g.awake, e.mixed = true, true
+		e.awake = append(e.awake, g)
 	}
 }
 

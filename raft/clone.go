@@ -41,7 +41,7 @@ func (r *Raft) Hash() uint64 { return r.HashAs(func(id NodeID) NodeID { return i
 func (r *Raft) HashAs(name func(NodeID) NodeID) uint64 {
 	d := digest{name: name, patience: uint64(r.cfg.ElectionTicks) + 1}
 	d.node(r.cfg.ID)
-	d.words(uint64(r.term), uint64(r.role), uint64(r.commit), uint64(r.applied))
+	d.words(uint64(r.term), uint64(r.role), uint64(r.commit), uint64(r.applied), bit(r.asleep))
 	d.node(r.vote)
 	d.node(r.lead)
 	d.log(&r.log)
@@ -84,6 +84,13 @@ func (d *digest) node(id NodeID) {
 		id = d.name(id)
 	}
 	d.words(uint64(id))
+}
+
+func bit(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // set mixes things in whose order means nothing.
@@ -151,13 +158,15 @@ func (d *digest) leadership(l *leadership) {
 	if l.transfer.told {
 		d.words(1)
 	}
+	d.words(uint64(l.rest.ticks), uint64(l.rest.last.Index), bit(l.rest.offer > 0))
 	d.set(len(l.peers), func(i int, of *digest) {
 		of.node(l.peers[i].id)
 		var words [24]uint64
 		of.words(l.peers[i].AppendWords(words[:0])...)
 		// Beyond a timeout, silence is silence; a round that nobody waits for is over.
 		of.words(min(l.ticks-l.peers[i].Heard, d.patience), max(l.peers[i].Round, l.oldestRound())-l.oldestRound(),
-			max(l.peers[i].NotBefore, l.ticks)-l.ticks)
+			max(l.peers[i].NotBefore, l.ticks)-l.ticks,
+			bit(l.peers[i].silent), bit(l.rest.offer > 0 && l.peers[i].slept >= l.rest.offer))
 	})
 	for _, list := range [][]readFrom{l.reads.early, l.reads.waiting} {
 		for _, read := range list {

@@ -18,6 +18,10 @@ type Config struct {
 	Lease    bool
 	MaxDrift int
 
+	// SleepTicks lets a group sleep that has had nothing to do for so many ticks:
+	// it needs no ticks then. The driver must use Silent and Alive. Zero: never.
+	SleepTicks int
+
 	MaxMessageBytes     uint64 // entries in one AppendEntries, as far as one entry is not larger: 1 MiB
 	MaxInFlight         int    // AppendEntries on their way to one follower: 64
 	MaxInFlightBytes    uint64 // and the bytes in them: 16 MiB
@@ -44,7 +48,7 @@ func (c Config) withDefaults() (Config, error) {
 	orUint(&c.MaxInFlightBytes, 16<<20)
 	orUint(&c.MaxUncommittedBytes, 64<<20)
 	switch {
-	case c.ElectionTicks < 0 || c.HeartbeatTicks < 0 || c.MaxInFlight < 0:
+	case c.ElectionTicks < 0 || c.HeartbeatTicks < 0 || c.MaxInFlight < 0 || c.SleepTicks < 0:
 		return c, errors.New("raft: numbers in Config must not be negative")
 	case c.MaxDrift < 0 || c.MaxDrift >= 50:
 		return c, errors.New("raft: Config.MaxDrift must be a percentage from 1 to 49")

@@ -14,7 +14,7 @@
 //
 // types.go, message.go and effects.go say what there is; raft.go where an input
 // goes; election.go, append.go, replicate.go, commit.go how one group agrees;
-// snapshot.go, membership.go, read.go, transfer.go what it needs to live long.
+// snapshot.go, membership.go, read.go, transfer.go, sleep.go what it needs to live long.
 // Rules carry the short names of docs/rules.md (AE3, L8, ...) at the line that
 // makes them true.
 //
@@ -35,6 +35,7 @@
 //	V10 nothing promised is volatile: what is counted as durable is in the log
 //	V11 role data exists only in its role
 //	V12 what is reported durable was asked for
+//	V13 who sleeps knows its leader and has all of its log committed
 //
 // # Left out
 //

@@ -42,6 +42,11 @@ func (r *Raft) resetTimer() {
 // not wait for its silence before we help to elect another: votes stay votes.
 func (r *Raft) Forget(id NodeID) {
 	if r.lead == id && r.role == Follower && !r.cfg.Lease {
+		if r.asleep {
+			r.asleep = false
+			r.trace(SL4, id, EntryID{})
+			r.resetTimer()
+		}
 		r.refuseReads()
 		r.lead = 0
 	}
@@ -53,6 +58,7 @@ func (r *Raft) Forget(id NodeID) {
 // may count on its silence.
 func (r *Raft) Campaign() {
 	if r.role != Leader && r.mayLead() && (!r.cfg.Lease || !r.hearsLeader()) {
+		r.wake(0)
 		r.resetTimer()
 		r.campaign()
 	}

@@ -35,6 +35,8 @@ var spoken = []struct {
 	{"Heartbeat of node 3", func(term raft.Term, _ *subject) raft.Message {
 		return raft.Message{Kind: raft.Heartbeat, From: 3, Term: term, Round: 1}
 	}},
+	{"Heartbeat, commit 3, sleep at 4/3", plain2(raft.Message{Kind: raft.Heartbeat, Commit: 3, Round: 1, Sleep: true, Last: id(4, 3)})},
+	{"HeartbeatReply, asleep", plain2(raft.Message{Kind: raft.HeartbeatReply, Round: 1, Sleep: true})},
 	{"HeartbeatReply", plain2(raft.Message{Kind: raft.HeartbeatReply, Round: 1})},
 	{"InstallSnapshot to 2/2", install2(id(2, 2))},
 	{"InstallSnapshot to 4/3", install2(id(4, 3))},
@@ -126,6 +128,8 @@ var local = []stimulus{
 	{"Resign", func(s *subject) error { s.core.Resign(); return nil }},
 	{"Campaign", func(s *subject) error { s.core.Campaign(); return nil }},
 	{"Forget 2", func(s *subject) error { s.core.Forget(2); return nil }},
+	{"Silent 2", func(s *subject) error { s.core.Silent(2, 10); return nil }},
+	{"Alive 2", func(s *subject) error { s.core.Alive(2); return nil }},
 	{"Persisted, again", func(s *subject) error { s.core.Persisted(0); return nil }},
 	{"Applied, again", func(s *subject) error { s.core.Applied(s.core.Status().Applied); return nil }},
 	{"Applied beyond commit", func(s *subject) error { s.core.Applied(s.core.Status().Commit + 1); return nil }},

@@ -54,6 +54,7 @@ type subject struct {
 	core    *raft.Raft
 	asked   uint64 // a read that node 1 has asked of its leader
 	applied raft.Index
+	sleep   int // SleepTicks; zero: this group never sleeps
 }
 
 var seats = []seat{
@@ -75,6 +76,28 @@ var seats = []seat{
 		s.must(raft.Message{Kind: raft.RequestVoteReply, Granted: true})
 		s.drain()
 		s.must(raft.Message{Kind: raft.AppendEntriesReply, Last: id(5, 4)})
+	}},
+	{"asleep under 2", func(s *subject) {
+		s.sleep = 1
+		s.start(5, trio, logOf(2, 4)...)
+		s.must(raft.Message{Kind: raft.Heartbeat, Commit: 3, Round: 1, Sleep: true, Last: id(4, 3)})
+	}},
+	{"leader, asleep", func(s *subject) {
+		s.sleep = 1
+		s.start(4, trio, logOf(2, 4)...)
+		s.stand()
+		s.must(raft.Message{Kind: raft.RequestVoteReply, Granted: true})
+		s.drain()
+		for _, from := range []raft.NodeID{2, 3} {
+			s.from(from, raft.Message{Kind: raft.AppendEntriesReply, Last: id(5, 4)})
+		}
+		for round := range uint64(3) {
+			s.drain()
+			s.core.Tick()
+			for _, from := range []raft.NodeID{2, 3} {
+				s.from(from, raft.Message{Kind: raft.HeartbeatReply, Round: round + 1, Sleep: true})
+			}
+		}
 	}},
 	{"learner of 2", func(s *subject) {
 		learner := membership.Member{ID: 1, Role: membership.Learner}
@@ -109,7 +132,7 @@ func (s *subject) start(term raft.Term, config membership.Config, entries ...raf
 }
 
 func (s *subject) begin(saved raft.Saved) {
-	core, err := raft.New(raft.Config{ID: 1, Seed: 1, Trace: true}, saved)
+	core, err := raft.New(raft.Config{ID: 1, Seed: 1, SleepTicks: s.sleep, Trace: true}, saved)
 	if err != nil {
 		panic(err)
 	}
@@ -118,8 +141,10 @@ func (s *subject) begin(saved raft.Saved) {
 }
 
 // must hands over a message of node 2 in term 5.
-func (s *subject) must(m raft.Message) {
-	m.From, m.To, m.Term = 2, 1, 5
+func (s *subject) must(m raft.Message) { s.from(2, m) }
+
+func (s *subject) from(node raft.NodeID, m raft.Message) {
+	m.From, m.To, m.Term = node, 1, 5
 	if err := s.core.Step(m); err != nil {
 		panic(err)
 	}
@@ -209,6 +234,8 @@ func (h *happening) tell(before, after raft.Status) string {
 	say(!h.install && after.Base != before.Base, "compacts to %v", after.Base)
 	say(!h.install && after.Last != before.Last, "log ends in %v", after.Last)
 	say(after.Commit != before.Commit, "commits %d", after.Commit)
+	say(after.Asleep && !before.Asleep, "falls asleep")
+	say(before.Asleep && !after.Asleep, "wakes")
 	say(after.Transferring != before.Transferring, "transferring to %d", after.Transferring)
 	for _, r := range h.reads {
 		say(r.Index == 0, "read refused")

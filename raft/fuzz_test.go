@@ -94,7 +94,7 @@ func (in *input) config() membership.Config {
 func (in *input) message() raft.Message {
 	m := raft.Message{
 		Kind: raft.Kind(in.byte() % 16), From: raft.NodeID(in.number()), To: 1, Term: raft.Term(in.number()),
-		Last: in.id(), Rejected: in.id(), Granted: in.flag(), Transfer: in.flag(),
+		Last: in.id(), Rejected: in.id(), Granted: in.flag(), Transfer: in.flag(), Sleep: in.flag(),
 		Commit: raft.Index(in.number()), Round: in.number(), Span: raft.Span{Prev: in.id()},
 	}
 	next := m.Span.Prev.Index

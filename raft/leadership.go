@@ -10,6 +10,7 @@ type leadership struct {
 	uncommitted uint64 // bytes of entries that wait for a majority
 	reads       reads
 	transfer    transfer
+	rest        rest
 }
 
 // peer is another member and how far it has come. One that a pending change
@@ -17,6 +18,8 @@ type leadership struct {
 type peer struct {
 	id NodeID
 	progress.Progress
+	slept  uint64 // the last round at which it said that it sleeps (SL2)
+	silent bool   // its node has not been heard for an election timeout
 }
 
 func newLeadership(r *Raft) *leadership {
@@ -34,7 +37,7 @@ func newLeadership(r *Raft) *leadership {
 
 func (r *Raft) newPeer(id NodeID, now uint64) peer {
 	limits := progress.Limits{Messages: r.cfg.MaxInFlight, Bytes: r.cfg.MaxInFlightBytes}
-	return peer{id, progress.New(r.log.last().Index+1, now, limits)}
+	return peer{id: id, Progress: progress.New(r.log.last().Index+1, now, limits)}
 }
 
 // peer returns the peer with this ID, nil if there is none.
@@ -79,6 +82,9 @@ func (r *Raft) tickLeader() {
 	if heard := Index(l.ticks) - min(r.lastHeard(), Index(l.ticks)); heard > Index(r.cfg.ElectionTicks) {
 		r.trace(L9, 0, EntryID{})
 		r.becomeFollower(r.term, 0)
+		return
+	}
+	if r.tickRest(); r.asleep {
 		return
 	}
 	if l.beat >= r.cfg.HeartbeatTicks {

@@ -83,3 +83,73 @@ func mess(t *testing.T, c *rafttest.Cluster, rng *rand.Rand) {
 		}
 	}
 }
+
+// Whoever of a group that sleeps is lost, wakes by chance, or hears nothing, the
+// others have a leader soon after their drivers have told them what a driver can tell:
+// that a node is silent, that it has begun anew, that it is alive.
+func TestASleepingGroupElectsWhenItMust(t *testing.T) {
+	seeds := uint64(500)
+	if testing.Short() {
+		seeds = 50
+	}
+	asleep := 0
+	for seed := range seeds {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		c := rafttest.New(3+2*rng.IntN(2), seed, raft.Config{SleepTicks: 1 + rng.IntN(5), Lease: rng.IntN(2) == 0})
+		quiet := func() bool {
+			for _, n := range c.Nodes {
+				if n.Core != nil && !n.Core.Asleep() {
+					return false
+				}
+			}
+			return true
+		}
+		if !within(t, c, 200, quiet) {
+			t.Fatalf("seed %d: a group with nothing to do does not sleep", seed)
+		}
+		leader := c.Leader()
+		c.Crash(leader.ID)
+		for _, n := range c.Nodes {
+			if n.Core != nil {
+				n.Core.Silent(leader.ID, 10)
+				c.Drain(n.ID)
+			}
+		}
+		if rng.IntN(2) == 0 { // it was quick, and nobody has noticed more than that
+			c.Start(leader.ID)
+			for _, n := range c.Nodes {
+				n.Core.Alive(leader.ID)
+				c.Drain(n.ID)
+			}
+		}
+		if !within(t, c, 60, func() bool { return c.Leader() != nil }) {
+			t.Fatalf("seed %d: nobody leads 60 ticks after the leader of a sleeping group fell silent", seed)
+		}
+		if c.Node(leader.ID).Core == nil {
+			c.Leader().Core.Silent(leader.ID, 10) // as a driver tells every new leader
+		}
+		if within(t, c, 200, quiet) {
+			asleep++
+		}
+	}
+	if asleep < int(seeds) {
+		t.Errorf("%d of %d groups sleep again", asleep, seeds)
+	}
+}
+
+// within lets time pass until something holds, and reports whether it does.
+func within(t *testing.T, c *rafttest.Cluster, ticks int, holds func() bool) bool {
+	t.Helper()
+	for range ticks {
+		if holds() {
+			return true
+		}
+		for _, n := range c.Nodes {
+			c.Tick(n.ID)
+		}
+		if err := c.Settle(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return holds()
+}

@@ -42,9 +42,10 @@ func (k Kind) String() string {
 // that a batch of them is one piece of memory; which fields a kind uses is said
 // at the field, the others are zero.
 type Message struct {
-	Kind     Kind // and two that fit in the same word: messages are copied a lot
+	Kind     Kind // and three that fit in the same word: messages are copied a lot
 	Granted  bool // PreVoteReply, RequestVoteReply
 	Transfer bool // RequestVote: the leader asked for it, so that it may disturb (TR3)
+	Sleep    bool // Heartbeat: who has everything up to Last and knows it committed may sleep; in the reply: we do (SL2)
 	From     NodeID
 	To       NodeID
 
@@ -55,7 +56,8 @@ type Message struct {
 	// Last is, in PreVote and RequestVote, the candidate's last entry. In an
 	// AppendEntriesReply it is the last entry that is known to match the
 	// leader's; where Rejected is set, the last that still might. In an
-	// InstallSnapshotReply, the entry up to which the follower now has everything.
+	// InstallSnapshotReply, the entry up to which the follower now has everything. In
+	// a Heartbeat with Sleep it is the leader's last.
 	Last EntryID
 
 	Span     Span    // AppendEntries

@@ -25,6 +25,7 @@ type Raft struct {
 	role     Role
 	election election    // timer and ballots
 	leading  *leadership // only while leading
+	asleep   bool        // needs no ticks until the next input
 	asked    []uint64    // reads that a leader elsewhere was asked about (RD1)
 	tokens   uint64      // names of reads given out so far
 
@@ -90,6 +91,9 @@ func (r *Raft) Step(m Message) error {
 	}
 	if m.To != r.cfg.ID {
 		return fmt.Errorf("raft: a message for node %x reached node %x", m.To, r.cfg.ID)
+	}
+	if r.asleep && !r.mayStaySleeping(&m) {
+		r.wake(m.From)
 	}
 	if r.observeTerm(&m) {
 		r.dispatch(&m)
@@ -231,8 +235,12 @@ func (r *Raft) follow(leader NodeID) {
 	r.trace(AE6, leader, EntryID{})
 }
 
-// Tick tells the core that one unit of time has passed.
+// Tick tells the core that one unit of time has passed. It does nothing to one that
+// sleeps.
 func (r *Raft) Tick() {
+	if r.asleep {
+		return
+	}
 	r.election.elapsed++
 	r.election.quiet = max(0, r.election.quiet-1)
 	if r.role == Leader {

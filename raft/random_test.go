@@ -46,7 +46,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 }
 
 func worldOf(t *testing.T, seed uint64, rng *rand.Rand) *world {
-	cfg := raft.Config{MaxInFlight: 1 + rng.IntN(8), MaxMessageBytes: uint64(1 + rng.IntN(400))}
+	cfg := raft.Config{MaxInFlight: 1 + rng.IntN(8), MaxMessageBytes: uint64(1 + rng.IntN(400)), SleepTicks: rng.IntN(4)}
 	return &world{
 		Cluster: rafttest.New(1+rng.IntN(5), seed, cfg), t: t, rng: rng,
 		leaders: map[raft.Term]raft.NodeID{}, committed: map[raft.Index]raft.EntryID{},
@@ -65,7 +65,7 @@ func (w *world) step() {
 		w.Wire = append(w.Wire, w.Wire[w.rng.IntN(len(w.Wire))])
 	case n.Core == nil:
 		if w.rng.IntN(4) == 0 {
-			w.Start(n.ID)
+			w.restart(n.ID)
 		}
 	case k < 70:
 		w.Tick(n.ID)
@@ -84,9 +84,33 @@ func (w *world) step() {
 		w.change()
 	case k < 97:
 		w.transfer()
+	case k < 98:
+		w.hush(n)
 	default:
 		w.SnapshotsFail(n)
 	}
+}
+
+// restart starts a node, of which the others' drivers know that it has begun anew.
+func (w *world) restart(id raft.NodeID) {
+	w.Start(id)
+	for _, n := range w.Nodes {
+		if n.Core != nil {
+			n.Core.Silent(id, 0)
+			w.Drain(n.ID)
+		}
+	}
+}
+
+// hush lets a node take another for silent, or for alive again: as a driver may that
+// hears little.
+func (w *world) hush(n *rafttest.Node) {
+	other := raft.NodeID(1 + w.rng.IntN(len(w.Nodes)))
+	n.Core.Silent(other, 10)
+	if w.rng.IntN(2) == 0 {
+		n.Core.Alive(other)
+	}
+	w.Drain(n.ID)
 }
 
 // SnapshotsFail reports to a leader that a snapshot was lost, which a host must
@@ -173,7 +197,13 @@ func (w *world) converge() {
 	for _, n := range w.Nodes {
 		n.Synced = true
 		if n.Core == nil {
-			w.Start(n.ID)
+			w.restart(n.ID)
+		}
+		w.Drain(n.ID)
+	}
+	for _, n := range w.Nodes {
+		for _, other := range w.Nodes {
+			n.Core.Alive(other.ID)
 		}
 		w.Drain(n.ID)
 	}

@@ -32,6 +32,7 @@ func (r *Raft) Read() (uint64, error) {
 	if r.leading != nil && r.leading.reads.full() {
 		return 0, ErrBusy
 	}
+	r.wake(0)
 	r.tokens++
 	if r.leading != nil {
 		r.register(readFrom{node: r.cfg.ID, token: r.tokens})
@@ -65,6 +66,7 @@ func (r *Raft) forgetAsked() {
 // register takes a read in.
 func (r *Raft) register(read readFrom) {
 	l := r.leading
+	l.rest = rest{} // there is something to do (SL1)
 	// RD2 §6.4 d: before that, this leader does not know how far its
 	// predecessors had committed.
 	if !r.committedInTerm() {

@@ -38,6 +38,7 @@ func (r *Raft) mayPropose(bytes uint64) error {
 // append puts one entry at the end of the leader's log. L4 Fig 3 §5.3: a leader
 // never does anything else to its log.
 func (r *Raft) append(e Entry) EntryID {
+	r.wake(0)
 	e.EntryID = EntryID{r.term, r.log.last().Index + 1}
 	r.log.extend([]Entry{e})
 	r.leading.uncommitted += e.size()
@@ -113,9 +114,11 @@ func (r *Raft) heartbeat() {
 func (r *Raft) beat(p *peer, round uint64) {
 	commit := min(r.commit, p.Match)
 	p.Told = max(p.Told, commit)
-	r.out.send = append(r.out.send, Message{
-		Kind: Heartbeat, From: r.cfg.ID, To: p.id, Term: r.term, Commit: commit, Round: round,
-	})
+	m := Message{Kind: Heartbeat, From: r.cfg.ID, To: p.id, Term: r.term, Commit: commit, Round: round}
+	if r.leading.rest.offer != 0 && round >= r.leading.rest.offer {
+		m.Sleep, m.Last = true, r.leading.rest.last
+	}
+	r.out.send = append(r.out.send, m)
 }
 
 func (r *Raft) onAppendEntriesReply(m *Message) {
@@ -151,7 +154,7 @@ func (r *Raft) onHeartbeat(m *Message) {
 	r.follow(m.From)
 	r.commitTo(min(m.Commit, r.log.last().Index))
 	if m.Round != 0 {
-		r.say(Message{Kind: HeartbeatReply, To: m.From, Round: m.Round})
+		r.say(Message{Kind: HeartbeatReply, To: m.From, Round: m.Round, Sleep: r.maybeSleep(m)})
 	}
 }
 
@@ -161,6 +164,10 @@ func (r *Raft) onHeartbeatReply(m *Message) {
 		return
 	}
 	p.Round = max(p.Round, min(m.Round, r.leading.reads.round))
+	p.slept = 0
+	if m.Sleep {
+		p.slept = min(m.Round, r.leading.reads.round)
+	}
 	last := r.log.last().Index
 	switch {
 	case p.State == progress.Snapshot, p.Match == last, p.CanSend() && p.Next <= last:
@@ -180,7 +187,8 @@ func (r *Raft) onHeartbeatReply(m *Message) {
 
 // Unreachable reports that messages to the node may have been lost.
 func (r *Raft) Unreachable(id NodeID) {
-	if r.leading != nil {
+	// Where all sleep, nothing is under way.
+	if r.leading != nil && !r.asleep {
 		if p := r.leading.peer(id); p != nil {
 			p.Lost()
 		}

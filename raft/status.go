@@ -41,6 +41,7 @@ type Status struct {
 	Peers   []PeerStatus      // only while leading: every other member, sorted by ID
 
 	ConfigIndex  Index  // where in the log Config stands
+	Asleep       bool   // the group has nothing to do, and this node's part in it needs no ticks
 	Transferring NodeID // to whom this leader is handing over; zero: to nobody
 }
 
@@ -52,7 +53,7 @@ type PeerStatus struct {
 	Next     Index // sent next
 	InFlight int   // messages sent and not yet answered
 	Paused   bool  // nothing is sent until it answers
-	Active   bool  // it was heard within the last election timeout
+	Active   bool  // it was heard within the last election timeout; where all sleep, before they did
 }
 
 // Status returns what this node knows at the moment.
@@ -60,7 +61,7 @@ func (r *Raft) Status() Status {
 	s := Status{
 		ID: r.cfg.ID, Role: r.role, Term: r.term, Vote: r.vote, Leader: r.lead,
 		Commit: r.commit, Applied: r.applied, Durable: r.disk.durable,
-		Last: r.log.last(), Base: r.log.base,
+		Last: r.log.last(), Base: r.log.base, Asleep: r.asleep,
 	}
 	s.Config, s.ConfigIndex = r.Members()
 	if r.leading == nil {

@@ -56,6 +56,12 @@ const (
 	TR1  Rule = "TR1"
 	TR2  Rule = "TR2"
 	TR3  Rule = "TR3"
+	SL1  Rule = "SL1"
+	SL2  Rule = "SL2"
+	SL3  Rule = "SL3"
+	SL4  Rule = "SL4"
+	SL5  Rule = "SL5"
+	SL6  Rule = "SL6"
 )
 
 // Event says that a node has followed a rule, and in what state it was then.

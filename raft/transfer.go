@@ -25,6 +25,7 @@ func (r *Raft) Transfer(to NodeID) error {
 	if r.leading.peer(to) == nil || !r.members().Voter(to) || !r.active(to) {
 		return ErrNotVoter
 	}
+	r.wake(0)
 	// TR1 §3.10 d: from now on no proposals, so that the target can catch up.
 	r.leading.transfer = transfer{to: to}
 	r.leading.reads.noLease = true
@@ -37,6 +38,7 @@ func (r *Raft) Transfer(to NodeID) error {
 // answers: this node knows that it cannot lead well, because its disk stalls, say.
 func (r *Raft) Resign() {
 	if r.leading != nil {
+		r.wake(0)
 		if to := r.successor(); to != 0 { // with nobody to take over, better we than none
 			r.sendTimeoutNow(to)
 			r.becomeFollower(r.term, 0)
@@ -98,19 +100,23 @@ func (r *Raft) preferOther() {
 	if l.transfer.to != 0 || l.ticks%uint64(4*r.cfg.ElectionTicks) != 0 {
 		return
 	}
+	if to := r.preferred(); to != 0 {
+		_ = r.Transfer(to) // refused: then not
+	}
+}
+
+// preferred is the voter that we should hand leadership to; zero: nobody.
+func (r *Raft) preferred() (to NodeID) {
 	self, _ := r.members().Find(r.cfg.ID)
 	best := self.Priority
-	var to NodeID
-	for i := range l.peers {
-		p := &l.peers[i]
+	for i := range r.leading.peers {
+		p := &r.leading.peers[i]
 		m, _ := r.members().Find(p.id)
 		if m.Role == membership.Voter && m.Priority > best && p.Match >= r.commit && r.active(p.id) {
 			best, to = m.Priority, p.id
 		}
 	}
-	if to != 0 {
-		_ = r.Transfer(to) // refused: then not
-	}
+	return to
 }
 
 // onTimeoutNow campaigns at once.

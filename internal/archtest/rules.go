@@ -88,6 +88,14 @@ var Rules = []Chapter{
 		{"TR2", "It gives up after an election timeout.", "§3.10 d", "transfer.go"},
 		{"TR3", "The target campaigns at once, with leave to disturb a living leader.", "§3.10 d, §4.2.3 d", "transfer.go"},
 	}},
+	{"Sleep", []Rule{
+		{"SL1", "A leader whose group has had nothing to do for a while offers to sleep.", "ours", "sleep.go"},
+		{"SL2", "A follower sleeps if it has and knows just what its leader has, and says so.", "ours", "sleep.go"},
+		{"SL3", "The leader sleeps once all do whose nodes are alive, if they are a majority with it.", "ours", "sleep.go"},
+		{"SL4", "Any input wakes, and a follower tells its leader; time begins to count anew.", "ours", "sleep.go"},
+		{"SL5", "A leader that wakes has no lease, and nobody has failed to answer it.", "ours", "sleep.go"},
+		{"SL6", "A sleeper whose leader's node falls silent counts its timeout from that silence.", "ours", "sleep.go"},
+	}},
 	{"Clients", []Rule{
 		{"CL1", "A command that carries a serial number seen before is not carried out twice.", "§8, §6.3 d", "../server/kv/"},
 	}},

@@ -12,7 +12,8 @@ type Kind uint8
 // Time passes for a node; its timer runs out; its oldest write is durable; it
 // crashes and starts. A client of a leader proposes or reads; an administrator
 // asks for one of the Setup's changes, hands over, compacts. A host reports that
-// messages to another node were lost, or that a snapshot was not taken.
+// messages to another node were lost, that a snapshot was not taken, or, of a node
+// that is asleep, that the leader's node has fallen silent.
 const (
 	Deliver Kind = iota
 	Drop
@@ -28,13 +29,14 @@ const (
 	Read
 	Unreachable
 	SnapshotFailed
+	Silence
 	kinds
 )
 
 // In a script's words, as far as it has one for it.
 var words = [kinds]string{
 	"deliver", "drop", "dup", "tick", "campaign", "sync", "restart",
-	"propose", "change", "transfer", "compact", "read", "unreachable", "snapshot",
+	"propose", "change", "transfer", "compact", "read", "unreachable", "snapshot", "silent",
 }
 
 func (k Kind) String() string { return words[k] }
@@ -90,6 +92,9 @@ func (w *world) actions(to []action) []action {
 			to = w.leaderActions(to, n)
 		} else {
 			to = w.maybe(to, action{kind: Campaign, node: n.id})
+		}
+		if n.seen.Asleep && n.seen.Role != raft.Leader {
+			to = w.maybe(to, action{Silence, n.id, uint64(n.seen.Leader)})
 		}
 		if n.seen.Leader != 0 {
 			to = w.maybe(to, action{kind: Read, node: n.id})

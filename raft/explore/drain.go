@@ -153,6 +153,8 @@ func (w *world) perform(a action) error {
 		w.ask(n)
 	case Unreachable:
 		n.core.Unreachable(peer)
+	case Silence:
+		n.core.Silent(peer, electionTicks)
 	case SnapshotFailed:
 		n.core.SnapshotSent(peer, 0)
 	}

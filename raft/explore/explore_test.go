@@ -125,7 +125,7 @@ func renamed(a, b *world, one action, r renaming) (action, bool) {
 		at := slices.IndexFunc(b.wire, func(p *packet) bool { return p.hashes[0] == a.wire[one.arg].hashes[index] })
 		two.arg = uint64(at)
 		return two, at >= 0
-	case Transfer, Unreachable, SnapshotFailed:
+	case Transfer, Unreachable, SnapshotFailed, Silence:
 		two.arg = r.name(raft.NodeID(one.arg))
 	}
 	return two, true

@@ -64,6 +64,9 @@ func (t *teller) begin() (err error) {
 	if s.Config.MaxMessageBytes != 0 {
 		line += fmt.Sprintf(" message=%d", s.Config.MaxMessageBytes)
 	}
+	if s.Config.SleepTicks != 0 {
+		line += fmt.Sprintf(" sleep=%d", s.Config.SleepTicks)
+	}
 	t.say("%s", line)
 	for range s.Spare {
 		t.c.AddNode(raft.Saved{})
@@ -82,6 +85,17 @@ func (t *teller) begin() (err error) {
 	}
 	for _, e := range s.Elected {
 		if err := t.elect(e); err != nil {
+			return err
+		}
+	}
+	if s.Rest > 0 {
+		t.say("quietly run %d", s.Rest)
+	}
+	for range s.Rest {
+		for _, n := range t.c.Nodes {
+			t.c.Tick(n.ID)
+		}
+		if err := t.c.Settle(nil); err != nil {
 			return err
 		}
 	}
@@ -171,6 +185,8 @@ func (t *teller) tell(w *world, a action, last bool) {
 		core.Unreachable(raft.NodeID(a.arg))
 	case SnapshotFailed:
 		core.SnapshotSent(raft.NodeID(a.arg), 0)
+	case Silence:
+		core.Silent(raft.NodeID(a.arg), electionTicks)
 	}
 	t.c.Drain(a.node)
 }
@@ -188,6 +204,8 @@ func (t *teller) line(w *world, a action) string {
 		return fmt.Sprintf("unreachable %d %d", a.node, a.arg)
 	case SnapshotFailed:
 		return fmt.Sprintf("snapshot %d %d failed", a.node, a.arg)
+	case Silence:
+		return fmt.Sprintf("silent %d %d", a.node, a.arg)
 	default:
 		return fmt.Sprintf("%s %d", a.kind, a.node)
 	}

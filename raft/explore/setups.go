@@ -15,6 +15,7 @@ type Setup struct {
 	Disks     []Disk         // of the first nodes, if they do not begin anew
 	Committed []raft.EntryID // on those disks, by leaders that fell since
 	Elected   []Election     // in peace, before anything else happens
+	Rest      int            // ticks for all, in peace, after that
 	Held      bool           // writes wait until the disk syncs; otherwise they are durable at once
 	Config    raft.Config    // of each node; timeouts and seeds are set here
 
@@ -174,6 +175,11 @@ var Setups = []Setup{
 		Name: "reads", Why: "reads of leaders that may have been deposed",
 		Voters: 3, Elected: []Election{{1, 0}}, Term: 4, Last: 5, Wire: 9,
 		Budget: Budget{Tick: 2, Campaign: 2, Restart: 1, Drop: 1, Duplicate: 1, Propose: 1, Transfer: 1, Read: 2},
+	},
+	{
+		Name: "sleep", Why: "groups at rest, and whatever wakes some of their nodes and not others",
+		Voters: 3, Elected: []Election{{1, 0}}, Term: 4, Last: 4, Wire: 6, Config: raft.Config{SleepTicks: 1}, Rest: 5,
+		Budget: Budget{Tick: 3, Campaign: 1, Restart: 1, Drop: 1, Duplicate: 1, Propose: 1, Read: 1, Silence: 1},
 	},
 	{
 		Name: "deposed", Why: "a leader that has not heard of the next one",

@@ -91,6 +91,17 @@ func begin(setup *Setup) (w *world, err error) {
 			return nil, err
 		}
 	}
+	for range setup.Rest {
+		for _, n := range w.nodes {
+			n.core.Tick()
+			if err := w.settled(n); err != nil {
+				return nil, err
+			}
+		}
+		if err := w.deliverAll(0); err != nil {
+			return nil, err
+		}
+	}
 	f.held = setup.Held
 	f.renamings = symmetries(w)
 	return w, nil
@@ -108,10 +119,22 @@ func (w *world) elect(e Election) error {
 	if err := w.settled(n); err != nil {
 		return err
 	}
+	if err := w.deliverAll(e.Away); err != nil {
+		return err
+	}
+	if n.seen.Role != raft.Leader {
+		return finding("node %d campaigns in peace and is not elected", n.id)
+	}
+	return nil
+}
+
+// deliverAll delivers in order whatever is on the wire and comes onto it, except to
+// the node that is away.
+func (w *world) deliverAll(away raft.NodeID) error {
 	for delivered := 0; len(w.wire) > 0 && delivered < 1000; delivered++ {
 		p := w.wire[0]
 		w.wire = w.wire[1:]
-		if p.To == e.Away {
+		if p.To == away {
 			continue
 		}
 		to := w.node(p.To)
@@ -121,9 +144,6 @@ func (w *world) elect(e Election) error {
 		if err := w.settled(to); err != nil {
 			return err
 		}
-	}
-	if n.seen.Role != raft.Leader {
-		return finding("node %d campaigns in peace and is not elected", n.id)
 	}
 	return nil
 }

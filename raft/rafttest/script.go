@@ -14,7 +14,7 @@ import (
 // nodes, and MESSAGE selects messages on the wire by any of A->B, a kind, and
 // nth=2 (the second of those) or all:
 //
-//	nodes N [seed= election= spread= heartbeat= inflight= message= uncommitted= lease drift=]
+//	nodes N [seed= election= spread= heartbeat= inflight= message= uncommitted= sleep= lease drift=]
 //	join                            one more node, that waits to be invited
 //	disk A [term= vote= entries=2/2,3/3:x,3/4@1+2 voters=1+2+3]   A starts anew from this disk
 //	tick A|all [N]                  time passes, and only that
@@ -30,6 +30,7 @@ import (
 //	hold A, sync A, release A       writes wait; the oldest is durable; all are
 //	crash A, start A
 //	compact A [INDEX]               up to what A has applied, unless it says otherwise
+//	silent A B [TICKS], alive A B    what the driver of A knows of the node B
 //	unreachable A B, forget A B, snapshot A B sent|failed   what A's host reports of B
 //	step KIND from= to= term= ...   a message that nobody sent
 //	state|log|members [A]..., peers A
@@ -90,6 +91,7 @@ var commands = map[string]func(*Script, *args){
 	"change": (*Script).change, "reconfigure": (*Script).reconfigure, "leave": (*Script).leave,
 	"hold": (*Script).hold, "sync": (*Script).sync, "release": (*Script).release,
 	"crash": (*Script).crash, "start": (*Script).start, "compact": (*Script).compact,
+	"silent": (*Script).silent, "alive": (*Script).alive,
 	"unreachable": (*Script).unreachable, "forget": (*Script).forget, "snapshot": (*Script).snapshot,
 	"state": (*Script).state, "log": (*Script).log, "members": (*Script).members, "peers": (*Script).peers,
 }
@@ -108,7 +110,7 @@ func (s *Script) nodes(a *args) {
 		ElectionTicks: int(a.number("election", 0)), ElectionSpread: int(a.number("spread", 0)),
 		HeartbeatTicks: int(a.number("heartbeat", 0)), Lease: a.flag("lease"), MaxDrift: int(a.number("drift", 0)),
 		MaxInFlight: int(a.number("inflight", 0)), MaxMessageBytes: a.number("message", 0),
-		MaxUncommittedBytes: a.number("uncommitted", 0), Trace: true,
+		MaxUncommittedBytes: a.number("uncommitted", 0), SleepTicks: int(a.number("sleep", 0)), Trace: true,
 	}
 	s.c = New(int(a.count(1)), a.number("seed", 1), cfg)
 	s.c.Trace = func(line string) { s.out = append(s.out, line) }
@@ -216,7 +218,7 @@ func (s *Script) step(a *args) {
 		Kind: kind, From: raft.NodeID(a.number("from", 0)), To: raft.NodeID(a.number("to", 0)),
 		Term: raft.Term(a.number("term", 0)), Last: a.entryID("last"), Rejected: a.entryID("rejected"),
 		Span:    raft.Span{Prev: a.entryID("prev"), Entries: a.entries("entries", s.voters)},
-		Granted: a.flag("granted"), Transfer: a.flag("transfer"),
+		Granted: a.flag("granted"), Transfer: a.flag("transfer"), Sleep: a.flag("sleep"),
 		Commit: raft.Index(a.number("commit", 0)), Round: a.number("round", 0),
 	}
 	if id := a.entryID("snapshot"); id != (raft.EntryID{}) {
@@ -304,6 +306,22 @@ func (s *Script) unreachable(a *args) {
 func (s *Script) forget(a *args) {
 	n := s.up(a)
 	n.Core.Forget(s.id(a.next()))
+	s.c.Drain(n.ID)
+}
+
+func (s *Script) silent(a *args) {
+	n, of := s.up(a), s.id(a.next())
+	ticks := s.c.Config.ElectionTicks
+	if ticks == 0 {
+		ticks = 10
+	}
+	n.Core.Silent(of, int(a.count(uint64(ticks))))
+	s.c.Drain(n.ID)
+}
+
+func (s *Script) alive(a *args) {
+	n := s.up(a)
+	n.Core.Alive(s.id(a.next()))
 	s.c.Drain(n.ID)
 }
 

@@ -32,9 +32,12 @@ func showBody(m *raft.Message) string {
 		}
 		return fmt.Sprintf("match %v", m.Last)
 	case raft.Heartbeat:
+		if m.Sleep {
+			return fmt.Sprintf("commit %d round %d, sleep at %v", m.Commit, m.Round, m.Last)
+		}
 		return fmt.Sprintf("commit %d round %d", m.Commit, m.Round)
 	case raft.HeartbeatReply:
-		return fmt.Sprintf("round %d", m.Round)
+		return fmt.Sprintf("round %d%s", m.Round, word(m.Sleep, " asleep", ""))
 	case raft.InstallSnapshot:
 		return fmt.Sprintf("snapshot %v %s", m.Snapshot.ID, showConfig(m.Snapshot.Config))
 	case raft.InstallSnapshotReply:
@@ -128,7 +131,7 @@ func showNode(n *Node) string {
 	if s.Durable != s.Last.Index {
 		line += fmt.Sprintf(" durable %d", s.Durable)
 	}
-	return line
+	return line + word(s.Asleep, " asleep", "")
 }
 
 // showLog is the line about a node in a script's answer to "log": what the log

@@ -21,6 +21,9 @@ func (c *Cluster) tellStep(n *Node) {
 	if now.Role != n.seen.Role {
 		c.tell("%d becomes %v in term %d", n.ID, now.Role, now.Term)
 	}
+	if now.Asleep != n.seen.Asleep {
+		c.tell("%d %s", n.ID, word(now.Asleep, "falls asleep", "wakes"))
+	}
 	if now.Commit > n.seen.Commit {
 		c.tell("%d commits %d", n.ID, now.Commit)
 	}
