@@ -102,7 +102,10 @@ func (m *machine) run() {
 		for _, j := range jobs {
 			if err := m.work(j); err != nil {
 				m.group.stop(err)
-				m.group.host.inbox.do(func() { m.group.host.loop.engine.Remove(m.group.id) })
+				m.group.host.inbox.do(func() {
+					m.group.host.loop.engine.Remove(m.group.id)
+					m.group.host.loop.life.generation++
+				})
 				return
 			}
 		}

@@ -118,23 +118,11 @@ func (p *peerHandler) Stream(from NodeID, header []byte, body io.Reader) error {
 	return (*Host)(p).receiveSnapshot(from, header, body)
 }
 
-// Unreachable says that a connection to the peer broke. If nobody listens there
-// any more its process is gone, and the groups that it led need not wait until
-// its silence has lasted an election timeout.
+// Unreachable says that a connection to the peer broke.
 func (p *peerHandler) Unreachable(peer NodeID, refused bool) {
 	h := (*Host)(p)
-	soon := h.cfg.Env.Uint64() % ticksPerHeartbeat
-	h.inbox.do(func() {
-		h.loop.engine.Each(func(id GroupID, core *raft.Raft) {
-			core.Unreachable(peer)
-			if refused {
-				core.Forget(peer)
-			}
-			if leader, _ := core.Leader(); leader == 0 && refused {
-				h.group(id).early = h.loop.ticks + 1 + soon
-			}
-		})
-	})
+	random := h.cfg.Env.Uint64()
+	h.inbox.do(func() { h.lost(peer, refused, random) })
 }
 
 // Call answers what another host asks of a group that we lead.

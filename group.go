@@ -25,7 +25,8 @@ type Group struct {
 	readers atomic.Int64 // callers of Read
 	witness witness
 	sending snapshots // transfers to followers, owned by the loop
-	early   uint64    // the tick of startEarly, owned by the loop; zero once over
+	early   uint64    // the tick at which to campaign, owned by the loop; zero once over
+	minded  bool      // is in loop.minded
 
 	mu     sync.Mutex
 	leader engine.Leader

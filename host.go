@@ -68,6 +68,9 @@ func Open(cfg Config) (*Host, error) {
 		h.loop.engine.Observe = o.Decided
 	}
 	h.tickets.Store(cfg.Env.Uint64())
+	if !cfg.AlwaysAwake {
+		h.loop.life.generation = max(1, cfg.Env.Uint64()>>1)
+	}
 	h.start(h.run)
 	h.start(h.disk.run)
 	return h, nil
@@ -143,7 +146,7 @@ func (h *Host) Start(cfg GroupConfig) (*Group, error) {
 	h.start(g.machine.run)
 	soon := 2*ticksPerHeartbeat + h.cfg.Env.Uint64()%uint64(h.cfg.electionTicks())
 	err = h.ask(func() error {
-		g.early = h.loop.ticks + soon
+		g.startEarly(soon)
 		return h.loop.engine.Add(g.id, core, core.Status().Applied)
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package quorate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,8 @@ type loop struct {
 	asking []*Group // with readers for which no read index has been asked yet
 	ticks  uint64
 	ticked time.Time // when the last tick was counted
+	life   liveness
+	minded []*Group // with something to be looked at on each tick, in any order
 	book   addressBook
 	stall  stall
 	gate   gate
@@ -111,7 +114,7 @@ func (h *Host) mindClock() {
 	if !h.cfg.Lease || !h.loop.late(h.cfg.Env.Now(), h.cfg.tick()) {
 		return
 	}
-	h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Slept() })
+	h.loop.engine.Awake(func(_ GroupID, core *raft.Raft) { core.Slept() }) // who sleeps has no lease
 }
 
 // late reports whether the last tick is longer ago than it should be.
@@ -129,16 +132,44 @@ func (h *Host) tick() {
 		// Heartbeats do not wait for the disk, so that the followers cannot tell.
 		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Resign() })
 	}
-	for _, g := range h.all() {
+	h.loop.life.tick(h)
+	h.mind()
+}
+
+// mind looks after the groups that have asked for it.
+func (h *Host) mind() {
+	minded := h.loop.minded
+	slices.SortFunc(minded, func(a, b *Group) int { return cmp.Compare(a.id, b.id) })
+	h.loop.minded = nil
+	for _, g := range minded {
+		g.minded = false
 		g.reads.expire(h, g)
-		g.startEarly()
+		g.campaignEarly()
+		if g.early != 0 || g.reads.open() {
+			g.mindMe()
+		}
 	}
 }
 
-// startEarly asks for pre-votes soon after a start, or after the leader's process
-// was found to be gone, if no leader is heard by then. To wait as long as for one
-// that fell silent would only delay clients; pre-vote protects one that lives.
-func (g *Group) startEarly() {
+// mindMe lets the loop look at this group at the next tick.
+func (g *Group) mindMe() {
+	if !g.minded {
+		g.minded = true
+		g.host.loop.minded = append(g.host.loop.minded, g)
+	}
+}
+
+// startEarly lets this node campaign so many ticks from now, if no leader is heard by
+// then: soon after a start, or after the leader's process was found to be gone.
+func (g *Group) startEarly(ticks uint64) {
+	g.early = g.host.loop.ticks + ticks
+	g.mindMe()
+}
+
+// campaignEarly asks for pre-votes when it is time to, if no leader was heard. To wait
+// as long as for one that fell silent would only delay clients; pre-vote protects one
+// that lives.
+func (g *Group) campaignEarly() {
 	h := g.host
 	if g.early == 0 || h.loop.ticks < g.early {
 		return
@@ -156,6 +187,10 @@ func (g *Group) startEarly() {
 // are dropped, as a network could: its log must not grow without bound in memory,
 // and the leader's window waits for the acknowledgement.
 func (h *Host) step(m *codec.Envelope) {
+	h.hear(m)
+	if m.Group == nodeGroup {
+		return
+	}
 	if len(m.Message.Span.Entries) > 0 {
 		if g := h.group(m.Group); g != nil && g.machine.behind() {
 			return
@@ -172,6 +207,12 @@ func (h *Host) carry(b *engine.Batch) {
 	for _, m := range b.Leaders {
 		if g := h.group(m.Group); g != nil {
 			g.setLeader(m)
+		}
+		if m.Node == h.id {
+			_ = h.loop.engine.Do(m.Group, func(core *raft.Raft) error { // a group that is gone needs to know nobody
+				h.loop.life.introduce(core, h.cfg.electionTicks())
+				return nil
+			})
 		}
 	}
 	for _, m := range b.Members {
@@ -192,6 +233,7 @@ func (h *Host) carry(b *engine.Batch) {
 		h.disk.put(b)
 	}
 	for _, f := range b.Fenced {
+		h.loop.life.generation++
 		if g := h.group(f.Group); g != nil {
 			g.stop(f.Err)
 		}
@@ -200,6 +242,7 @@ func (h *Host) carry(b *engine.Batch) {
 
 // send hands messages to the transport; snapshots travel apart, as streams.
 func (h *Host) send(messages []codec.Envelope) {
+	h.loop.life.speak(messages, h.loop.ticks)
 	h.peers.Send(slices.DeleteFunc(messages, func(m codec.Envelope) bool {
 		snapshot := m.Message.Kind == raft.InstallSnapshot
 		if snapshot {
@@ -214,6 +257,7 @@ func (h *Host) send(messages []codec.Envelope) {
 // tells it so still leaves.
 type addressBook struct {
 	groups  map[GroupID][]Member
+	shared  map[NodeID]int    // in how many of the groups a node is
 	leaving map[NodeID]uint64 // to be forgotten at this tick
 }
 
@@ -222,16 +266,18 @@ const partingTicks = 200
 
 func (b *addressBook) set(h *Host, m engine.Members) {
 	if b.groups == nil {
-		b.groups, b.leaving = map[GroupID][]Member{}, map[NodeID]uint64{}
+		b.groups, b.shared, b.leaving = map[GroupID][]Member{}, map[NodeID]int{}, map[NodeID]uint64{}
 	}
+	h.loop.life.count(b.groups[m.Group], m.Config.Members, h.id, h.loop.ticks)
 	for _, old := range b.groups[m.Group] {
-		b.leaving[old.ID] = h.loop.ticks + partingTicks
+		if b.shared[old.ID]--; b.shared[old.ID] == 0 {
+			b.leaving[old.ID] = h.loop.ticks + partingTicks
+		}
 	}
 	b.groups[m.Group] = m.Config.Members
-	for _, members := range b.groups {
-		for _, member := range members {
-			delete(b.leaving, member.ID)
-		}
+	for _, member := range m.Config.Members {
+		b.shared[member.ID]++
+		delete(b.leaving, member.ID)
 	}
 	for _, member := range m.Config.Members {
 		if member.ID != h.id && member.Address != "" {

@@ -76,6 +76,11 @@ type Config struct {
 	// tenth too fast or too slow. All hosts of a group must agree on it.
 	Lease bool
 
+	// AlwaysAwake lets groups that have nothing to do go on sending heartbeats, each
+	// for itself, as if they had. Where one host of a group is always awake, so is
+	// the group.
+	AlwaysAwake bool
+
 	// PeerTLS are the credentials with which peers are spoken to; plain TCP if
 	// nil. Package transport/certs has them from files. All hosts of a group
 	// must agree on whether there are some.
@@ -134,13 +139,22 @@ func (c Config) withDefaults() (Config, error) {
 // tick is the unit of time of the cores.
 func (c *Config) tick() time.Duration { return c.HeartbeatInterval / ticksPerHeartbeat }
 
+// sleepTimeouts is for how many election timeouts a group has nothing to do before it
+// sleeps: long enough that commands which come one after another do not find it asleep.
+const sleepTimeouts = 2
+
 // electionTicks is the election timeout in ticks.
 func (c *Config) electionTicks() int { return int((c.ElectionTimeout + c.tick() - 1) / c.tick()) }
 
 // core is how this host runs the core of a group.
 func (c *Config) core(id NodeID, applied raft.Index) raft.Config {
+	sleep := sleepTimeouts * c.electionTicks()
+	if c.AlwaysAwake {
+		sleep = 0
+	}
 	return raft.Config{
-		ID: id, Seed: c.Env.Uint64(), Applied: applied,
+		SleepTicks: sleep,
+		ID:         id, Seed: c.Env.Uint64(), Applied: applied,
 		HeartbeatTicks: ticksPerHeartbeat, ElectionTicks: c.electionTicks(), Lease: c.Lease, Trace: c.Trace,
 	}
 }

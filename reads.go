@@ -94,9 +94,13 @@ func (r *reads) again(g *Group, who []*readRequest) {
 	}
 	if len(r.fresh) == 0 {
 		g.host.loop.asking = append(g.host.loop.asking, g)
+		g.mindMe()
 	}
 	r.fresh = append(r.fresh, who...)
 }
+
+// open reports whether anybody waits for an answer of the core.
+func (r *reads) open() bool { return len(r.fresh)+len(r.asked) > 0 }
 
 // expire asks again where an answer is overdue: a message may be lost.
 func (r *reads) expire(h *Host, g *Group) {

@@ -43,6 +43,7 @@ type Options struct {
 	SnapshotEntries uint64   `json:"snapshot_entries"`
 	SegmentBytes    int64    `json:"segment_bytes"`
 	Lease           bool     `json:"lease,omitempty"`
+	Sleep           bool     `json:"sleep,omitempty"`   // groups that have nothing to do sleep
 	Durable         bool     `json:"durable,omitempty"` // the state machine keeps its state itself
 
 	DiskQuick Duration `json:"disk_quick"` // a sync takes between this
@@ -206,6 +207,7 @@ func Draw(seed uint64, limits Limits) *Plan {
 	if rng.IntN(2) == 0 {
 		o.Transactions = math.Round(rng.Float64()*50) / 100
 	}
+	o.Sleep = rand.New(rand.NewPCG(seed, 0x51ee9)).IntN(2) == 0 // for itself, so that all else is as it was
 	o.Weather = drawWeather(rng, limits.Faults == nil || slices.Contains(limits.Faults, "weather"))
 	if o.Groups > 2 && rng.IntN(2) == 0 {
 		o.drawQuiet(rng)

@@ -1,0 +1,176 @@
+package quorate
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/raft"
+)
+
+// liveness is what the loop knows of the nodes with which it shares groups. Groups
+// that sleep hear nothing from their leaders; instead the nodes hear from each other,
+// one heartbeat for all groups, and only where nothing else was said.
+//
+// A node's heartbeat is a Heartbeat of group zero, which is no group. Its Round is the
+// node's generation: it differs after each start, and after a group has stopped
+// there, so that nobody sleeps under a leader that is no more.
+type liveness struct {
+	nodes      []*neighbour // by rising ID
+	generation uint64
+}
+
+// neighbour is one other node.
+type neighbour struct {
+	id         NodeID
+	heard      uint64 // the tick of its last word
+	told       uint64 // the tick of our last word to it
+	generation uint64 // as it last said; zero: it has not
+	groups     int    // that it shares with us
+	silent     bool   // not heard for an election timeout
+	gone       bool   // and nobody listens at its address
+}
+
+// nodeGroup is the group of what nodes say to each other for themselves.
+const nodeGroup GroupID = 0
+
+// find returns a node, nil if it is not known.
+func (l *liveness) find(id NodeID) *neighbour {
+	if at, found := l.search(id); found {
+		return l.nodes[at]
+	}
+	return nil
+}
+
+func (l *liveness) search(id NodeID) (int, bool) {
+	return slices.BinarySearchFunc(l.nodes, id, func(n *neighbour, id NodeID) int { return cmp.Compare(n.id, id) })
+}
+
+// meet returns a node, which counts as heard now if it was not known.
+func (l *liveness) meet(id NodeID, now uint64) *neighbour {
+	at, found := l.search(id)
+	if !found {
+		l.nodes = slices.Insert(l.nodes, at, &neighbour{id: id, heard: now})
+	}
+	return l.nodes[at]
+}
+
+// hear takes note of a message: its sender is alive.
+func (h *Host) hear(m *codec.Envelope) {
+	if h.cfg.AlwaysAwake {
+		return
+	}
+	n := h.loop.life.meet(m.Message.From, h.loop.ticks)
+	n.heard, n.gone = h.loop.ticks, false
+	if n.silent {
+		n.silent = false
+		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Alive(n.id) })
+	}
+	if m.Group != nodeGroup || m.Message.Round == n.generation {
+		return
+	}
+	if n.generation != 0 {
+		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Silent(n.id, 0) })
+	}
+	n.generation = m.Message.Round
+}
+
+// speak takes note of whom we send messages to.
+func (l *liveness) speak(messages []codec.Envelope, now uint64) {
+	var n *neighbour
+	for i := range messages {
+		if to := messages[i].Message.To; n == nil || n.id != to {
+			n = l.meet(to, now)
+		}
+		n.told = now
+	}
+}
+
+// tick sends heartbeats to those who have heard nothing from us for an interval, and
+// tells the groups of nodes that have fallen silent.
+func (l *liveness) tick(h *Host) {
+	if h.cfg.AlwaysAwake {
+		return
+	}
+	now := h.loop.ticks
+	for _, n := range l.nodes {
+		if n.groups > 0 && now-n.told >= ticksPerHeartbeat {
+			n.told = now
+			l.beat(h, n)
+		}
+		if silence := now - n.heard; !n.silent && silence > uint64(h.cfg.electionTicks()) {
+			n.silent = true
+			h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Silent(n.id, int(silence)) })
+		}
+	}
+}
+
+func (l *liveness) beat(h *Host, n *neighbour) {
+	h.peers.Send([]codec.Envelope{{Group: nodeGroup, Message: raft.Message{
+		Kind: raft.Heartbeat, From: h.id, To: n.id, Round: l.generation,
+	}}})
+}
+
+// introduce tells a core that begins to lead who is silent: it need not wait for them.
+func (l *liveness) introduce(core *raft.Raft, patience int) {
+	for _, n := range l.nodes {
+		if n.silent {
+			core.Silent(n.id, patience)
+		}
+	}
+}
+
+// lost passes on that a connection to a peer broke. If nobody listens there any more
+// its process is gone, and the groups that it led need not wait until its silence has
+// lasted an election timeout.
+func (h *Host) lost(peer NodeID, refused bool, random uint64) {
+	every := h.loop.engine.Awake
+	if n := h.loop.life.find(peer); refused && n != nil && !n.gone {
+		n.gone = true
+		every = h.loop.engine.Each // who sleeps hears of it once
+	}
+	window := h.earlyWindow()
+	every(func(id GroupID, core *raft.Raft) {
+		core.Unreachable(peer)
+		if !refused {
+			return
+		}
+		core.Forget(peer)
+		if leader, _ := core.Leader(); leader == 0 {
+			h.group(id).startEarly(1 + spread(random, id, window))
+		}
+	})
+}
+
+// earlyWindow is over how many ticks campaigns are spread that one event makes
+// necessary in many groups: soon where they are few; where they are many, as slowly
+// as they would begin by themselves.
+func (h *Host) earlyWindow() uint64 {
+	return min(ticksPerHeartbeat+uint64(len(h.all()))/groupsPerTick, uint64(max(ticksPerHeartbeat, h.cfg.electionTicks())))
+}
+
+// groupsPerTick is how many campaigns more a tick should have at most, about.
+const groupsPerTick = 256
+
+// spread draws a number below n for each group from one random number; where there is
+// not much to choose from, the same for all: what they send travels together.
+func spread(random uint64, id GroupID, n uint64) uint64 {
+	if n > ticksPerHeartbeat {
+		random += uint64(id) * 0x9e3779b97f4a7c15 >> 32
+	}
+	return random % n
+}
+
+// count keeps for each node how many groups it shares with us.
+func (l *liveness) count(old, now []Member, self NodeID, ticks uint64) {
+	for _, m := range old {
+		if m.ID != self {
+			l.meet(m.ID, ticks).groups--
+		}
+	}
+	for _, m := range now {
+		if m.ID != self {
+			l.meet(m.ID, ticks).groups++
+		}
+	}
+}
