@@ -10,7 +10,8 @@ import (
 )
 
 // machine feeds one group's state machine from a goroutine of its own, so that a
-// slow one delays nobody else.
+// slow one delays nobody else. It runs while there is something to do: groups that
+// have nothing to do are many.
 type machine struct {
 	group   *Group
 	sm      StateMachine
@@ -20,8 +21,8 @@ type machine struct {
 
 	mu        sync.Mutex
 	jobs      []job
+	running   bool // the goroutine; for good once the state machine has failed
 	closed    bool
-	wake      chan struct{} // holds one signal while something waits
 	waiting   atomic.Int64  // entries handed over and not yet applied
 	heavy     atomic.Int64  // and their bytes
 	saving    atomic.Bool   // a snapshot of the state is being written
@@ -52,7 +53,7 @@ const (
 
 func newMachine(g *Group, sm StateMachine) *machine {
 	durable, _ := sm.(DurableStateMachine)
-	return &machine{group: g, sm: sm, durable: durable, wake: make(chan struct{}, 1)}
+	return &machine{group: g, sm: sm, durable: durable}
 }
 
 func (m *machine) behind() bool {
@@ -73,14 +74,11 @@ func (m *machine) put(j job) {
 	m.count(j.entries, 1)
 	m.mu.Lock()
 	m.jobs = append(m.jobs, j)
+	begin := !m.running && !m.closed
+	m.running = m.running || begin
 	m.mu.Unlock()
-	m.signal()
-}
-
-func (m *machine) signal() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
+	if begin {
+		m.group.host.start(m.run)
 	}
 }
 
@@ -88,17 +86,20 @@ func (m *machine) close() {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
-	m.signal()
+}
+
+// next returns what waits; nothing: the goroutine ends.
+func (m *machine) next() (jobs []job) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	jobs, m.jobs = m.jobs, nil
+	m.running = len(jobs) > 0
+	return jobs
 }
 
 // run is the state machine's goroutine.
 func (m *machine) run() {
-	for {
-		m.group.host.cfg.Env.Wait(nil, m.wake, nil, nil)
-		m.mu.Lock()
-		jobs, closed := m.jobs, m.closed
-		m.jobs = nil
-		m.mu.Unlock()
+	for jobs := m.next(); len(jobs) > 0; jobs = m.next() {
 		for _, j := range jobs {
 			if err := m.work(j); err != nil {
 				m.group.stop(err)
@@ -108,9 +109,6 @@ func (m *machine) run() {
 				})
 				return
 			}
-		}
-		if closed {
-			return
 		}
 	}
 }

@@ -121,8 +121,7 @@ func (p *peerHandler) Stream(from NodeID, header []byte, body io.Reader) error {
 // Unreachable says that a connection to the peer broke.
 func (p *peerHandler) Unreachable(peer NodeID, refused bool) {
 	h := (*Host)(p)
-	random := h.cfg.Env.Uint64()
-	h.inbox.do(func() { h.lost(peer, refused, random) })
+	h.inbox.do(func() { h.lost(peer, refused) })
 }
 
 // Call answers what another host asks of a group that we lead.

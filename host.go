@@ -3,7 +3,6 @@ package quorate
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
-	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/snap"
 	"github.com/quorate-db/quorate/transport"
 	"github.com/quorate-db/quorate/wal"
@@ -129,78 +127,6 @@ func (h *Host) release() {
 	}
 }
 
-// Start runs a group on this host, from where it stopped, or from its beginning.
-func (h *Host) Start(cfg GroupConfig) (*Group, error) {
-	if cfg.StateMachine == nil || cfg.ID == 0 {
-		return nil, errors.New("quorate: a group needs an ID other than zero and a state machine")
-	}
-	g := newGroup(h, cfg)
-	if !h.groups.add(g) {
-		return nil, fmt.Errorf("quorate: group %d runs on this host already", cfg.ID)
-	}
-	core, err := g.recover(cfg)
-	if err != nil {
-		h.groups.remove(g)
-		return nil, err
-	}
-	h.start(g.machine.run)
-	soon := 2*ticksPerHeartbeat + h.cfg.Env.Uint64()%uint64(h.cfg.electionTicks())
-	err = h.ask(func() error {
-		g.startEarly(soon)
-		return h.loop.engine.Add(g.id, core, core.Status().Applied)
-	})
-	if err != nil {
-		g.machine.close()
-		h.groups.remove(g)
-		return nil, err
-	}
-	return g, nil
-}
-
-// recover loads the state machine and returns the core, both as the disk says.
-func (g *Group) recover(cfg GroupConfig) (*raft.Raft, error) {
-	h := g.host
-	saved := h.takeSaved(g.id)
-	if saved == nil {
-		saved = &raft.Saved{}
-		if len(cfg.Members) > 0 {
-			first, err := raft.Bootstrap(membership.New(cfg.Members...))
-			if err != nil {
-				return nil, err
-			}
-			if err := h.disk.bootstrap(g.id, first); err != nil {
-				return nil, err
-			}
-			saved = &first
-		}
-	}
-	applied, err := g.machine.recover(saved)
-	if err != nil {
-		return nil, err
-	}
-	h.observe(func(o Observer) { o.Recovered(g.id, saved, applied) })
-	core, err := raft.New(h.cfg.core(h.id, applied), *saved)
-	if errors.Is(err, raft.ErrAhead) {
-		return nil, fmt.Errorf("quorate: group %d: the log in %s ends before entry %d, which the state machine has applied: the log has lost entries, or is not this machine's: "+
-			"remove this member from the group, empty %s and let it join again (%w)", g.id, filepath.Join(h.cfg.Dir, logDir), applied, h.cfg.Dir, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("quorate: group %d cannot be started: %w", g.id, err)
-	}
-	g.machine.applied = core.Status().Applied
-	g.waiting.applied.Index = g.machine.applied
-	return core, nil
-}
-
-// takeSaved returns what the log held of a group, once.
-func (h *Host) takeSaved(id GroupID) *raft.Saved {
-	h.starting.Lock()
-	defer h.starting.Unlock()
-	saved := h.saved[id]
-	delete(h.saved, id)
-	return saved
-}
-
 // ID is this node's ID in all its groups.
 func (h *Host) ID() NodeID { return h.id }
 
@@ -299,23 +225,25 @@ func (gs *groups) find(id GroupID) *Group {
 	return nil
 }
 
-// add reports false if there is one of this ID already.
-func (gs *groups) add(g *Group) bool {
+// add takes in groups, unless there is one of an ID already, which it returns then.
+func (gs *groups) add(fresh []*Group) (twice *Group) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	old := gs.all()
-	at, found := search(old, g.id)
-	if !found {
-		list := slices.Insert(slices.Clone(old), at, g)
-		gs.list.Store(&list)
+	list := append(slices.Clone(gs.all()), fresh...)
+	slices.SortStableFunc(list, func(a, b *Group) int { return cmp.Compare(a.id, b.id) })
+	for i := 1; i < len(list); i++ {
+		if list[i-1].id == list[i].id {
+			return list[i]
+		}
 	}
-	return !found
+	gs.list.Store(&list)
+	return nil
 }
 
-func (gs *groups) remove(g *Group) {
+func (gs *groups) remove(gone []*Group) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	list := slices.DeleteFunc(slices.Clone(gs.all()), func(other *Group) bool { return other == g })
+	list := slices.DeleteFunc(slices.Clone(gs.all()), func(g *Group) bool { return slices.Contains(gone, g) })
 	gs.list.Store(&list)
 }
 

@@ -28,7 +28,7 @@ type neighbour struct {
 	generation uint64 // as it last said; zero: it has not
 	groups     int    // that it shares with us
 	silent     bool   // not heard for an election timeout
-	gone       bool   // and nobody listens at its address
+	gone       bool   // nobody listens at its address
 }
 
 // nodeGroup is the group of what nodes say to each other for themselves.
@@ -94,13 +94,19 @@ func (l *liveness) tick(h *Host) {
 	}
 	now := h.loop.ticks
 	for _, n := range l.nodes {
-		if n.groups > 0 && now-n.told >= ticksPerHeartbeat {
+		// To all in the same tick: if we fall silent, all shall know at the same time.
+		if n.groups > 0 && now%ticksPerHeartbeat == 0 && now-n.told > ticksPerHeartbeat/2 {
 			n.told = now
 			l.beat(h, n)
 		}
 		if silence := now - n.heard; !n.silent && silence > uint64(h.cfg.electionTicks()) {
 			n.silent = true
-			h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Silent(n.id, int(silence)) })
+			h.loop.engine.Each(func(id GroupID, core *raft.Raft) {
+				leader, _ := core.Leader()
+				if core.Silent(n.id, int(silence)); leader == n.id {
+					h.succeed(id, core, n.id)
+				}
+			})
 		}
 	}
 }
@@ -123,43 +129,45 @@ func (l *liveness) introduce(core *raft.Raft, patience int) {
 // lost passes on that a connection to a peer broke. If nobody listens there any more
 // its process is gone, and the groups that it led need not wait until its silence has
 // lasted an election timeout.
-func (h *Host) lost(peer NodeID, refused bool, random uint64) {
+func (h *Host) lost(peer NodeID, refused bool) {
 	every := h.loop.engine.Awake
 	if n := h.loop.life.find(peer); refused && n != nil && !n.gone {
 		n.gone = true
 		every = h.loop.engine.Each // who sleeps hears of it once
 	}
-	window := h.earlyWindow()
 	every(func(id GroupID, core *raft.Raft) {
 		core.Unreachable(peer)
-		if !refused {
-			return
-		}
-		core.Forget(peer)
-		if leader, _ := core.Leader(); leader == 0 {
-			h.group(id).startEarly(1 + spread(random, id, window))
+		if refused {
+			core.Forget(peer)
+			h.succeed(id, core, peer)
 		}
 	})
 }
 
-// earlyWindow is over how many ticks campaigns are spread that one event makes
-// necessary in many groups: soon where they are few; where they are many, as slowly
-// as they would begin by themselves.
-func (h *Host) earlyWindow() uint64 {
-	return min(ticksPerHeartbeat+uint64(len(h.all()))/groupsPerTick, uint64(max(ticksPerHeartbeat, h.cfg.electionTicks())))
-}
-
-// groupsPerTick is how many campaigns more a tick should have at most, about.
-const groupsPerTick = 256
-
-// spread draws a number below n for each group from one random number; where there is
-// not much to choose from, the same for all: what they send travels together.
-func spread(random uint64, id GroupID, n uint64) uint64 {
-	if n > ticksPerHeartbeat {
-		random += uint64(id) * 0x9e3779b97f4a7c15 >> 32
+// succeed lets this node campaign soon if its group has lost the leader. Each member
+// has its turn, in an order that differs from group to group: those that campaign at
+// the same time could only take votes from each other.
+func (h *Host) succeed(id GroupID, core *raft.Raft, lost NodeID) {
+	if leader, _ := core.Leader(); leader != 0 {
+		return
 	}
-	return random % n
+	rank := func(node NodeID) uint64 { return (uint64(node) ^ uint64(id)*golden) * golden }
+	config, _ := core.Members()
+	turn := uint64(0)
+	for _, m := range config.Members {
+		if m.ID != lost && config.Voter(m.ID) && rank(m.ID) < rank(h.id) {
+			turn++
+		}
+	}
+	many := min(uint64(len(h.all()))/groupsPerTick, uint64(h.cfg.electionTicks()))
+	h.group(id).startEarly(1 + turn*ticksPerTurn + uint64(id)*golden>>32%(many+1))
 }
+
+const (
+	golden        = 0x9e3779b97f4a7c15
+	ticksPerTurn  = 3   // more than what two hosts learn of the loss apart
+	groupsPerTick = 256 // campaigns that should begin in one tick, about
+)
 
 // count keeps for each node how many groups it shares with us.
 func (l *liveness) count(old, now []Member, self NodeID, ticks uint64) {

@@ -59,11 +59,11 @@ func (w *writer) put(b *engine.Batch) {
 	w.signal()
 }
 
-// bootstrap writes the beginning of a group and returns when it is durable.
-func (w *writer) bootstrap(id GroupID, first raft.Saved) error {
+// bootstrap writes the beginnings of groups and returns when they are durable.
+func (w *writer) bootstrap(first []codec.Record) error {
 	kept := make(chan struct{})
 	w.mu.Lock()
-	w.waiting.records = append(w.waiting.records, codec.Record{Group: id, Write: raft.Write{State: first.State, Base: &first.Base}})
+	w.waiting.records = append(w.waiting.records, first...)
 	w.waiting.kept = append(w.waiting.kept, kept)
 	w.mu.Unlock()
 	w.signal()

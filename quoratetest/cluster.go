@@ -198,6 +198,13 @@ func (c *Cluster) Group(number int) *quorate.Group {
 	return c.alive(number).group
 }
 
+// Host is what runs on a node: for tests with more groups than one. It is another one
+// after each start of the node, which starts only the first group again.
+func (c *Cluster) Host(number int) *quorate.Host {
+	c.t.Helper()
+	return c.alive(number).host
+}
+
 // Machine is the state machine of a running node. The host goes on applying
 // commands to it: it must know how to let others look.
 func (c *Cluster) Machine(number int) quorate.StateMachine {

@@ -42,13 +42,7 @@ func (r *Raft) resetTimer() {
 // not wait for its silence before we help to elect another: votes stay votes.
 func (r *Raft) Forget(id NodeID) {
 	if r.lead == id && r.role == Follower && !r.cfg.Lease {
-		if r.asleep {
-			r.asleep = false
-			r.trace(SL4, id, EntryID{})
-			r.resetTimer()
-		}
-		r.refuseReads()
-		r.lead = 0
+		r.abandon()
 	}
 	r.check()
 }

@@ -131,23 +131,37 @@ func (r *Raft) wakeLeader() {
 
 // Silent reports that nothing has been heard from a node, of any group, for so many
 // ticks: less than an election timeout if it has been heard, but has begun anew. A
-// leader no longer expects it to sleep. SL6: a follower that slept under it counts
-// its timeout from that silence, as if it had been awake. To report it again changes
-// nothing.
+// leader no longer expects that a silent node's part in the group sleeps. To report
+// it again changes nothing.
 func (r *Raft) Silent(id NodeID, ticks int) {
-	if r.leading != nil {
+	switch {
+	case r.leading != nil:
 		if p := r.leading.peer(id); p != nil && ticks >= r.cfg.ElectionTicks {
 			p.silent, p.slept = true, 0
 			if r.asleep && !r.othersSleep() {
 				r.wake(0)
 			}
 		}
-	} else if r.lead == id && r.asleep {
-		r.wake(0)
-		r.election.elapsed = min(ticks, r.cfg.ElectionTicks)
+	case r.lead != id || r.role != Follower:
+	case ticks >= r.cfg.ElectionTicks:
+		// SL6: had we been awake all the time we would not hear our leader either
+		// (RV4). Whether to campaign now or by timeout is the driver's choice.
 		r.trace(SL6, id, EntryID{})
+		r.abandon()
+	default:
+		r.wake(0) // and if it does not lead any more, the timer will tell
 	}
 	r.check()
+}
+
+// abandon forgets the leader: nothing is to be expected of it.
+func (r *Raft) abandon() {
+	if r.asleep {
+		r.asleep = false
+		r.trace(SL4, r.lead, EntryID{})
+	}
+	r.refuseReads()
+	r.lead = 0
 }
 
 // Alive reports that a node which was silent has been heard again: a leader wakes,

@@ -94,7 +94,7 @@ var Rules = []Chapter{
 		{"SL3", "The leader sleeps once all do whose nodes are alive, if they are a majority with it.", "ours", "sleep.go"},
 		{"SL4", "Any input wakes, and a follower tells its leader; time begins to count anew.", "ours", "sleep.go"},
 		{"SL5", "A leader that wakes has no lease, and nobody has failed to answer it.", "ours", "sleep.go"},
-		{"SL6", "A sleeper whose leader's node falls silent counts its timeout from that silence.", "ours", "sleep.go"},
+		{"SL6", "A follower forgets a leader whose node has been silent for an election timeout.", "ours", "sleep.go"},
 	}},
 	{"Clients", []Rule{
 		{"CL1", "A command that carries a serial number seen before is not carried out twice.", "§8, §6.3 d", "../server/kv/"},

@@ -209,8 +209,8 @@ var mutants = []mutant{
 		"		l.peers[i].Heard = l.ticks\n",
 		"		l.peers[i].Heard = 0\n"},
 	{"who sleeps under a silent leader waits on", "SL6", "raft/sleep.go",
-		"	} else if r.lead == id && r.asleep {",
-		"	} else if r.lead == id && r.asleep && ticks < 0 {"},
+		"		r.abandon()\n	default:",
+		"	default:"},
 
 	// Transfer.
 	{"the target campaigns before it has caught up", "TR1", "raft/transfer.go",

@@ -1,0 +1,138 @@
+package quorate
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+)
+
+// Start runs a group on this host, from where it stopped, or from its beginning.
+func (h *Host) Start(cfg GroupConfig) (*Group, error) {
+	groups, err := h.StartAll([]GroupConfig{cfg})
+	if err != nil {
+		return nil, err
+	}
+	return groups[0], nil
+}
+
+// StartAll runs groups on this host, all or none. Those that begin are written
+// together, with one sync, so that thousands take no longer than their state
+// machines need.
+func (h *Host) StartAll(cfgs []GroupConfig) ([]*Group, error) {
+	var groups []*Group
+	for _, cfg := range cfgs {
+		if cfg.StateMachine == nil || cfg.ID == 0 {
+			return nil, errors.New("quorate: a group needs an ID other than zero and a state machine")
+		}
+		groups = append(groups, newGroup(h, cfg))
+	}
+	if twice := h.groups.add(groups); twice != nil {
+		return nil, fmt.Errorf("quorate: group %d runs on this host already", twice.id)
+	}
+	cores, err := h.recoverAll(groups, cfgs)
+	if err == nil {
+		err = h.ask(func() error { return h.enter(groups, cores) })
+	}
+	if err != nil {
+		h.groups.remove(groups)
+		return nil, err
+	}
+	return groups, nil
+}
+
+// recoverAll loads the state machines and returns the cores, as the disk says or, of
+// groups that it does not know, as they are about to begin.
+func (h *Host) recoverAll(groups []*Group, cfgs []GroupConfig) (cores []*raft.Raft, err error) {
+	saved := make([]*raft.Saved, len(groups))
+	defer func() {
+		if err != nil {
+			h.keepSaved(groups, saved)
+		}
+	}()
+	var begin []codec.Record
+	for i, g := range groups {
+		if saved[i] = h.takeSaved(g.id); saved[i] != nil {
+			continue
+		}
+		saved[i] = &raft.Saved{}
+		if len(cfgs[i].Members) == 0 {
+			continue // it waits to be invited
+		}
+		if *saved[i], err = raft.Bootstrap(membership.New(cfgs[i].Members...)); err != nil {
+			return nil, err
+		}
+		begin = append(begin, codec.Record{Group: g.id, Write: raft.Write{State: saved[i].State, Base: &saved[i].Base}})
+	}
+	if len(begin) > 0 {
+		if err := h.disk.bootstrap(begin); err != nil {
+			return nil, err
+		}
+	}
+	cores = make([]*raft.Raft, len(groups))
+	for i, g := range groups {
+		if cores[i], err = g.recover(saved[i]); err != nil {
+			return nil, err
+		}
+	}
+	return cores, nil
+}
+
+// enter hands the cores to the engine.
+func (h *Host) enter(groups []*Group, cores []*raft.Raft) error {
+	for i, g := range groups {
+		if err := h.loop.engine.Add(g.id, cores[i], cores[i].Status().Applied); err != nil {
+			return err
+		}
+		g.startEarly(2*ticksPerHeartbeat + h.cfg.Env.Uint64()%uint64(h.cfg.electionTicks()))
+	}
+	return nil
+}
+
+// recover loads the state machine and returns the core.
+func (g *Group) recover(saved *raft.Saved) (*raft.Raft, error) {
+	h := g.host
+	applied, err := g.machine.recover(saved)
+	if err != nil {
+		return nil, err
+	}
+	h.observe(func(o Observer) { o.Recovered(g.id, saved, applied) })
+	core, err := raft.New(h.cfg.core(h.id, applied), *saved)
+	if errors.Is(err, raft.ErrAhead) {
+		return nil, fmt.Errorf("quorate: group %d: the log in %s ends before entry %d, which the state machine has applied: the log has lost entries, or is not this machine's: "+
+			"remove this member from the group, empty %s and let it join again (%w)", g.id, filepath.Join(h.cfg.Dir, logDir), applied, h.cfg.Dir, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("quorate: group %d cannot be started: %w", g.id, err)
+	}
+	g.machine.applied = core.Status().Applied
+	g.waiting.applied.Index = g.machine.applied
+	return core, nil
+}
+
+// takeSaved returns what the log held of a group, once.
+func (h *Host) takeSaved(id GroupID) *raft.Saved {
+	h.starting.Lock()
+	defer h.starting.Unlock()
+	saved := h.saved[id]
+	delete(h.saved, id)
+	return saved
+}
+
+// keepSaved takes back what was given out for groups that could not be started: to
+// the next attempt they must not look as if they had never voted.
+func (h *Host) keepSaved(groups []*Group, saved []*raft.Saved) {
+	h.starting.Lock()
+	defer h.starting.Unlock()
+	if h.saved == nil {
+		h.saved = map[GroupID]*raft.Saved{}
+	}
+	for i, g := range groups {
+		if saved[i] != nil && saved[i].State != (raft.HardState{}) {
+			h.saved[g.id] = saved[i]
+		}
+	}
+}
