@@ -89,7 +89,11 @@ func serve(w io.Writer, text string) (err error) {
 	if err != nil {
 		return err
 	}
-	c, err := who.open(t.Dir, t.Groups)
+	open := who.open
+	if t.Settle > 0 && who.idle != nil {
+		open = who.idle
+	}
+	c, err := open(t.Dir, t.Groups)
 	if err != nil {
 		return err
 	}
@@ -143,6 +147,11 @@ func ready(c cluster, groups int) (*crowd, error) {
 type rest struct {
 	CPU    float64 // microseconds a second
 	Memory float64 // resident bytes, once the collector has given back what it can
+
+	// After a node has fallen silent: how long it takes until all groups that it led
+	// have another leader, in election timeouts. Zero where that is not measured.
+	Reelected float64
+	Lost      int // so many groups
 }
 
 // serveIdle tells what the process needs without groups, and then with them.
@@ -158,8 +167,14 @@ func serveIdle(out *json.Encoder, c cluster, t task) error {
 	if err != nil {
 		return err
 	}
-	defer stop()
-	return out.Encode(look(t.Window))
+	seen := look(t.Window)
+	stop()
+	if m, ok := c.(*mutable); ok {
+		if seen.Reelected, seen.Lost, err = m.silence(); err != nil {
+			return err
+		}
+	}
+	return out.Encode(seen)
 }
 
 func look(window time.Duration) rest {

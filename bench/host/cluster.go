@@ -34,6 +34,7 @@ type cluster interface {
 type contestant struct {
 	name string
 	open func(dir string, groups int) (cluster, error)
+	idle func(dir string, groups int) (cluster, error) // for groups that have nothing to do; nil: the same
 }
 
 // Names of contestants, as the tables say them.
@@ -45,9 +46,9 @@ const (
 
 // contestants are ours and the peers.
 var contestants = []contestant{
-	{nameOurs, openOurs},
-	{nameDragonboat, openDragonboat},
-	{nameHashicorp, openHashicorp},
+	{nameOurs, openOurs, openMutable},
+	{nameDragonboat, openDragonboat, nil},
+	{nameHashicorp, openHashicorp, nil},
 }
 
 func find(name string) (contestant, error) {

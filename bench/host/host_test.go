@@ -50,7 +50,7 @@ func TestEveryContestantDoesTheWork(t *testing.T) {
 		t.Errorf("files stay behind: %v, %v", left, err)
 	}
 	still := idle(context.Background(), who, o)
-	if len(still.seen) != 1 || len(still.seen[0]) != 2 || still.failed[0] != nil || still.seen[0][1].Memory <= 0 {
+	if len(still.seen) != 1 || len(still.seen[0]) != 2 || still.failed[0] != nil || still.seen[0][1].Memory <= 0 || still.seen[0][1].Lost == 0 || still.seen[0][1].Reelected <= 0 {
 		t.Errorf("idle groups: %+v, %v", still.seen, still.failed)
 	}
 }
@@ -102,7 +102,7 @@ func TestIdleGoalsAreOfOneGroup(t *testing.T) {
 		seen: [][]rest{
 			{{CPU: 5, Memory: 1e6}, {CPU: 1005, Memory: 11e6}},
 			{{CPU: 0, Memory: 100e6}, {CPU: 20_000, Memory: 900e6}},
-			{{}, {CPU: 600_000, Memory: 2e9}},
+			{{}, {CPU: 600_000, Memory: 2e9, Reelected: 2.5}},
 		},
 		failed: make([]error, 3),
 	}
@@ -111,10 +111,11 @@ func TestIdleGoalsAreOfOneGroup(t *testing.T) {
 		g.print(&out)
 	}
 	for _, want := range []string{
-		"GOAL host_idle_group_cpu_ratio 0.05 0.1 ok\n",
-		"GOAL host_idle_group_memory_ratio 0.0125 0.02 ok\n",
-		"GOAL host_10000_idle_groups_cores 0.6 0.5 short\n",
-		"GOAL host_10000_idle_groups_gb 2 1 short\n",
+		"GOAL idle_group_cpu_ratio 0.05 0.1 ok\n",
+		"GOAL idle_group_memory_ratio 0.0125 0.02 ok\n",
+		"GOAL idle_groups_cores 0.6 0.5 short\n",
+		"GOAL idle_groups_memory_mb 2000 1000 short\n",
+		"GOAL reelect_election_timeouts 2.5 3 ok\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no line %q in\n%s", want, out.String())
@@ -132,7 +133,7 @@ func TestWhoCannotCarryIdleGroupsIsSaid(t *testing.T) {
 	for _, g := range s.goals() {
 		g.print(&out)
 	}
-	for _, want := range []string{"nobody        10000 groups: not within", "GOAL host_10000_idle_groups_cores +Inf 0.5 short\n"} {
+	for _, want := range []string{"nobody        10000 groups: not within", "GOAL idle_groups_cores +Inf 0.5 short\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -67,6 +67,9 @@ func (s *stillness) table(w io.Writer) {
 		each, all := s.each(i), s.seen[i][1]
 		fmt.Fprintf(w, "%-12s %6d groups: %8.2f us/s  %8.1f KB    process: %.3f cores  %.0f MB\n",
 			c.who, c.groups, each.CPU, each.Memory/1e3, all.CPU/1e6, all.Memory/1e6)
+		if all.Lost > 0 {
+			fmt.Fprintf(w, "%-12s a node falls silent: its %d groups have other leaders after %.2f election timeouts\n", "", all.Lost, all.Reelected)
+		}
 	}
 	fmt.Fprintln(w)
 }
@@ -80,13 +83,17 @@ func (s *stillness) goals() (all []goal) {
 	ours, theirs := s.find(nameOurs, fewIdle), s.find(nameDragonboat, fewIdle)
 	if ours >= 0 && theirs >= 0 && s.failed[theirs] == nil {
 		us, them := s.each(ours), s.each(theirs)
-		all = append(all, atMost("host_idle_group_cpu_ratio", us.CPU/them.CPU, 0.10, 0.02)...)
-		all = append(all, atMost("host_idle_group_memory_ratio", us.Memory/them.Memory, 0.02, 0.005)...)
+		all = append(all, atMost("idle_group_cpu_ratio", us.CPU/them.CPU, 0.10, 0.02)...)
+		all = append(all, atMost("idle_group_memory_ratio", us.Memory/them.Memory, 0.02, 0.005)...)
 	}
 	if many := s.find(nameOurs, manyIdle); many >= 0 {
 		seen := s.seen[many][1]
-		all = append(all, atMost("host_10000_idle_groups_cores", seen.CPU/1e6, 0.5, 0.1)...)
-		all = append(all, goal{"host_10000_idle_groups_gb", seen.Memory / 1e9, 1, false})
+		if s.failed[many] != nil {
+			seen.Reelected = math.Inf(1)
+		}
+		all = append(all, atMost("idle_groups_cores", seen.CPU/1e6, 0.5, 0.1)...)
+		all = append(all, goal{"idle_groups_memory_mb", seen.Memory / 1e6, 1000, false})
+		all = append(all, goal{"reelect_election_timeouts", seen.Reelected, 3, false})
 	}
 	return all
 }

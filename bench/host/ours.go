@@ -18,9 +18,20 @@ type ours struct {
 }
 
 func openOurs(dir string, groups int) (cluster, error) {
+	c, err := openOursWith(dir, groups, func(int, *quorate.Config) {})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// openOursWith opens the hosts; adjust may change what a node, from 0, is like.
+func openOursWith(dir string, groups int, adjust func(node int, cfg *quorate.Config)) (*ours, error) {
 	c := &ours{groups: make([][replicas]*quorate.Group, groups)}
 	for i := range c.hosts {
-		host, err := quorate.Open(quorate.Config{Dir: filepath.Join(dir, fmt.Sprint(i)), Listen: "127.0.0.1:0"})
+		cfg := quorate.Config{Dir: filepath.Join(dir, fmt.Sprint(i)), Listen: "127.0.0.1:0"}
+		adjust(i, &cfg)
+		host, err := quorate.Open(cfg)
 		if err != nil {
 			return nil, errors.Join(err, c.close())
 		}
