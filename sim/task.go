@@ -38,7 +38,7 @@ type task struct {
 	over   bool
 
 	fresh bool // it has not begun
-	timer env.Timer
+	timer *timer
 	on    [3]<-chan struct{}
 	got   int // which of them came
 }
@@ -95,7 +95,7 @@ func (p *process) Go(f func()) {
 func (p *process) Yield() {}
 
 // Wait implements [env.Runner].
-func (p *process) Wait(timer env.Timer, a, b, c <-chan struct{}) int {
+func (p *process) Wait(on env.Timer, a, b, c <-chan struct{}) int {
 	t := p.world.running
 	if t == nil || t.who != p || !p.alive {
 		if !p.alive {
@@ -109,7 +109,8 @@ func (p *process) Wait(timer env.Timer, a, b, c <-chan struct{}) int {
 			panic(killed{})
 		}
 	}
-	t.timer, t.on = timer, [3]<-chan struct{}{a, b, c}
+	t.timer, _ = on.(*timer)
+	t.on = [3]<-chan struct{}{a, b, c}
 	if !t.ready() && !t.yield(struct{}{}) {
 		panic(killed{})
 	}
@@ -123,13 +124,10 @@ func (t *task) ready() bool {
 		t.fresh = false
 		return true
 	}
-	if t.timer != nil {
-		select {
-		case <-t.timer.C():
-			t.got = 0
-			return true
-		default:
-		}
+	if t.timer != nil && len(t.timer.c) > 0 {
+		<-t.timer.c
+		t.got = 0
+		return true
 	}
 	for i, c := range t.on {
 		if c == nil {

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -39,18 +38,53 @@ type event struct {
 // agenda is the events to come, the next one first.
 type agenda []*event
 
-func (a agenda) Len() int { return len(a) }
-func (a agenda) Less(i, j int) bool {
-	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].seq < a[j].seq
+func (e *event) before(other *event) bool {
+	return e.at < other.at || e.at == other.at && e.seq < other.seq
 }
-func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-func (a *agenda) Push(e any)   { *a = append(*a, e.(*event)) }
-func (a *agenda) Pop() any {
-	last := len(*a) - 1
-	e := (*a)[last]
-	(*a)[last] = nil
-	*a = (*a)[:last]
-	return e
+
+// push and pop keep a heap: no event comes before that at half of its place. Package
+// container/heap does it by calls through an interface, which every profile showed.
+func (a *agenda) push(e *event) {
+	h := append(*a, e)
+	*a = h
+	at := len(h) - 1
+	for at > 0 {
+		up := (at - 1) / 2
+		if !e.before(h[up]) {
+			break
+		}
+		h[at] = h[up]
+		at = up
+	}
+	h[at] = e
+}
+
+func (a *agenda) pop() *event {
+	h := *a
+	first, e := h[0], h[len(h)-1]
+	h[len(h)-1] = nil
+	h = h[:len(h)-1]
+	*a = h
+	if len(h) == 0 {
+		return first
+	}
+	at := 0
+	for {
+		down := 2*at + 1
+		if down >= len(h) {
+			break
+		}
+		if down+1 < len(h) && h[down+1].before(h[down]) {
+			down++
+		}
+		if !h[down].before(e) {
+			break
+		}
+		h[at] = h[down]
+		at = down
+	}
+	h[at] = e
+	return first
 }
 
 // after plans something for later; who may be nil.
@@ -61,7 +95,7 @@ func (w *world) after(d time.Duration, who *process, do func()) {
 	if who != nil {
 		e.life = who.life
 	}
-	heap.Push(&w.events, e)
+	w.events.push(e)
 }
 
 // ErrStopped is what a run ends with whose Setup.Stop was closed.
@@ -95,7 +129,7 @@ func (w *world) step(until time.Duration) bool {
 	if w.failure != nil || len(w.events) == 0 || w.events[0].at > until {
 		return false
 	}
-	next := heap.Pop(&w.events).(*event)
+	next := w.events.pop()
 	e := *next
 	*next = event{}
 	w.spare = append(w.spare, next)

@@ -198,3 +198,53 @@ func TestEveryOperationCanFail(t *testing.T) {
 		t.Fatalf("operations that failed changed the file to %q", got)
 	}
 }
+
+// A disk and what a crash left of it have the bytes of a file in common until one of
+// them changes it, which nobody may notice.
+func TestACrashAndItsPastShareNothing(t *testing.T) {
+	write := func(m *vfs.Mem, text string, sync bool) {
+		t.Helper()
+		f, err := m.Open("a")
+		if err != nil {
+			f, err = m.Create("a")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte(text), 0); err != nil {
+			t.Fatal(err)
+		}
+		if sync {
+			err = errors.Join(f.Sync(), m.SyncDir("."))
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(m *vfs.Mem) string {
+		t.Helper()
+		f, err := m.Open("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		data := make([]byte, 3)
+		if _, err := f.ReadAt(data, 0); err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	before := vfs.NewMem()
+	write(before, "old", true)
+	after := before.Crash(vfs.Lost)
+	write(before, "yes", true)
+	twin := after.Crash(vfs.Lost)
+	write(after, "new", false)
+	lost, kept := after.Crash(vfs.Lost), after.Crash(vfs.Kept)
+	write(kept, "end", true)
+	for m, want := range map[*vfs.Mem]string{before: "yes", twin: "old", after: "new", lost: "old", kept: "end"} { //order: each for itself
+		if got := read(m); got != want {
+			t.Errorf("a file has %q, want %q", got, want)
+		}
+	}
+}

@@ -1,17 +1,22 @@
 package vfs
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
 )
 
 // inode is a file apart from its names: what programs see of it, what the disk
-// has, and what leads from one to the other.
+// has, and what leads from one to the other. Most files that a crash leaves are never
+// written again: their bytes are copied when they are changed, not before.
 type inode struct {
 	current []byte
 	durable []byte
 	pending []edit
+
+	currentLent bool // somebody else relies on these bytes
+	durableLent bool
 }
 
 // edit is one change of a file that is not yet durable: bytes written at an
@@ -39,6 +44,9 @@ func resize(data []byte, size int64) []byte {
 }
 
 func (n *inode) edit(e edit) {
+	if n.currentLent {
+		n.current, n.currentLent = bytes.Clone(n.current), false
+	}
 	n.current = e.apply(n.current)
 	n.pending = append(n.pending, e)
 }
@@ -50,6 +58,9 @@ func (n *inode) truncate(size int64) {
 }
 
 func (n *inode) sync() {
+	if n.durableLent && len(n.pending) > 0 {
+		n.durable, n.durableLent = bytes.Clone(n.durable), false
+	}
 	for _, e := range n.pending {
 		n.durable = e.apply(n.durable)
 	}
@@ -58,7 +69,11 @@ func (n *inode) sync() {
 
 // crash returns the file as the disk has it, with what survives of the edits.
 func (n *inode) crash(survives Survival) *inode {
-	data := append([]byte(nil), n.durable...)
+	if len(n.pending) == 0 {
+		n.durableLent = true
+		return &inode{current: n.durable, durable: n.durable, currentLent: true, durableLent: true}
+	}
+	data := bytes.Clone(n.durable)
 	for _, e := range n.pending {
 		if e.bytes == nil {
 			if survives(1) > 0 {
@@ -70,7 +85,7 @@ func (n *inode) crash(survives Survival) *inode {
 			data = edit{e.offset, e.bytes[:kept]}.apply(data)
 		}
 	}
-	return &inode{current: append([]byte(nil), data...), durable: data}
+	return &inode{current: data, durable: data, currentLent: true}
 }
 
 func (n *inode) String() string {
