@@ -14,7 +14,8 @@ import (
 //
 // A node's heartbeat is a Heartbeat of group zero, which is no group. Its Round is the
 // node's generation: it differs after each start, and after a group has stopped
-// there, so that nobody sleeps under a leader that is no more.
+// there, so that nobody sleeps under a leader that is no more. Whoever hears one from
+// a node with which it knows of no common group answers it, by a HeartbeatReply.
 type liveness struct {
 	nodes      []*neighbour // by rising ID
 	generation uint64
@@ -66,7 +67,15 @@ func (h *Host) hear(m *codec.Envelope) {
 		n.silent = false
 		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Alive(n.id) })
 	}
-	if m.Group != nodeGroup || m.Message.Round == n.generation {
+	if m.Group != nodeGroup {
+		return
+	}
+	if n.groups == 0 && m.Message.Kind == raft.Heartbeat {
+		// We know of no group that we share with it. It does: one that has invited us
+		// and then slept while we could not be reached, say. It has to know that we live.
+		h.loop.life.say(h, n, raft.HeartbeatReply)
+	}
+	if m.Message.Round == n.generation {
 		return
 	}
 	if n.generation != 0 {
@@ -97,7 +106,7 @@ func (l *liveness) tick(h *Host) {
 		// To all in the same tick: if we fall silent, all shall know at the same time.
 		if n.groups > 0 && now%ticksPerHeartbeat == 0 && now-n.told > ticksPerHeartbeat/2 {
 			n.told = now
-			l.beat(h, n)
+			l.say(h, n, raft.Heartbeat)
 		}
 		if silence := now - n.heard; !n.silent && silence > uint64(h.cfg.electionTicks()) {
 			n.silent = true
@@ -111,9 +120,10 @@ func (l *liveness) tick(h *Host) {
 	}
 }
 
-func (l *liveness) beat(h *Host, n *neighbour) {
+// say sends a node a heartbeat, or the answer to one.
+func (l *liveness) say(h *Host, n *neighbour, kind raft.Kind) {
 	h.peers.Send([]codec.Envelope{{Group: nodeGroup, Message: raft.Message{
-		Kind: raft.Heartbeat, From: h.id, To: n.id, Round: l.generation,
+		Kind: kind, From: h.id, To: n.id, Round: l.generation,
 	}}})
 }
 
