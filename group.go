@@ -358,6 +358,13 @@ func (g *Group) Status() Status {
 	return s
 }
 
+// Leader returns the leader of this node's term, zero while none is known, and the
+// term. Unlike Status it does not wait for the host's loop.
+func (g *Group) Leader() (NodeID, raft.Term) {
+	leader := g.currentLeader()
+	return leader.Node, leader.Term
+}
+
 // do runs an input of the core on the loop.
 func (g *Group) do(input func(*raft.Raft) error) error {
 	err := g.host.ask(func() error { return g.host.loop.engine.Do(g.id, input) })
