@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/transport/certs"
 )
 
@@ -26,6 +27,8 @@ type Config struct {
 	SnapshotCount uint64 // compact the log every so many entries
 	SessionTTL    time.Duration
 	Limits        httpapi.Limits
+	RequestBytes  int      // largest request of an etcd client that writes
+	TxnOps        int      // compares, or operations, of an etcd client's transaction
 	Warnings      []string // what Load found odd and did not refuse, one sentence each
 }
 
@@ -159,6 +162,10 @@ func (c *Config) checkTiming() error {
 	return nil
 }
 
+// maxTxnOps leaves room in the state machine's own limit for the compares and both
+// branches of a transaction, and for some nested ones.
+const maxTxnOps = kv.MaxOps / 4
+
 func (c *Config) checkLimits() error {
 	l := c.Limits
 	switch {
@@ -170,6 +177,10 @@ func (c *Config) checkLimits() error {
 		return fmt.Errorf("--max-value-bytes %d: it takes 1 to %d", l.ValueBytes, httpapi.MaxValueBytes)
 	case l.Requests < 1:
 		return fmt.Errorf("--max-requests %d: it takes at least 1", l.Requests)
+	case c.RequestBytes < 1 || c.RequestBytes > kv.MaxValueBytes:
+		return fmt.Errorf("--max-request-bytes %d: it takes 1 to %d", c.RequestBytes, kv.MaxValueBytes)
+	case c.TxnOps < 1 || c.TxnOps > maxTxnOps:
+		return fmt.Errorf("--max-txn-ops %d: it takes 1 to %d", c.TxnOps, maxTxnOps)
 	}
 	return nil
 }

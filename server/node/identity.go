@@ -16,7 +16,7 @@ import (
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft/membership"
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/vfs"
 )
@@ -66,7 +66,7 @@ func (id *identity) members() []quorate.Member {
 			ID:      quorate.NodeID(s.ID),
 			Role:    membership.Voter,
 			Address: s.Address,
-			Info:    httpapi.Info{Name: s.Name, ClientURLs: s.ClientURLs}.String(),
+			Info:    members.Info{Name: s.Name, ClientURLs: s.ClientURLs}.String(),
 		})
 	}
 	return all

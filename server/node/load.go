@@ -77,6 +77,10 @@ var settings = []setting{
 		func(c *Config, v string) error { return number(&c.Limits.ValueBytes, v) }},
 	{"max-requests", "1024", "requests in progress at a time; more are answered 429",
 		func(c *Config, v string) error { return number(&c.Limits.Requests, v) }},
+	{"max-request-bytes", "1572864", "largest request of an etcd client that writes",
+		func(c *Config, v string) error { return number(&c.RequestBytes, v) }},
+	{"max-txn-ops", "128", "operations of an etcd client's transaction",
+		func(c *Config, v string) error { return number(&c.TxnOps, v) }},
 	{"session-ttl", "10m", "how long a session lives without a write",
 		func(c *Config, v string) error { return duration(&c.SessionTTL, v) }},
 }

@@ -1,5 +1,5 @@
 // Package node puts a server together: a Host that runs the group, the key-value
-// state machine on its store, and the HTTP door.
+// state machine on its store, and the doors to clients: plain HTTP, and etcd's gRPC.
 //
 // It starts from the disk outwards, so that nothing is asked before it can be
 // answered:
@@ -17,7 +17,8 @@
 // connection; requests in progress end; leadership is handed over and the group
 // stops; the store is flushed and closed; the directory is unlocked.
 //
-// Reading order: config.go, load.go; identity.go, join.go; node.go; upkeep.go.
+// Reading order: config.go, load.go; identity.go, join.go; node.go; doors.go,
+// split.go; upkeep.go.
 package node
 
 import (
@@ -28,7 +29,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -36,7 +36,6 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate"
-	"github.com/quorate-db/quorate/server/api/httpapi"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
 	"github.com/quorate-db/quorate/vfs"
@@ -65,13 +64,18 @@ type node struct {
 	host    *quorate.Host
 	group   *quorate.Group
 
-	listeners []net.Listener
-	server    *http.Server
-	ready     atomic.Bool
-	leaders   atomic.Uint64  // changes of the leader that upkeep has seen
-	fatal     chan error     // why the node cannot serve any more; the first reason counts
-	died      chan error     // why it cannot even be stopped
-	work      sync.WaitGroup // upkeep and the listeners' loops
+	doors doors
+	ready atomic.Bool
+	seen  seen
+	fatal chan error     // why the node cannot serve any more; the first reason counts
+	died  chan error     // why it cannot even be stopped
+	work  sync.WaitGroup // upkeep and the listeners' loops
+}
+
+// seen is what upkeep has seen.
+type seen struct {
+	leaders atomic.Uint64 // changes of the leader
+	learner atomic.Bool   // this member is a learner
 }
 
 // Run runs a node until ctx ends, then hands leadership over, flushes and
@@ -205,40 +209,14 @@ func explain(err error, flag string) error {
 	}
 }
 
-// serve opens the door and serves until ctx ends or something fails.
+// serve opens the doors and serves until ctx ends or something fails.
 func (n *node) serve(ctx context.Context) error {
-	var keeper *httpapi.Doorkeeper
-	if n.certs.clients != nil {
-		keeper = httpapi.NewDoorkeeper(n.certs.clients, n.log)
-	}
-	if err := n.listen(keeper); err != nil {
+	if err := n.doors.listen(n); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	n.server = httpapi.New(httpapi.Options{
-		Name:      n.cfg.Name,
-		ClusterID: n.identity.ClusterID,
-		Version:   Version(),
-		Log:       n.group,
-		Cluster:   n.group,
-		Host:      n.host,
-		Machine:   n.machine,
-		Limits:    n.cfg.Limits,
-		Logger:    n.log,
-		Ready:     n.isReady,
-
-		LeaderChanges: n.leaders.Load,
-		PeerScheme:    n.cfg.Peer.scheme(),
-		Doorkeeper:    keeper,
-	}).HTTP()
-	for _, l := range n.listeners {
-		n.work.Go(func() {
-			if err := n.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				n.fail(fmt.Errorf("clients are no longer heard at %v: %w: find the cause, then restart", l.Addr(), err))
-			}
-		})
-	}
+	n.doors.serve(n)
 	n.work.Go(func() { n.awaitReady(ctx) })
 	n.work.Go(func() {
 		if err := n.upkeep(ctx); err != nil {
@@ -256,21 +234,6 @@ func (n *node) serve(ctx context.Context) error {
 	case err := <-n.fatal:
 		return err
 	}
-}
-
-// listen opens the doors to clients.
-func (n *node) listen(keeper *httpapi.Doorkeeper) error {
-	for _, url := range n.cfg.Client.Listen {
-		l, err := net.Listen("tcp", address(url))
-		if err != nil {
-			return explain(err, "--listen-client-urls")
-		}
-		if encrypted(url) {
-			l = keeper.Guard(l)
-		}
-		n.listeners = append(n.listeners, l)
-	}
-	return nil
 }
 
 // diskFull says what to do about the most frequent failure of a host.
@@ -314,17 +277,7 @@ func (n *node) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	n.ready.Store(false)
-	var errs []error
-	if n.server != nil {
-		if err := n.server.Shutdown(ctx); err != nil {
-			n.log.Warn("requests in progress are cut off", "error", err)
-			errs = append(errs, n.server.Close())
-		}
-	} else {
-		for _, l := range n.listeners {
-			errs = append(errs, l.Close())
-		}
-	}
+	errs := n.doors.close(ctx, n.log)
 	n.work.Wait()
 	if n.host != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTime)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate"
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
 )
@@ -52,7 +52,7 @@ func (k *keeper) removedElsewhere(ctx context.Context, status quorate.Status) bo
 	}
 	k.asked = time.Now()
 	for _, m := range status.Config.Members {
-		info := httpapi.InfoOf(m)
+		info := members.InfoOf(m)
 		if m.ID == status.ID || len(info.ClientURLs) == 0 {
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
-	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/kv"
 )
 
@@ -80,8 +80,11 @@ func (k *keeper) round(ctx context.Context) error {
 	}
 	if status.Leader != 0 && status.Leader != k.leader {
 		k.leader = status.Leader
-		k.leaders.Add(1)
+		k.seen.leaders.Add(1)
 	}
+	self, known := status.Config.Find(status.ID)
+	k.seen.learner.Store(known && self.Role == membership.Learner)
+	k.doors.etcd.SetReady(k.isReady() == nil)
 	if err := k.removed(ctx, status); err != nil {
 		return err
 	}
@@ -146,7 +149,7 @@ func (n *node) self() quorate.Member {
 	return quorate.Member{
 		ID:      quorate.NodeID(n.identity.NodeID),
 		Address: address(n.cfg.Peer.Advertise[0]),
-		Info:    httpapi.Info{Name: n.cfg.Name, ClientURLs: n.cfg.Client.Advertise}.String(),
+		Info:    members.Info{Name: n.cfg.Name, ClientURLs: n.cfg.Client.Advertise}.String(),
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
@@ -117,7 +118,7 @@ func serve(t *testing.T, limits Limits) (*oneNode, *httptest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	self := quorate.Member{ID: 1, Role: membership.Voter, Address: "127.0.0.1:2380", Info: Info{Name: "a"}.String()}
+	self := quorate.Member{ID: 1, Role: membership.Voter, Address: "127.0.0.1:2380", Info: members.Info{Name: "a"}.String()}
 	n := &oneNode{machine: machine, status: quorate.Status{Status: raft.Status{
 		ID: 1, Role: raft.Leader, Leader: 1, Term: 3, Commit: 7, Config: membership.New(self),
 	}}}

@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,32 +11,9 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/api/wire"
 )
-
-// Info is what a member says about itself in the log.
-type Info struct {
-	Name       string   `json:"name"`
-	ClientURLs []string `json:"client_urls,omitempty"`
-}
-
-func (i Info) String() string {
-	text, err := json.Marshal(i)
-	if err != nil {
-		panic(err) // strings always marshal
-	}
-	return string(text)
-}
-
-// InfoOf returns what a member says about itself; nothing if it is not readable,
-// because another version may say it otherwise.
-func InfoOf(m quorate.Member) Info {
-	var i Info
-	if err := json.Unmarshal([]byte(m.Info), &i); err != nil {
-		return Info{}
-	}
-	return i
-}
 
 // members answers GET /v1/members.
 func (s *Server) members(w http.ResponseWriter, r *http.Request) error {
@@ -61,7 +36,7 @@ func (s *Server) members(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) memberOf(m quorate.Member, leader raft.NodeID) wire.Member {
-	info := InfoOf(m)
+	info := members.InfoOf(m)
 	return wire.Member{
 		ID:         wire.ID(m.ID),
 		Name:       info.Name,
@@ -79,17 +54,17 @@ func (s *Server) addMember(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if add.ID == 0 {
-		add.ID = drawID()
+		add.ID = wire.ID(members.DrawID())
 	}
-	member, err := s.described(add)
+	described, err := s.described(add)
 	if err != nil {
 		return err
 	}
-	if err := s.change(r, membership.Add, member); err != nil {
+	if err := s.change(r, membership.Add, described); err != nil {
 		return err
 	}
 	w.Header().Set("Location", "/v1/members/"+add.ID.String())
-	return reply(w, http.StatusCreated, s.memberOf(member, 0))
+	return reply(w, http.StatusCreated, s.memberOf(described, 0))
 }
 
 // updateMember answers PUT /v1/members/{id}: the member has another name or other
@@ -104,18 +79,18 @@ func (s *Server) updateMember(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	update.ID = id
-	member, err := s.described(update)
+	described, err := s.described(update)
 	if err != nil {
 		return err
 	}
-	if err := s.change(r, membership.Update, member); err != nil {
+	if err := s.change(r, membership.Update, described); err != nil {
 		return err
 	}
 	status := s.Cluster.Status()
-	if now, ok := status.Config.Find(member.ID); ok {
-		member.Role = now.Role
+	if now, ok := status.Config.Find(described.ID); ok {
+		described.Role = now.Role
 	}
-	return reply(w, http.StatusOK, s.memberOf(member, status.Leader))
+	return reply(w, http.StatusOK, s.memberOf(described, status.Leader))
 }
 
 // described is the member that a request describes, as the log records it.
@@ -128,7 +103,7 @@ func (s *Server) described(add wire.AddMember) (quorate.Member, error) {
 		return quorate.Member{}, problem(wire.Malformed, "the member has no name: give it one")
 	}
 	for _, m := range s.Cluster.Status().Config.Members {
-		if InfoOf(m).Name == add.Name && wire.ID(m.ID) != add.ID {
+		if members.InfoOf(m).Name == add.Name && wire.ID(m.ID) != add.ID {
 			return quorate.Member{}, problem(wire.NameUsed, fmt.Sprintf("the member %v is named %s already: remove it first, or choose another name",
 				wire.ID(m.ID), printable(add.Name)))
 		}
@@ -137,15 +112,8 @@ func (s *Server) described(add wire.AddMember) (quorate.Member, error) {
 		ID:      quorate.NodeID(add.ID),
 		Role:    membership.Learner,
 		Address: address,
-		Info:    Info{Name: add.Name, ClientURLs: add.ClientURLs}.String(),
+		Info:    members.Info{Name: add.Name, ClientURLs: add.ClientURLs}.String(),
 	}, nil
-}
-
-// drawID draws the ID of a member that has not drawn its own.
-func drawID() wire.ID {
-	var b [8]byte
-	rand.Read(b[:]) // never fails: the program would have stopped
-	return wire.ID(binary.BigEndian.Uint64(b[:]) | 1)
 }
 
 func (s *Server) peerAddress(raw string) (string, error) {
@@ -181,21 +149,14 @@ func (s *Server) changeByID(w http.ResponseWriter, r *http.Request, kind members
 	return nil
 }
 
-// change changes the membership. A leader that is to go hands over first, so that
-// the others need not wait for an election (REQ-M5).
+// change changes the membership.
 func (s *Server) change(r *http.Request, kind membership.ChangeKind, m quorate.Member) error {
 	ctx, cancel, _, err := s.query(r)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	status := s.Cluster.Status()
-	if kind == membership.Remove && m.ID == status.Leader && len(status.Config.Quorum()[0]) > 1 {
-		if err := s.Cluster.Transfer(ctx, 0); err != nil {
-			return err // nothing but leadership may have changed
-		}
-	}
-	return maybeDone(s.Cluster.Change(ctx, membership.Change{Kind: kind, Member: m}))
+	return maybeDone(members.Change(ctx, s.Cluster, membership.Change{Kind: kind, Member: m}))
 }
 
 // transfer answers POST /v1/leader/transfer.

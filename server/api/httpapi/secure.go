@@ -110,7 +110,9 @@ func (g *guarded) pass(p passed) bool {
 func (g *guarded) greet(raw net.Conn) {
 	ctx, cancel := context.WithTimeout(g.open, handshakeTime)
 	defer cancel()
-	conn := tls.Server(raw, g.keeper.certs.Server("h2", "http/1.1"))
+	// Whoever can speak HTTP/1.1 does: on a node, HTTP/2 is for gRPC, whose clients
+	// offer nothing else.
+	conn := tls.Server(raw, g.keeper.certs.Server("http/1.1", "h2"))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		g.keeper.refuse(raw, g.keeper.certs.ExplainCaller(err))
 		return

@@ -7,6 +7,7 @@ import (
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/api/wire"
 )
 
@@ -62,7 +63,7 @@ func statusOf(st quorate.Status) wire.Status {
 		m, _ := st.Config.Find(p.ID)
 		out.Followers = append(out.Followers, wire.Follower{
 			ID:       wire.ID(p.ID),
-			Name:     InfoOf(m).Name,
+			Name:     members.InfoOf(m).Name,
 			State:    p.State.String(),
 			Match:    uint64(p.Match),
 			Next:     uint64(p.Next),

@@ -13,6 +13,7 @@ import (
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/httpapi"
+	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
 	"github.com/quorate-db/quorate/transport/certs"
@@ -84,7 +85,7 @@ func single(ts *testscript.TestScript, neg bool, args []string) {
 		ID:      aloneID,
 		Role:    membership.Voter,
 		Address: "127.0.0.1:2380",
-		Info:    httpapi.Info{Name: "alone", ClientURLs: []string{"http://127.0.0.1:2379"}}.String(),
+		Info:    members.Info{Name: "alone", ClientURLs: []string{"http://127.0.0.1:2379"}}.String(),
 	})
 	api := httpapi.New(httpapi.Options{
 		Name: "alone", ClusterID: 0xc1, Version: "test",

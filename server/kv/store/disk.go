@@ -169,6 +169,16 @@ func (d *Disk) View() kv.View {
 	return &diskView{disk: d, from: g, snap: g.db.NewSnapshot()}
 }
 
+// Size is about how many bytes the store has on disk; zero once it is closed.
+func (d *Disk) Size() int64 {
+	g := d.acquire()
+	if g == nil {
+		return 0
+	}
+	defer d.release(g)
+	return int64(g.db.Metrics().DiskSpaceUsage())
+}
+
 // Batch begins a change.
 func (d *Disk) Batch() kv.Batch {
 	return &diskBatch{batch: d.now.db.NewIndexedBatch(), failure: d.now.failure}

@@ -1,0 +1,150 @@
+package etcdv3
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/members"
+	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/kv/store"
+)
+
+// oneNode is a group of one that commits at once: the real machine, and a log that
+// can be told to fail. Real groups are in package node and in server/conformance.
+type oneNode struct {
+	machine *kv.Machine
+
+	mu      sync.Mutex
+	index   raft.Index
+	status  quorate.Status
+	fail    error // what Propose, Read, Change and Transfer answer instead
+	block   bool  // Propose and Read wait for the end of their context
+	learner bool
+	reads   int // linearizable ones
+}
+
+func (n *oneNode) Propose(ctx context.Context, command []byte) (any, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.trouble(ctx); err != nil {
+		return nil, err
+	}
+	n.index++
+	batch := []quorate.Command{{Index: n.index, Data: command}}
+	err := n.machine.Apply(batch)
+	return batch[0].Result, err
+}
+
+func (n *oneNode) Read(ctx context.Context) (raft.Index, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.reads++
+	return n.index, n.trouble(ctx)
+}
+
+func (n *oneNode) trouble(ctx context.Context) error {
+	if n.block {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return n.fail
+}
+
+func (n *oneNode) Status() quorate.Status {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.status
+}
+
+func (n *oneNode) Leader() (quorate.NodeID, raft.Term) {
+	s := n.Status()
+	return s.Leader, s.Term
+}
+
+func (n *oneNode) Change(ctx context.Context, change membership.Change) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.trouble(ctx); err != nil {
+		return err
+	}
+	next, err := n.status.Config.Apply(change)
+	if err == nil {
+		n.status.Config = next
+	}
+	return err
+}
+
+func (n *oneNode) Transfer(_ context.Context, to quorate.NodeID) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fail == nil && !n.status.Config.Voter(to) {
+		return raft.ErrNotVoter
+	}
+	if n.fail == nil {
+		n.status.Leader = to
+	}
+	return n.fail
+}
+
+func (n *oneNode) set(change func(*oneNode)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	change(n)
+}
+
+func (n *oneNode) isLearner() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.learner
+}
+
+var testLimits = Limits{RequestBytes: 1000, TxnOps: 4, Requests: 8, RequestTimeout: time.Minute}
+
+// serve returns a node that leads a cluster of one, its server, and a connection
+// to it.
+func serve(t *testing.T, limits Limits) (*oneNode, *Server, *grpc.ClientConn) {
+	t.Helper()
+	machine, err := kv.New(store.NewMemory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	self := quorate.Member{ID: 7, Role: membership.Voter, Address: "127.0.0.1:2380",
+		Info: members.Info{Name: "a", ClientURLs: []string{"http://127.0.0.1:2379"}}.String()}
+	n := &oneNode{machine: machine, status: quorate.Status{Status: raft.Status{
+		ID: 7, Role: raft.Leader, Leader: 7, Term: 3, Commit: 5, Applied: 4, Config: membership.New(self),
+	}}}
+	s := New(Options{
+		ClusterID: 12, MemberID: 7, Group: n, Machine: machine, Limits: limits, PeerScheme: "http",
+		Logger:  slog.New(slog.DiscardHandler),
+		Learner: n.isLearner,
+		Size:    func() int64 { return 4096 },
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		conn.Close()
+		s.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return n, s, conn
+}

@@ -1,0 +1,84 @@
+package etcdv3
+
+import (
+	"context"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/quorate-db/quorate"
+)
+
+// The versions of etcd whose API this is: clients look for what they may use.
+const (
+	APIVersion     = "3.7.3"
+	storageVersion = "3.7.0"
+)
+
+// maintenanceServer is etcdserverpb.Maintenance.
+type maintenanceServer struct {
+	*Server
+	pb.UnimplementedMaintenanceServer
+}
+
+// Status says what this node knows of itself; it never waits for others.
+func (s *maintenanceServer) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
+	state, err := s.Machine.State()
+	if err != nil {
+		return nil, readError(err)
+	}
+	now := s.Group.Status()
+	size := s.Size()
+	out := &pb.StatusResponse{
+		Header:           s.header(state.Revision),
+		Version:          APIVersion,
+		StorageVersion:   storageVersion,
+		Leader:           uint64(now.Leader),
+		RaftIndex:        uint64(now.Commit),
+		RaftAppliedIndex: uint64(now.Applied),
+		RaftTerm:         uint64(now.Term),
+		DbSize:           size,
+		DbSizeInUse:      size,
+		IsLearner:        s.Learner(),
+		DowngradeInfo:    &pb.DowngradeInfo{},
+	}
+	if now.Leader == 0 {
+		out.Errors = append(out.Errors, status.Convert(rpctypes.ErrGRPCNoLeader).Message())
+	}
+	if now.Err != nil {
+		out.Errors = append(out.Errors, oneLine(now.Err.Error()))
+	}
+	return out, nil
+}
+
+// Alarm lists no alarms: nothing raises one yet. So there is none to be ended.
+func (s *maintenanceServer) Alarm(_ context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
+	if r.Action == pb.AlarmRequest_ACTIVATE {
+		return nil, status.Error(codes.Unimplemented, "quorate: an alarm cannot be raised by hand")
+	}
+	state, err := s.Machine.State()
+	if err != nil {
+		return nil, readError(err)
+	}
+	return &pb.AlarmResponse{Header: s.header(state.Revision)}, nil
+}
+
+// Defragment has nothing to do: the store gives space back by itself.
+func (s *maintenanceServer) Defragment(context.Context, *pb.DefragmentRequest) (*pb.DefragmentResponse, error) {
+	return &pb.DefragmentResponse{}, nil
+}
+
+// MoveLeader hands leadership to another member.
+func (s *maintenanceServer) MoveLeader(ctx context.Context, r *pb.MoveLeaderRequest) (*pb.MoveLeaderResponse, error) {
+	if leader, _ := s.Group.Leader(); leader != s.MemberID {
+		return nil, rpctypes.ErrGRPCNotLeader
+	}
+	waiting, cancel := context.WithTimeout(ctx, s.Limits.RequestTimeout)
+	defer cancel()
+	if err := s.Group.Transfer(waiting, quorate.NodeID(r.TargetID)); err != nil {
+		return nil, s.unserved(ctx, err)
+	}
+	return &pb.MoveLeaderResponse{Header: s.header(0)}, nil
+}

@@ -1,0 +1,160 @@
+// Package etcdv3 is the door for etcd's clients: it translates the etcd v3 gRPC API
+// into commands and reads of the same store that the plain HTTP API serves, checks
+// requests against etcd's limits, and answers with etcd's own errors. It decides
+// nothing about the data. docs/etcd-compat.md lists what is there.
+//
+// The wire types and the errors are etcd's own Go packages; nothing else of etcd is
+// used. Services that are not registered answer Unimplemented by themselves.
+//
+// Reading order: server.go (what it is made of, and what each call passes), kv.go,
+// request.go and response.go (the translation), errors.go; stream.go, cluster.go,
+// maintenance.go.
+package etcdv3
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/server/api/members"
+	"github.com/quorate-db/quorate/server/kv"
+)
+
+// Group replicates what clients write; a *quorate.Group.
+type Group interface {
+	members.Cluster
+	Propose(ctx context.Context, command []byte) (any, error)
+	Read(ctx context.Context) (raft.Index, error)
+	Leader() (quorate.NodeID, raft.Term)
+}
+
+// Options is what a server is made of. All fields are needed.
+type Options struct {
+	ClusterID  uint64
+	MemberID   quorate.NodeID
+	Group      Group
+	Machine    *kv.Machine
+	Limits     Limits
+	PeerScheme string // of peer URLs: http or https
+	Logger     *slog.Logger
+
+	// Learner says whether this node is a learner, and Size how many bytes its
+	// store has on disk.
+	Learner func() bool
+	Size    func() int64
+}
+
+// Limits is how much one client may ask for.
+type Limits struct {
+	RequestBytes   int           // a request that writes; the flag --max-request-bytes
+	TxnOps         int           // compares, or operations, of a transaction and those around it; --max-txn-ops
+	Requests       int           // calls in progress at a time; the flag --max-requests
+	RequestTimeout time.Duration // how long a call may wait for the cluster; the flag --request-timeout
+}
+
+// overheadBytes is what a request may have beyond RequestBytes before it is read.
+const overheadBytes = 512 << 10
+
+// Server answers etcd's clients.
+type Server struct {
+	Options
+	*grpc.Server
+	health *health.Server
+	slots  chan struct{} // one for each unary call in progress
+}
+
+// New returns a server; its Serve takes connections on which TLS is already done.
+func New(o Options) *Server {
+	s := &Server{Options: o, health: health.NewServer(), slots: make(chan struct{}, o.Limits.Requests)}
+	s.Server = grpc.NewServer(
+		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
+		grpc.MaxSendMsgSize(math.MaxInt32), // a range is as large as the client asks for
+		grpc.MaxConcurrentStreams(uint32(o.Limits.Requests)),
+		grpc.UnaryInterceptor(s.unary),
+		grpc.StreamInterceptor(s.stream),
+	)
+	pb.RegisterKVServer(s, &kvServer{Server: s})
+	pb.RegisterClusterServer(s, &clusterServer{Server: s})
+	pb.RegisterMaintenanceServer(s, &maintenanceServer{Server: s})
+	healthpb.RegisterHealthServer(s, s.health)
+	s.SetReady(false)
+	return s
+}
+
+// SetReady says what grpc.health.v1 answers: whether clients should be sent here.
+func (s *Server) SetReady(ready bool) {
+	status := healthpb.HealthCheckResponse_NOT_SERVING
+	if ready {
+		status = healthpb.HealthCheckResponse_SERVING
+	}
+	s.health.SetServingStatus("", status)
+}
+
+// unary lets a call in if there is room and this node may answer it.
+func (s *Server) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		return nil, certain(rpctypes.ErrGRPCRequestTooManyRequests)
+	}
+	if s.Learner() && !forLearners(req) {
+		return nil, certain(rpctypes.ErrGRPCNotSupportedForLearner)
+	}
+	if err := s.leaderRequired(ctx); err != nil {
+		return nil, err
+	}
+	return next(ctx, req)
+}
+
+// forLearners are the calls that need no vote: what a learner knows may be old.
+func forLearners(req any) bool {
+	switch r := req.(type) {
+	case *pb.StatusRequest, *healthpb.HealthCheckRequest:
+		return true
+	case *pb.RangeRequest:
+		return r.Serializable
+	}
+	return false
+}
+
+// stream lets a stream in, likewise. How many there are is bounded for each
+// connection only: they are meant to stay.
+func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if s.Learner() && info.FullMethod != healthpb.Health_Watch_FullMethodName {
+		return rpctypes.ErrGRPCNotSupportedForLearner
+	}
+	if err := s.leaderRequired(ss.Context()); err != nil {
+		return err
+	}
+	return next(srv, ss)
+}
+
+// leaderRequired refuses a client that would rather ask elsewhere than wait for
+// a leader here.
+func (s *Server) leaderRequired(ctx context.Context) error {
+	md, _ := metadata.FromIncomingContext(ctx)
+	if wish := md.Get(rpctypes.MetadataRequireLeaderKey); len(wish) == 0 || wish[0] != rpctypes.MetadataHasLeader {
+		return nil
+	}
+	if leader, _ := s.Group.Leader(); leader == 0 {
+		return certain(rpctypes.ErrGRPCNoLeader)
+	}
+	return nil
+}
+
+// header is that of an answer at a revision of the store.
+func (s *Server) header(revision int64) *pb.ResponseHeader {
+	_, term := s.Group.Leader()
+	return &pb.ResponseHeader{ClusterId: s.ClusterID, MemberId: uint64(s.MemberID), RaftTerm: uint64(term), Revision: revision}
+}
