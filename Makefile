@@ -12,12 +12,13 @@ RUNS      ?= 100000
 FIRST     ?= 1
 STATES    ?= 1100000
 TORTURE   ?= 10m
+SEQUENCES ?= 5000
 
 # Linters live in a module of their own (see CONTRIBUTING.md), outside the workspace.
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e torture bench bench-core bench-host fuzz explore seeds sim bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
+.PHONY: help build test race e2e torture bench bench-core bench-host fuzz explore seeds sim conformance bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +56,9 @@ fuzz: ## fuzz every fuzz target, FUZZTIME each (20s)
 	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
 	  done; \
 	done
+
+conformance: ## the same SEQUENCES (5000) of requests to etcd and to quorate, and etcd's own client; builds etcd first
+	GOWORK=off $(GO) -C server/conformance test -count=1 -v -timeout 60m . -args -sequences $(SEQUENCES)
 
 explore: ## visit over 10 million states of the core, STATES of each setup at most (1100000)
 	$(GO) run ./raft/explore/explorer -states $(STATES) -goal 10000000
