@@ -2,6 +2,7 @@ package quorate
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -33,9 +34,14 @@ func (w *witness) within(maxAge time.Duration, now time.Time) (raft.Index, bool)
 }
 
 // elapsed is the time between two readings of the clock, by whichever of the
-// machine's clocks has gone further: one may have stood still with the machine.
+// machine's clocks has gone further: one may have stood still with the machine. A
+// clock that was set back says nothing: any time may have passed.
 func elapsed(from, to time.Time) time.Duration {
-	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
+	wall := to.Round(0).Sub(from.Round(0))
+	if wall < 0 {
+		return math.MaxInt64
+	}
+	return max(to.Sub(from), wall)
 }
 
 // ReadWithin returns once this node's state machine has applied everything that was

@@ -307,6 +307,11 @@ func drawClock(p *Plan, a *Action, rng *rand.Rand) {
 
 func doClock(s *run, a *Action, n *node) {
 	jump := time.Duration(a.Pick%7200-3600) * time.Second
+	if n.frozen && jump < 0 {
+		// Set back by as long as it stands still, one clock would look as if no time
+		// had passed. A machine has a second one, which is never set.
+		jump = -jump
+	}
 	s.note(n, "its clock runs at %.2f, after a jump of %v", a.Amount, jump)
 	n.clock = clock{rate: a.Amount, offset: n.clock.offset + jump}
 }
