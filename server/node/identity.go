@@ -2,7 +2,6 @@ package node
 
 import (
 	"cmp"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -100,14 +99,6 @@ func bootstrapIdentity(cfg *Config) *identity {
 func hash(words ...string) wire.ID {
 	sum := sha256.Sum256([]byte(strings.Join(words, "\n")))
 	return wire.ID(max(1, binary.BigEndian.Uint64(sum[:])))
-}
-
-// drawID draws the ID of a member that joins: it must differ from that of every
-// member that ever was.
-func drawID() wire.ID {
-	var b [8]byte
-	rand.Read(b[:]) // never fails: the program would have stopped
-	return wire.ID(max(1, binary.BigEndian.Uint64(b[:])))
 }
 
 // address is the host:port of a URL that Check has seen.

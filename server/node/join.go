@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
 	"github.com/quorate-db/quorate/transport/certs"
@@ -101,11 +102,11 @@ func meet(ctx context.Context, url string, asking *certs.Source) (*wire.Members,
 // Only a member that has never started is taken over: it announces client URLs
 // when it starts, and from then on its ID belongs to its data directory. A member
 // that lost its data must not come back under the ID that voted (M17).
-func chooseID(cfg *Config, members *wire.Members) (wire.ID, error) {
+func chooseID(cfg *Config, known *wire.Members) (wire.ID, error) {
 	if cfg.Bootstrap.State == StateNew {
-		return drawID(), nil
+		return wire.ID(members.DrawID()), nil
 	}
-	for _, m := range members.Members {
+	for _, m := range known.Members {
 		if address(m.PeerURL) != address(cfg.Peer.Advertise[0]) {
 			continue
 		}

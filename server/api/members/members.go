@@ -37,7 +37,8 @@ func InfoOf(m quorate.Member) Info {
 	return i
 }
 
-// DrawID draws the ID of a member that has not drawn its own.
+// DrawID draws the ID of a new member: it must differ from that of every member
+// that ever was.
 func DrawID() quorate.NodeID {
 	var b [8]byte
 	rand.Read(b[:]) // never fails: the program would have stopped
