@@ -68,22 +68,14 @@ func (d *doors) close(ctx context.Context, log *slog.Logger) (errs []error) {
 		}
 		return errs
 	}
-	d.etcd.SetReady(false)
-	graceful := make(chan struct{})
-	go func() {
-		defer close(graceful)
-		d.etcd.GracefulStop()
-	}()
+	ended := make(chan bool)
+	go func() { ended <- d.etcd.Close(ctx) }()
 	if err := d.http.Shutdown(ctx); err != nil {
 		log.Warn("requests in progress are cut off", "error", err)
 		errs = append(errs, d.http.Close())
 	}
-	select {
-	case <-graceful:
-	case <-ctx.Done():
-		log.Warn("calls in progress are cut off", "error", ctx.Err())
-		d.etcd.Stop()
-		<-graceful
+	if !<-ended {
+		log.Warn("calls of etcd clients in progress are cut off", "error", ctx.Err())
 	}
 	return errs
 }

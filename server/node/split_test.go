@@ -9,11 +9,11 @@ import (
 	"net/http"
 	"testing"
 
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 	grpctls "google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/quorate-db/quorate/transport/certs"
 	"github.com/quorate-db/quorate/transport/certs/certstest"
@@ -142,9 +142,8 @@ func TestBothAPIsAtOnePort(t *testing.T) {
 	}
 }
 
-// A call that does not end by itself keeps the node from stopping no longer than
-// it may.
-func TestStoppingCutsStreamsOff(t *testing.T) {
+// A stream that only its client would end is ended in order when the node stops.
+func TestStoppingEndsStreams(t *testing.T) {
 	cfg := member(t, "a")
 	r := run(t, cfg)
 	r.await(Ready)
@@ -162,5 +161,11 @@ func TestStoppingCutsStreamsOff(t *testing.T) {
 	}
 	if err := r.stop(); err != nil {
 		t.Error(err)
+	}
+	for err == nil { // it may have been told that the node stops
+		_, err = watch.Recv()
+	}
+	if !errors.Is(rpctypes.Error(err), rpctypes.ErrStopped) {
+		t.Errorf("the stream ended with %v", err)
 	}
 }

@@ -71,11 +71,15 @@ type Server struct {
 	*grpc.Server
 	health *health.Server
 	slots  chan struct{} // one for each unary call in progress
+
+	open context.Context // ends with Close
+	end  context.CancelFunc
 }
 
 // New returns a server; its Serve takes connections on which TLS is already done.
 func New(o Options) *Server {
 	s := &Server{Options: o, health: health.NewServer(), slots: make(chan struct{}, o.Limits.Requests)}
+	s.open, s.end = context.WithCancel(context.Background())
 	s.Server = grpc.NewServer(
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32), // a range is as large as the client asks for
@@ -137,7 +141,43 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 	if err := s.leaderRequired(ss.Context()); err != nil {
 		return err
 	}
-	return next(srv, ss)
+	ctx, cancel := context.WithCancel(ss.Context())
+	defer cancel()
+	defer context.AfterFunc(s.open, cancel)()
+	err := next(srv, &endingStream{ServerStream: ss, ctx: ctx})
+	if err != nil && s.open.Err() != nil {
+		return rpctypes.ErrGRPCStopped
+	}
+	return err
+}
+
+// endingStream is a stream that ends when the server is closed.
+type endingStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context implements grpc.ServerStream.
+func (s *endingStream) Context() context.Context { return s.ctx }
+
+// Close lets calls in progress end, until ctx does, and ends those streams that
+// only their clients would. It reports whether all of them came to their end.
+func (s *Server) Close(ctx context.Context) bool {
+	s.SetReady(false)
+	s.end()
+	graceful := make(chan struct{})
+	go func() {
+		defer close(graceful)
+		s.GracefulStop()
+	}()
+	select {
+	case <-graceful:
+		return true
+	case <-ctx.Done():
+		s.Stop()
+		<-graceful
+		return false
+	}
 }
 
 // leaderRequired refuses a client that would rather ask elsewhere than wait for
