@@ -6,7 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 var (
 	sequences = flag.Int("sequences", 300, "randomized sequences of requests to compare")
 	seed      = flag.Uint64("seed", 1, "of the first sequence")
+	nodes     = flag.Int("nodes", 1, "of quorate; each request goes to any of them")
 )
 
 // requestsPerSequence are drawn from one seed.
@@ -29,27 +32,40 @@ const requestsPerSequence = 12
 // same, revisions too, but for who gives it.
 func TestSameAnswers(t *testing.T) {
 	etcd := pb.NewKVClient(dial(t, startEtcd(t)))
-	addresses, _ := startQuorate(t, 1)
-	quorate := pb.NewKVClient(dial(t, addresses[0]))
+	addresses, _ := startQuorate(t, *nodes)
+	var quorate []pb.KVClient
+	for _, a := range addresses {
+		quorate = append(quorate, pb.NewKVClient(dial(t, a)))
+	}
 	differences, done := 0, 0
+	outcomes := make(map[string]int)
 	begin := time.Now()
 	revision := int64(1)
 	for ; done < *sequences && differences == 0; done++ {
-		d := drawing{rand.New(rand.NewPCG(*seed+uint64(done), 0)), revision}
+		d := drawing{rand.New(rand.NewPCG(*seed+uint64(done), 0)), revision, *nodes == 1}
 		for range requestsPerSequence {
 			request := d.request()
-			want, got := ask(t, etcd, request), ask(t, quorate, request)
+			to := quorate[d.IntN(len(quorate))]
+			want, got := ask(t, etcd, request), ask(t, to, request)
 			if want.text() != got.text() {
 				differences++
 				t.Errorf("seed %d: %T %s\netcd    %s\nquorate %s", *seed+uint64(done), request, prototext.Format(request), want.text(), got.text())
 				break // from here on the stores may differ
 			}
 			d.revision = max(d.revision, want.revision)
+			outcomes[fmt.Sprintf("%T: %v", request, want.err)]++
 		}
 		revision = d.revision
 	}
-	goal(t, "conformance_differences", differences, 0, differences == 0)
-	goal(t, "conformance_sequences", done, 5000, done >= 5000)
+	suffix := ""
+	if *nodes > 1 {
+		suffix = fmt.Sprintf("_on_%d_nodes", *nodes)
+	}
+	goal(t, "conformance_differences"+suffix, differences, 0, differences == 0)
+	goal(t, "conformance_sequences"+suffix, done, 5000, done >= 5000)
+	for _, o := range slices.Sorted(maps.Keys(outcomes)) {
+		t.Logf("%5d %s", outcomes[o], o)
+	}
 	t.Logf("%d sequences of %d requests in %v, the last revision is %d", done, requestsPerSequence, time.Since(begin).Round(time.Second), revision)
 }
 

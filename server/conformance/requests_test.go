@@ -12,6 +12,7 @@ import (
 type drawing struct {
 	*rand.Rand
 	revision int64 // of the stores
+	stale    bool  // ask also for what one node has, which of several may be old
 }
 
 func (d drawing) one(in int) bool { return d.IntN(in) == 0 }
@@ -48,7 +49,7 @@ func (d drawing) near() int64 {
 func (d drawing) rangeRequest() *pb.RangeRequest {
 	r := &pb.RangeRequest{
 		Key: d.key(), RangeEnd: d.end(), Limit: d.Int64N(5) - 1,
-		KeysOnly: d.one(4), CountOnly: d.one(8), Serializable: d.one(3),
+		KeysOnly: d.one(4), CountOnly: d.one(8), Serializable: d.stale && d.one(3),
 	}
 	if d.one(3) {
 		r.SortTarget = pb.RangeRequest_SortTarget(d.IntN(6)) // one too many
