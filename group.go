@@ -25,7 +25,7 @@ type Group struct {
 	readers atomic.Int64 // callers of Read
 	witness witness
 	sending snapshots // transfers to followers, owned by the loop
-	early   uint64    // the tick at which to campaign, owned by the loop; zero once over
+	early   early     // a campaign that is to come, owned by the loop
 	minded  bool      // is in loop.minded
 
 	mu     sync.Mutex
@@ -37,7 +37,6 @@ type Group struct {
 
 func newGroup(h *Host, cfg GroupConfig) *Group {
 	g := &Group{id: cfg.ID, host: h, moved: make(chan struct{}), ended: make(chan struct{})}
-	g.waiting.proposals = map[uint64]*waiter{}
 	g.machine = newMachine(g, cfg.StateMachine)
 	return g
 }

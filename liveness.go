@@ -29,19 +29,10 @@ type neighbour struct {
 	generation uint64 // as it last said; zero: it has not
 	groups     int    // that it shares with us
 	silent     bool   // not heard for an election timeout
-	gone       bool   // nobody listens at its address
 }
 
 // nodeGroup is the group of what nodes say to each other for themselves.
 const nodeGroup GroupID = 0
-
-// find returns a node, nil if it is not known.
-func (l *liveness) find(id NodeID) *neighbour {
-	if at, found := l.search(id); found {
-		return l.nodes[at]
-	}
-	return nil
-}
 
 func (l *liveness) search(id NodeID) (int, bool) {
 	return slices.BinarySearchFunc(l.nodes, id, func(n *neighbour, id NodeID) int { return cmp.Compare(n.id, id) })
@@ -62,10 +53,10 @@ func (h *Host) hear(m *codec.Envelope) {
 		return
 	}
 	n := h.loop.life.meet(m.Message.From, h.loop.ticks)
-	n.heard, n.gone = h.loop.ticks, false
+	n.heard = h.loop.ticks
 	if n.silent {
 		n.silent = false
-		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Alive(n.id) })
+		h.loop.engine.LedBy(h.id, func(_ GroupID, core *raft.Raft) { core.Alive(n.id) })
 	}
 	if m.Group != nodeGroup {
 		return
@@ -79,7 +70,7 @@ func (h *Host) hear(m *codec.Envelope) {
 		return
 	}
 	if n.generation != 0 {
-		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Silent(n.id, 0) })
+		h.loop.engine.LedBy(n.id, func(_ GroupID, core *raft.Raft) { core.Silent(n.id, 0) })
 	}
 	n.generation = m.Message.Round
 }
@@ -110,12 +101,11 @@ func (l *liveness) tick(h *Host) {
 		}
 		if silence := now - n.heard; !n.silent && silence > uint64(h.cfg.electionTicks()) {
 			n.silent = true
-			h.loop.engine.Each(func(id GroupID, core *raft.Raft) {
-				leader, _ := core.Leader()
-				if core.Silent(n.id, int(silence)); leader == n.id {
-					h.succeed(id, core, n.id)
-				}
+			h.loop.engine.LedBy(n.id, func(id GroupID, core *raft.Raft) {
+				core.Silent(n.id, int(silence))
+				h.succeed(id, core, n.id)
 			})
+			h.loop.engine.LedBy(h.id, func(_ GroupID, core *raft.Raft) { core.Silent(n.id, int(silence)) })
 		}
 	}
 }
@@ -140,18 +130,13 @@ func (l *liveness) introduce(core *raft.Raft, patience int) {
 // its process is gone, and the groups that it led need not wait until its silence has
 // lasted an election timeout.
 func (h *Host) lost(peer NodeID, refused bool) {
-	every := h.loop.engine.Awake
-	if n := h.loop.life.find(peer); refused && n != nil && !n.gone {
-		n.gone = true
-		every = h.loop.engine.Each // who sleeps hears of it once
-	}
-	every(func(id GroupID, core *raft.Raft) {
-		core.Unreachable(peer)
-		if refused {
+	h.loop.engine.Awake(func(_ GroupID, core *raft.Raft) { core.Unreachable(peer) })
+	if refused {
+		h.loop.engine.LedBy(peer, func(id GroupID, core *raft.Raft) {
 			core.Forget(peer)
 			h.succeed(id, core, peer)
-		}
-	})
+		})
+	}
 }
 
 // succeed lets this node campaign soon if its group has lost the leader. Each member
@@ -169,14 +154,19 @@ func (h *Host) succeed(id GroupID, core *raft.Raft, lost NodeID) {
 			turn++
 		}
 	}
-	many := min(uint64(len(h.all()))/groupsPerTick, uint64(h.cfg.electionTicks()))
-	h.group(id).startEarly(1 + turn*ticksPerTurn + uint64(id)*golden>>32%(many+1))
+	// Where many groups elect at once each takes longer, so turns are longer, too.
+	many := min(uint64(len(h.all()))/groupsPerTick, uint64(h.cfg.electionTicks())/2)
+	h.group(id).startEarly(core, 1+turn*(ticksPerTurn+many)+uint64(id)*golden>>32%(many+1))
 }
 
 const (
-	golden        = 0x9e3779b97f4a7c15
-	ticksPerTurn  = 3   // more than what two hosts learn of the loss apart
-	groupsPerTick = 256 // campaigns that should begin in one tick, about
+	golden = 0x9e3779b97f4a7c15
+
+	// Two hosts learn of a loss up to a heartbeat apart: one has had the last, and the
+	// other has not. A turn is longer, or they would campaign at the same time.
+	ticksPerTurn = ticksPerHeartbeat + 3
+
+	groupsPerTick = 256 // on a host, and then campaigns are spread over one tick more
 )
 
 // count keeps for each node how many groups it shares with us.

@@ -145,7 +145,7 @@ func (h *Host) mind() {
 		g.minded = false
 		g.reads.expire(h, g)
 		g.campaignEarly()
-		if g.early != 0 || g.reads.open() {
+		if g.early.tick != 0 || g.reads.open() {
 			g.mindMe()
 		}
 	}
@@ -159,10 +159,17 @@ func (g *Group) mindMe() {
 	}
 }
 
+// early is a campaign that is to come before the core's own timer runs out.
+type early struct {
+	tick uint64    // when; zero: none
+	term raft.Term // in which the leader was lost; in a later one somebody else campaigns already
+}
+
 // startEarly lets this node campaign so many ticks from now, if no leader is heard by
-// then: soon after a start, or after the leader's process was found to be gone.
-func (g *Group) startEarly(ticks uint64) {
-	g.early = g.host.loop.ticks + ticks
+// then: soon after a start, or after the leader was found to be gone.
+func (g *Group) startEarly(core *raft.Raft, ticks uint64) {
+	_, term := core.Leader()
+	g.early = early{g.host.loop.ticks + ticks, term}
 	g.mindMe()
 }
 
@@ -170,13 +177,13 @@ func (g *Group) startEarly(ticks uint64) {
 // as long as for one that fell silent would only delay clients; pre-vote protects one
 // that lives.
 func (g *Group) campaignEarly() {
-	h := g.host
-	if g.early == 0 || h.loop.ticks < g.early {
+	h, e := g.host, g.early
+	if e.tick == 0 || h.loop.ticks < e.tick {
 		return
 	}
-	g.early = 0
+	g.early = early{}
 	_ = h.loop.engine.Do(g.id, func(core *raft.Raft) error { // a group that has stopped starts nothing
-		if leader, _ := core.Leader(); leader == 0 {
+		if leader, term := core.Leader(); leader == 0 && term == e.term {
 			core.Campaign()
 		}
 		return nil

@@ -140,7 +140,7 @@ func (c *crowd) propose(node, group int) {
 	}
 }
 
-func TestGroupsThatSleepSayNothing(t *testing.T) {
+func TestO06GroupsThatSleepSayNothing(t *testing.T) {
 	inCrowd(t, func(c *crowd) {
 		group, node := c.tap.during(10 * time.Second)
 		if group != 0 {
@@ -172,7 +172,7 @@ func TestGroupsThatSleepSayNothing(t *testing.T) {
 
 // A node falls silent, or ends: only the groups that it led elect, all of them, each
 // about once, and sleep again without it. Then it is back.
-func TestASilentNodeWakesTheGroupsThatItLed(t *testing.T) {
+func TestO06ASilentNodeWakesTheGroupsThatItLed(t *testing.T) {
 	for name, end := range map[string]func(c *crowd, node int){
 		"silent": func(c *crowd, node int) { c.Cut(node) },
 		"killed": func(c *crowd, node int) { c.Kill(node) },

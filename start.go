@@ -87,7 +87,7 @@ func (h *Host) enter(groups []*Group, cores []*raft.Raft) error {
 		if err := h.loop.engine.Add(g.id, cores[i], cores[i].Status().Applied); err != nil {
 			return err
 		}
-		g.startEarly(2*ticksPerHeartbeat + h.cfg.Env.Uint64()%uint64(h.cfg.electionTicks()))
+		g.startEarly(cores[i], 2*ticksPerHeartbeat+h.cfg.Env.Uint64()%uint64(h.cfg.electionTicks()))
 	}
 	return nil
 }

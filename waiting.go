@@ -53,6 +53,9 @@ func (w *waiting) open(ticket uint64) (*waiter, error) {
 	if len(w.proposals) >= maxWaiting {
 		return nil, ErrBusy
 	}
+	if w.proposals == nil {
+		w.proposals = map[uint64]*waiter{}
+	}
 	p := &waiter{ticket: ticket, done: make(chan struct{})}
 	w.proposals[ticket] = p
 	return p, nil

@@ -72,13 +72,39 @@ func (e *Engine) Remove(id raft.GroupID) {
 	}
 }
 
-// Tick lets one unit of time pass for all groups that do not sleep.
+// Tick lets one unit of time pass for all groups that do not sleep. Those in which
+// that makes nothing necessary are not looked at any further.
 func (e *Engine) Tick() {
-	e.Awake(func(_ raft.GroupID, core *raft.Raft) { core.Tick() })
+	for _, g := range e.wakeful() {
+		stirred := false
+		if g.fenced == nil && (g.run(func(core *raft.Raft) error { stirred = core.Tick(); return nil }) != nil || stirred) {
+			e.touch(g)
+		}
+	}
 }
 
 // Awake gives an input to every group that does not sleep.
 func (e *Engine) Awake(input func(raft.GroupID, *raft.Raft)) {
+	for _, g := range e.wakeful() {
+		_ = e.input(g, func(core *raft.Raft) error { input(g.id, core); return nil })
+	}
+}
+
+// LedBy gives an input to every group that is led by the node, as far as this node
+// knows. It must be one that makes nothing necessary in a group that sleeps on.
+func (e *Engine) LedBy(node raft.NodeID, input func(raft.GroupID, *raft.Raft)) {
+	for _, g := range e.groups {
+		if g.leader.Node != node || g.fenced != nil {
+			continue
+		}
+		if g.run(func(core *raft.Raft) error { input(g.id, core); return nil }) != nil || !g.core.Asleep() {
+			e.touch(g)
+		}
+	}
+}
+
+// wakeful returns the groups that do not sleep.
+func (e *Engine) wakeful() []*group {
 	e.awake = slices.DeleteFunc(e.awake, func(g *group) bool {
 		g.awake = g.fenced == nil && !g.core.Asleep()
 		return !g.awake
@@ -87,9 +113,7 @@ func (e *Engine) Awake(input func(raft.GroupID, *raft.Raft)) {
 		e.mixed = false
 		slices.SortFunc(e.awake, func(a, b *group) int { return cmp.Compare(a.id, b.id) })
 	}
-	for _, g := range e.awake {
-		_ = e.input(g, func(core *raft.Raft) error { input(g.id, core); return nil })
-	}
+	return e.awake
 }
 
 // Step gives a group a message. An error says that no well-behaved node can have

@@ -10,6 +10,9 @@ type out struct {
 	trace   []Event
 }
 
+// any reports whether something was made necessary that Take need not work out.
+func (o *out) any() bool { return len(o.send)+len(o.after)+len(o.reads)+len(o.trace) > 0 }
+
 // say sends a message that promises nothing but our term: it may leave at once,
 // unless a crash could make us forget that we have been in this term.
 func (r *Raft) say(m Message) {
@@ -57,6 +60,9 @@ func (r *Raft) Take() (fx Effects) {
 	fx.Commit = min(r.commit, r.disk.durable)
 	r.out.send, r.out.after, r.out.reads = fx.Send[:0], r.out.after[:0], r.out.reads[:0]
 	r.out.base, r.out.install, r.out.trace = nil, nil, nil
+	if r.asleep { // for long, and as one of many
+		r.out = out{}
+	}
 	r.check()
 	return fx
 }

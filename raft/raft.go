@@ -235,12 +235,13 @@ func (r *Raft) follow(leader NodeID) {
 	r.trace(AE6, leader, EntryID{})
 }
 
-// Tick tells the core that one unit of time has passed. It does nothing to one that
-// sleeps.
-func (r *Raft) Tick() {
+// Tick tells the core that one unit of time has passed, and returns whether there is
+// anything to take: mostly there is not. It does nothing to a core that sleeps.
+func (r *Raft) Tick() bool {
 	if r.asleep {
-		return
+		return false
 	}
+	role, lead, term := r.role, r.lead, r.term
 	r.election.elapsed++
 	r.election.quiet = max(0, r.election.quiet-1)
 	if r.role == Leader {
@@ -251,6 +252,7 @@ func (r *Raft) Tick() {
 		r.campaign() // F1 §5.2: no leader was heard; C4: or nobody has won
 	}
 	r.check()
+	return r.asleep || r.role != role || r.lead != lead || r.term != term || r.out.any() || r.leading != nil && r.leading.transfer.to != 0
 }
 
 // whyCampaign is the rule by which a node whose timer has run out campaigns: whoever

@@ -111,8 +111,8 @@ func TestIdleGoalsAreOfOneGroup(t *testing.T) {
 		g.print(&out)
 	}
 	for _, want := range []string{
-		"GOAL idle_group_cpu_ratio 0.05 0.1 ok\n",
-		"GOAL idle_group_memory_ratio 0.0125 0.02 ok\n",
+		"GOAL idle_group_cpu_ratio 0.6 0.1 short\n",
+		"GOAL idle_group_memory_ratio 0.05 0.02 short\n",
 		"GOAL idle_groups_cores 0.6 0.5 short\n",
 		"GOAL idle_groups_memory_mb 2000 1000 short\n",
 		"GOAL reelect_election_timeouts 2.5 3 ok\n",
