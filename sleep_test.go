@@ -65,8 +65,6 @@ type crowd struct {
 	groups map[int][]*quorate.Group // by node
 }
 
-const crowdSize = 300
-
 // inCrowd tells a story in a bubble, in which time costs nothing.
 func inCrowd(t *testing.T, story func(*crowd)) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package quorate_test
+
+const crowdSize = 300
