@@ -73,6 +73,6 @@
 //	checksum(8)      the first bytes of the SHA-256 of all before
 //
 // Reading order: command.go, op.go, result.go, machine.go, txn.go, session.go,
-// read.go, query.go, scan.go, compact.go, snapshot.go; layout.go, encode.go and
+// read.go, query.go, scan.go, history.go, compact.go, snapshot.go; layout.go, encode.go and
 // encodeop.go hold the bytes above.
 package kv

@@ -10,10 +10,11 @@ import (
 
 // Machine is the replicated key-value store. It is a
 // [quorate.DurableStateMachine]: Apply, Snapshot, Restore and Sync come from one
-// goroutine. Get, Range, State and Hash are for any goroutine, at any time.
+// goroutine. Get, Range, History, State and Hash are for any goroutine, at any time.
 type Machine struct {
 	store Store
 	meta  meta // as committed; only for the goroutine that applies
+	tell  func(Advance)
 }
 
 var _ quorate.DurableStateMachine = (*Machine)(nil)
@@ -44,6 +45,9 @@ func (m *Machine) Sync() error { return m.store.Sync() }
 func (m *Machine) Apply(batch []quorate.Command) error {
 	change := m.store.Batch()
 	s := &step{meta: m.meta, reader: change, batch: change}
+	if m.tell != nil {
+		s.events = &gathered{}
+	}
 	defer s.batch.Close() // gives up what was not committed
 	results := make([]Result, len(batch))
 	for i := range batch {
@@ -63,7 +67,9 @@ func (m *Machine) Apply(batch []quorate.Command) error {
 	if err := s.batch.Commit(); err != nil {
 		return fmt.Errorf("kv: committing up to command %d: %w", s.applied, err)
 	}
+	from := m.meta.revision
 	m.meta = s.meta
+	m.advanced(from, s.events)
 	return nil
 }
 
@@ -71,9 +77,10 @@ func (m *Machine) Apply(batch []quorate.Command) error {
 // the batch has changed so far.
 type step struct {
 	meta
-	reader  Reader // the batch, or what a transaction is read from
-	batch   Batch  // nil where nothing is changed
-	changes int64  // keys changed by the command at hand
+	reader  Reader    // the batch, or what a transaction is read from
+	batch   Batch     // nil where nothing is changed
+	changes int64     // keys changed by the command at hand
+	events  *gathered // nil: nobody follows
 }
 
 // apply carries one command out. Errors are the store's; what is wrong with the

@@ -107,7 +107,9 @@ func (m *Machine) Restore(r io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("kv: restoring a snapshot: %w; the old state is unchanged", err)
 	}
+	from := m.meta.revision
 	m.meta = next
+	m.advanced(from, nil)
 	return nil
 }
 

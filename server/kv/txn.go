@@ -237,13 +237,21 @@ func (s *step) delete(d Delete, out *OpResult) error {
 // if there is one, is of the revision replaced.
 func (s *step) change(key []byte, v version, replaced int64) {
 	v.mod = s.revision + 1
+	own, encoded := keyKey(key), v.encode()
 	if v.exists() {
-		s.batch.Set(keyKey(key), v.encodeNumbers())
+		s.batch.Set(own, v.encodeNumbers())
 	} else {
-		s.batch.Delete(keyKey(key))
+		s.batch.Delete(own)
 	}
-	s.batch.Set(atRevision(versionsOf(key), v.mod), v.encode())
+	s.batch.Set(atRevision(versionsOf(key), v.mod), encoded)
 	c := change{tombstone: !v.exists(), replaced: replaced, key: key}
 	s.batch.Set(changeKey(v.mod, s.changes), c.encode())
 	s.changes++
+	// The batch has copied what it was given, so the event may have it; the command
+	// that key and value came with is gone after Apply.
+	left := KV{Key: own[1:], Create: v.create, Mod: v.mod, Version: v.version, Lease: v.lease}
+	if v.exists() {
+		left.Value = encoded[len(encoded)-len(v.value):]
+	}
+	s.events.add(Event{KV: left, Replaced: replaced})
 }
