@@ -120,9 +120,24 @@ func (m *machine) work(j job) error {
 	case j.install != nil:
 		return m.install(*j.install)
 	default:
-		defer m.count(j.entries, -1)
-		return m.apply(j.entries)
+		return m.applyAll(j.entries)
 	}
+}
+
+// maxApply is how many commands a state machine is given at a time: after a start
+// there may be millions, and what goes along with each takes memory, too.
+const maxApply = 4096
+
+func (m *machine) applyAll(entries []raft.Entry) error {
+	for len(entries) > 0 {
+		some := entries[:min(len(entries), maxApply)]
+		if err := m.apply(some); err != nil {
+			return err
+		}
+		m.count(some, -1)
+		entries = entries[len(some):]
+	}
+	return nil
 }
 
 // apply carries entries out (ALL1: in order, each once).

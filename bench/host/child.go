@@ -24,13 +24,15 @@ const childCommand = "child"
 // what groups without any load need.
 type task struct {
 	Who      string
-	Dir      string // for its files; empty and its own
+	Dir      string // for its files; empty: one that is removed afterwards
 	Groups   int
 	Clients  []int // one load after another
 	Warm     time.Duration
 	Window   time.Duration
 	Settle   time.Duration // not zero: measure idle groups, after so long
 	Profiles string        // directory; none if empty
+	Entries  int           // not zero: measure recovery with so many
+	Phase    string        // of it
 }
 
 // profile is the file for a profile of so many clients; empty if none is wanted.
@@ -43,10 +45,12 @@ func (t *task) profile(clients int) string {
 
 // ask runs a task in a process of its own and calls each for every result.
 func ask(ctx context.Context, parent string, t task, each func(*json.Decoder) error) (err error) {
-	if t.Dir, err = os.MkdirTemp(parent, "quorate-bench"); err != nil {
-		return err
+	if t.Dir == "" {
+		if t.Dir, err = os.MkdirTemp(parent, "quorate-bench"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(t.Dir)) }()
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(t.Dir)) }()
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -88,6 +92,9 @@ func serve(w io.Writer, text string) (err error) {
 	who, err := find(t.Who)
 	if err != nil {
 		return err
+	}
+	if t.Entries > 0 {
+		return serveRecovery(json.NewEncoder(w), who, t)
 	}
 	open := who.open
 	if t.Settle > 0 && who.idle != nil {

@@ -35,6 +35,8 @@ type contestant struct {
 	name string
 	open func(dir string, groups int) (cluster, error)
 	idle func(dir string, groups int) (cluster, error) // for groups that have nothing to do; nil: the same
+
+	lasting func(dir string, groups int) (durable, error) // nil: it takes no part in recovery
 }
 
 // Names of contestants, as the tables say them.
@@ -46,9 +48,9 @@ const (
 
 // contestants are ours and the peers.
 var contestants = []contestant{
-	{nameOurs, openOurs, openMutable},
-	{nameDragonboat, openDragonboat, nil},
-	{nameHashicorp, openHashicorp, nil},
+	{nameOurs, openOurs, openMutable, openLastingOurs},
+	{nameDragonboat, openDragonboat, nil, openLastingDragonboat},
+	{nameHashicorp, openHashicorp, nil, nil},
 }
 
 func find(name string) (contestant, error) {

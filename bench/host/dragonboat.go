@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/lni/dragonboat/v4"
 	"github.com/lni/dragonboat/v4/client"
@@ -19,18 +20,27 @@ import (
 type dragon struct {
 	hosts    [replicas]*dragonboat.NodeHost
 	members  map[uint64]dragonboat.Target
-	sessions []*client.Session // of each group
+	sessions []*client.Session       // of each group
+	done     [replicas]atomic.Uint64 // entries that the nodes' state machines have seen
 }
 
 func openDragonboat(dir string, groups int) (cluster, error) {
-	for _, name := range []string{"config", "dragonboat", "logdb", "pebblekv", "raft", "raftpb", "registry", "rsm", "server", "settings", "tan", "transport"} {
-		logger.GetLogger(name).SetLevel(logger.CRITICAL)
-	}
-	c := &dragon{members: map[uint64]dragonboat.Target{}, sessions: make([]*client.Session, groups)}
 	addresses, err := freeAddresses()
 	if err != nil {
 		return nil, err
 	}
+	c, err := openDragonboatAt(dir, groups, addresses[:])
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func openDragonboatAt(dir string, groups int, addresses []string) (*dragon, error) {
+	for _, name := range []string{"config", "dragonboat", "logdb", "pebblekv", "raft", "raftpb", "registry", "rsm", "server", "settings", "tan", "transport"} {
+		logger.GetLogger(name).SetLevel(logger.CRITICAL)
+	}
+	c := &dragon{members: map[uint64]dragonboat.Target{}, sessions: make([]*client.Session, groups)}
 	for i, address := range addresses {
 		c.members[uint64(i+1)] = address
 		host, err := dragonboat.NewNodeHost(config.NodeHostConfig{
@@ -75,7 +85,7 @@ func freeAddresses() (free [replicas]string, err error) {
 func (c *dragon) start(group, node int) error {
 	shard, want := uint64(group+1), uint64(node+1)
 	for i, h := range c.hosts {
-		err := h.StartReplica(c.members, false, func(uint64, uint64) statemachine.IStateMachine { return inert{} }, config.Config{
+		err := h.StartReplica(c.members, false, c.machine, config.Config{
 			ShardID: shard, ReplicaID: uint64(i + 1),
 			ElectionRTT: 10, HeartbeatRTT: 1, CheckQuorum: true, PreVote: true, Quiesce: true,
 		})
@@ -114,10 +124,15 @@ func (c *dragon) close() error {
 	return nil
 }
 
-// inert is a state machine without a state.
-type inert struct{}
+func (c *dragon) machine(_, replica uint64) statemachine.IStateMachine {
+	return inert{&c.done[replica-1]}
+}
 
-func (inert) Update(statemachine.Entry) (statemachine.Result, error) {
+// inert is a state machine without a state. It counts.
+type inert struct{ done *atomic.Uint64 }
+
+func (i inert) Update(statemachine.Entry) (statemachine.Result, error) {
+	i.done.Add(1)
 	return statemachine.Result{}, nil
 }
 func (inert) Lookup(any) (any, error) { return nil, nil }

@@ -162,3 +162,22 @@ func TestTallyKeepsTheOrderOfDurations(t *testing.T) {
 		t.Errorf("%d operations, %d retries", sum.done(), sum.retries)
 	}
 }
+
+func TestRecoveryIsMeasured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts twelve nodes")
+	}
+	o := usual().quick()
+	o.dir = t.TempDir()
+	who := []string{nameOurs, nameDragonboat, nameHashicorp}
+	seen, err := recovery(context.Background(), who, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 2 || seen[nameOurs].CPU <= 0 || seen[nameDragonboat].CPU <= 0 {
+		t.Errorf("recovery: %+v", seen)
+	}
+	if got := recoveryGoals(who, seen); len(got) != 2 {
+		t.Errorf("goals: %v", got)
+	}
+}

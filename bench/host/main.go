@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 )
@@ -35,6 +36,7 @@ func main() {
 	flag.DurationVar(&o.window, "window", o.window, "how long one load is measured at a time")
 	flag.StringVar(&o.dir, "dir", o.dir, "`directory` for the logs, on the disk that is to be measured; the system's for temporary files if empty")
 	flag.StringVar(&o.only, "only", o.only, "comma-separated `names` of contestants; all if empty")
+	flag.IntVar(&o.entries, "entries", o.entries, "how many entries to come back with after a stop; 0: do not measure that")
 	flag.StringVar(&o.profiles, "profiles", o.profiles, "`directory` for CPU profiles, one for each contestant and load; none if empty")
 	quick := flag.Bool("quick", false, "a short look at few groups, to see that everything works")
 	flag.Parse()
@@ -61,6 +63,7 @@ type options struct {
 	window   time.Duration
 	idle     []idleCase
 	settle   time.Duration // before idle groups are looked at
+	entries  int           // to come back with
 	dir      string
 	only     string
 	profiles string
@@ -74,7 +77,7 @@ type idleCase struct {
 
 func usual() options {
 	return options{
-		rounds: 5, warm: 300 * time.Millisecond, window: 2 * time.Second, settle: 10 * time.Second,
+		rounds: 5, warm: 300 * time.Millisecond, window: 2 * time.Second, settle: 10 * time.Second, entries: 1_000_000,
 		loads: []load{{1, 1}, {1, 64}, {1, 1024}, {48, 1}, {48, 64}, {48, 1024}},
 		idle:  []idleCase{{nameOurs, fewIdle}, {nameDragonboat, fewIdle}, {nameOurs, 1_000}, {nameOurs, manyIdle}},
 	}
@@ -90,7 +93,7 @@ const (
 func (o options) quick() options {
 	o.rounds, o.warm, o.window, o.settle = 1, 20*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond
 	o.loads = []load{{1, 1}, {1, 64}, {2, 64}}
-	o.idle = []idleCase{{nameOurs, 5}}
+	o.idle, o.entries = []idleCase{{nameOurs, 5}}, 2_000
 	return o
 }
 
@@ -112,7 +115,12 @@ func run(ctx context.Context, w io.Writer, o options) error {
 	}
 	still := idle(ctx, who, o)
 	still.table(w)
-	for _, g := range append(f.goals(), still.goals()...) {
+	back, err := recovery(ctx, who, o)
+	if err != nil {
+		return err
+	}
+	recoveryTable(w, who, back, o.entries)
+	for _, g := range slices.Concat(f.goals(), still.goals(), recoveryGoals(who, back)) {
 		g.print(w)
 	}
 	return nil
