@@ -2,8 +2,10 @@ package kv_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -60,6 +62,8 @@ func TestAgainstModel(t *testing.T) {
 		}
 		compareHistory(t, m, memory)
 		compareHistory(t, m, disk.member)
+		compareLeases(t, m, memory)
+		compareLeases(t, m, disk.member)
 		compareRead(t, m, memory)
 		compareRead(t, m, disk.member)
 	})
@@ -119,6 +123,36 @@ func compareHistory(t fataler, want *model, m *member) {
 			if w := state[string(got.Key)]; keysText([]kv.KV{got}) != keysText([]kv.KV{w}) {
 				t.Fatalf("at %d: %v, want %v", revision, got, w)
 			}
+		}
+	}
+}
+
+// compareLeases reads what is left of the leases.
+func compareLeases(t fataler, want *model, m *member) {
+	t.Helper()
+	var all []kv.Grant
+	for _, g := range want.leases {
+		all = append(all, g)
+		keys, err := m.LeaseKeys(g.ID)
+		if got, w := fmt.Sprintf("%q", keys), fmt.Sprintf("%q", want.attached(g.ID)); err != nil || got != w {
+			t.Fatalf("lease %d has keys %s, %v; want %s", g.ID, got, err, w)
+		}
+		if one, err := m.Lease(g.ID); err != nil || one == nil || *one != g {
+			t.Fatalf("lease %d: %+v, %v; want %+v", g.ID, one, err, g)
+		}
+	}
+	slices.SortFunc(all, func(a, b kv.Grant) int { return cmp.Compare(a.Index, b.Index) })
+	state, err := m.State()
+	if err != nil || state.Leases != int64(len(all)) {
+		t.Fatalf("%d leases, %v; want %d", state.Leases, err, len(all))
+	}
+	for i := range len(all) + 1 {
+		after := raft.Index(0)
+		if i > 0 {
+			after = all[i-1].Index
+		}
+		if got, err := m.Leases(after); err != nil || !slices.Equal(got, all[i:]) {
+			t.Fatalf("granted after %d: %+v, %v; want %+v", after, got, err, all[i:])
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package kv
 
+import "github.com/quorate-db/quorate/raft"
+
 // The largest of everything. The doors (HTTP, gRPC, the client) check what they
 // let in against their own, smaller limits; these hold on every node alike, so
 // that a door that lets more through cannot make two nodes disagree.
@@ -7,9 +9,13 @@ const (
 	MaxKeyBytes   = 4 << 10 // a key, or the end of a range
 	MaxValueBytes = 3 << 19 // a value: 1.5 MiB
 	MaxOps        = 4096    // compares and operations of a transaction, both branches and nested ones included
+	MaxLeases     = 1 << 18 // granted and not revoked
 	MaxSessions   = 10_000  // open sessions; one more drops the one unused for longest
 	SessionWindow = 32      // answers that a session remembers: writes that may be under way at once
 )
+
+// MaxLeaseTTL is the longest life of a lease, in seconds; etcd's.
+const MaxLeaseTTL = 9_000_000_000
 
 // SessionID names a session: the log index of the command that opened it. Zero
 // is no session.
@@ -35,7 +41,7 @@ type Command struct {
 }
 
 // Action is what a command does: [Txn], [OpenSession], [CloseSession],
-// [ExpireSessions], [Compact] or [Sweep].
+// [ExpireSessions], [Compact], [Sweep], [GrantLease] or [RevokeLease].
 type Action interface{ action() }
 
 // OpenSession opens a session; the result names it.
@@ -56,24 +62,45 @@ type Compact struct{ Revision int64 }
 // that follow it would: for who waits for the space.
 type Sweep struct{}
 
+// GrantLease begins a lease, to which keys can be attached from then on.
+type GrantLease struct {
+	ID  LeaseID // not zero; any that is free
+	TTL int64   // seconds, 1 to MaxLeaseTTL; for who decides that the lease has run out
+}
+
+// RevokeLease ends a lease and deletes the keys that are attached to it, as one
+// change of one revision.
+type RevokeLease struct {
+	ID LeaseID
+
+	// Grant, unless zero, is the index of the command that granted the lease: one
+	// that has been granted anew under the same ID is another and stays.
+	Grant raft.Index
+}
+
 func (Txn) action()            {}
 func (OpenSession) action()    {}
 func (CloseSession) action()   {}
 func (ExpireSessions) action() {}
 func (Compact) action()        {}
 func (Sweep) action()          {}
+func (GrantLease) action()     {}
+func (RevokeLease) action()    {}
 
 // Check says whether every node would carry the command out, or the [Code] with
 // which all would refuse it. What depends on the state (a session, a revision, a
 // lease) is not looked at.
 func (c Command) Check() error {
 	txn, isTxn := c.Do.(Txn)
+	grant, isGrant := c.Do.(GrantLease)
 	switch {
 	case c.Do == nil || c.Millis < 0:
 		return ErrMalformed
 	case (c.Session == 0) != (c.Sequence == 0):
 		return ErrMalformed
 	case c.Session != 0 && !isTxn:
+		return ErrMalformed
+	case isGrant && (grant.ID == 0 || grant.TTL < 1 || grant.TTL > MaxLeaseTTL):
 		return ErrMalformed
 	case isTxn:
 		return txn.Check()

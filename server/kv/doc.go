@@ -1,6 +1,6 @@
 // Package kv decides what a command does to the replicated key-value store:
-// transactions over keys with a history (MVCC), and client sessions that make a
-// retried write count once.
+// transactions over keys with a history (MVCC), leases that take keys with them
+// when they end, and client sessions that make a retried write count once.
 //
 // It is a calculator. Apply reads no clock, draws no number, starts no goroutine
 // and takes no lock, so the same commands lead to the same bytes in the [Store]
@@ -25,7 +25,8 @@
 //	millis   uvarint   the proposer's clock, Unix milliseconds; ages sessions
 //	session  uvarint   0: none
 //	sequence uvarint
-//	action   1 byte    1 Txn, 2 OpenSession, 3 CloseSession, 4 ExpireSessions, 5 Compact, 6 Sweep
+//	action   1 byte    1 Txn, 2 OpenSession, 3 CloseSession, 4 ExpireSessions, 5 Compact, 6 Sweep,
+//	                   7 GrantLease, 8 RevokeLease
 //	Txn:            compares, then, else; each a uvarint count, then as many of
 //	    compare     target (1 byte), relation (1 byte), key, end, then
 //	                value if the target is 4, otherwise number (varint)
@@ -39,6 +40,8 @@
 //	CloseSession:   session  uvarint
 //	ExpireSessions: before   uvarint, Unix milliseconds
 //	Compact:        revision uvarint
+//	GrantLease:     lease uvarint, TTL uvarint, seconds
+//	RevokeLease:    lease uvarint, the index of the grant uvarint or 0
 //
 // where key, value and end are a uvarint length and that many bytes. Nothing may
 // follow. What cannot be read so is answered with [ErrMalformed] by every node.
@@ -49,7 +52,7 @@
 // big endian, so that they sort; numbers in values are uvarints.
 //
 //	01                               where we are: applied, revision, compacted, swept (revision
-//	                                 and how many changes of it), clock, sessions
+//	                                 and how many changes of it), clock, sessions, leases
 //	02 key                           a key that exists: its mod and create revision, version, lease
 //	03 key' ^revision(8)             a version of a key, the newest first
 //	    00 created version lease value...  a put
@@ -59,6 +62,9 @@
 //	05 session(8)                    a session: when it was last used (seconds), its highest sequence
 //	06 session(8) sequence(8)        an answer that the session remembers
 //	07 seconds(8) session(8)         the sessions by last use; no value
+//	08 lease(8)                      a lease: the index of the command that granted it
+//	09 index(8)                      what a command has granted: lease and TTL
+//	0a lease(8) key                  the keys attached to a lease; no value
 //
 // key' is the key with 00 written as 00 ff, ended by 00 01: it sorts as the key
 // does, and no key' begins another.
@@ -72,7 +78,7 @@
 //	0                no key is empty: the end
 //	checksum(8)      the first bytes of the SHA-256 of all before
 //
-// Reading order: command.go, op.go, result.go, machine.go, txn.go, session.go,
-// read.go, query.go, scan.go, history.go, compact.go, snapshot.go; layout.go, encode.go and
-// encodeop.go hold the bytes above.
+// Reading order: command.go, op.go, result.go, machine.go, txn.go, lease.go,
+// session.go, read.go, query.go, scan.go, history.go, compact.go, snapshot.go;
+// layout.go, encode.go and encodeop.go hold the bytes above.
 package kv

@@ -5,6 +5,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/kv"
 )
 
@@ -40,7 +41,9 @@ func (d drawing) compare() kv.Compare {
 	switch c.Target {
 	case kv.Value:
 		c.Bytes = d.value()
-	case kv.Version, kv.Lease:
+	case kv.Lease:
+		c.Number = rapid.SampledFrom([]int64{0, 7, -1}).Draw(d.T, "number")
+	case kv.Version:
 		c.Number = rapid.Int64Range(-1, 3).Draw(d.T, "number")
 	default:
 		c.Number = d.near("number")
@@ -50,19 +53,31 @@ func (d drawing) compare() kv.Compare {
 
 func (d drawing) put() kv.Put {
 	p := kv.Put{Key: d.key(), Previous: d.bool("previous")}
-	switch rapid.IntRange(0, 7).Draw(d.T, "put") {
+	switch rapid.IntRange(0, 8).Draw(d.T, "put") {
 	case 0:
 		p.KeepValue = true
 	case 1:
 		p.KeepLease, p.Value = true, d.value()
 	case 2:
 		p.KeepLease, p.KeepValue = true, true
-	case 3:
-		p.Lease = 7
+	case 3, 4:
+		p.Lease, p.Value = d.lease(), d.value()
 	default:
 		p.Value = d.value()
 	}
 	return p
+}
+
+func (d drawing) lease() kv.LeaseID {
+	return rapid.SampledFrom([]kv.LeaseID{7, 7, 8, -1}).Draw(d.T, "lease")
+}
+
+func (d drawing) revoke() kv.RevokeLease {
+	do := kv.RevokeLease{ID: d.lease()}
+	if d.bool("of one grant") {
+		do.Grant = d.leases[do.ID].Index + raft.Index(rapid.IntRange(0, 1).Draw(d.T, "other grant"))
+	}
+	return do
 }
 
 func (d drawing) query() kv.Query {
@@ -124,7 +139,7 @@ func (d drawing) session() kv.SessionID {
 
 func (d drawing) command() kv.Command {
 	c := kv.Command{Millis: rapid.Int64Range(0, 9_000).Draw(d.T, "millis")}
-	switch rapid.IntRange(0, 19).Draw(d.T, "action") {
+	switch rapid.IntRange(0, 23).Draw(d.T, "action") {
 	case 0, 1:
 		c.Do = kv.OpenSession{}
 	case 2:
@@ -135,6 +150,10 @@ func (d drawing) command() kv.Command {
 		c.Do = kv.Compact{Revision: max(0, d.near("compact"))}
 	case 5:
 		c.Do = kv.Sweep{}
+	case 6, 7, 8:
+		c.Do = kv.GrantLease{ID: d.lease(), TTL: rapid.Int64Range(0, 3).Draw(d.T, "ttl")}
+	case 9:
+		c.Do = d.revoke()
 	default:
 		c.Do = d.txn(3, 2)
 		if d.bool("in a session") {

@@ -3,6 +3,8 @@ package kv
 import (
 	"encoding/binary"
 	"math"
+
+	"github.com/quorate-db/quorate/raft"
 )
 
 const commandFormat = 2
@@ -15,6 +17,8 @@ const (
 	actExpireSessions
 	actCompact
 	actSweep
+	actGrantLease
+	actRevokeLease
 )
 
 // Encode is the command as bytes to propose; see the package comment for their
@@ -42,6 +46,14 @@ func (c Command) Encode() []byte {
 		b = binary.AppendUvarint(b, uint64(do.Revision))
 	case Sweep:
 		b = append(b, actSweep)
+	case GrantLease:
+		b = append(b, actGrantLease)
+		b = binary.AppendUvarint(b, uint64(do.ID))
+		b = binary.AppendUvarint(b, uint64(do.TTL))
+	case RevokeLease:
+		b = append(b, actRevokeLease)
+		b = binary.AppendUvarint(b, uint64(do.ID))
+		b = binary.AppendUvarint(b, uint64(do.Grant))
 	}
 	return b
 }
@@ -84,6 +96,10 @@ func Decode(data []byte) (Command, error) {
 		c.Do = Compact{Revision: r.int64()}
 	case actSweep:
 		c.Do = Sweep{}
+	case actGrantLease:
+		c.Do = GrantLease{ID: LeaseID(r.uvarint()), TTL: r.int64()}
+	case actRevokeLease:
+		c.Do = RevokeLease{ID: LeaseID(r.uvarint()), Grant: raft.Index(r.uvarint())}
 	}
 	if err := r.end(); err != nil {
 		return Command{}, err

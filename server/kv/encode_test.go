@@ -20,6 +20,8 @@ func TestEncodeThenDecode(t *testing.T) {
 		{Do: kv.ExpireSessions{Before: 1_700_000_000_000}},
 		{Do: kv.Compact{Revision: math.MaxInt64}},
 		{Do: kv.Sweep{}},
+		{Do: kv.GrantLease{ID: math.MinInt64, TTL: kv.MaxLeaseTTL}},
+		{Do: kv.RevokeLease{ID: -1, Grant: math.MaxUint64}},
 		{
 			Session: math.MaxUint64, Sequence: math.MaxUint64, Millis: 1,
 			Do: kv.Txn{
@@ -77,6 +79,7 @@ func TestEveryCutIsRefused(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(kv.Command{Session: 1, Sequence: 2, Millis: 3, Do: then(put("a", "b"), del("c"))}.Encode())
 	f.Add(kv.Command{Do: kv.Txn{Compares: []kv.Compare{kv.Absent([]byte("a"))}}}.Encode())
+	f.Add(kv.Command{Do: kv.GrantLease{ID: 1, TTL: 2}}.Encode())
 	f.Add(kv.Command{Do: kv.ExpireSessions{Before: 9}}.Encode())
 	f.Add([]byte{1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -17,6 +17,9 @@ const (
 	tableSessions
 	tableAnswers
 	tableIdle
+	tableLeases
+	tableGrants
+	tableAttached
 )
 
 var metaKey = []byte{tableMeta}
@@ -30,12 +33,13 @@ type meta struct {
 	sweptOf   int64 // and so many of it
 	clock     int64 // the latest time seen in a command, Unix milliseconds
 	sessions  int64 // how many are open
+	leases    int64 // how many have been granted and not revoked
 }
 
 func (m meta) encode() []byte {
 	b := make([]byte, 0, 32)
 	b = binary.AppendUvarint(b, uint64(m.applied))
-	for _, n := range []int64{m.revision, m.compacted, m.swept, m.sweptOf, m.clock, m.sessions} {
+	for _, n := range []int64{m.revision, m.compacted, m.swept, m.sweptOf, m.clock, m.sessions, m.leases} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
 	return b
@@ -62,6 +66,7 @@ func decodeMeta(b []byte) (meta, error) {
 		sweptOf:   d.int64(),
 		clock:     d.int64(),
 		sessions:  d.int64(),
+		leases:    d.int64(),
 	}
 	if d.end() != nil || m.revision < 1 || m.compacted > m.revision || m.swept > m.compacted {
 		return meta{}, damaged(metaKey)

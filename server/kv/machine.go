@@ -10,7 +10,8 @@ import (
 
 // Machine is the replicated key-value store. It is a
 // [quorate.DurableStateMachine]: Apply, Snapshot, Restore and Sync come from one
-// goroutine. Get, Range, History, State and Hash are for any goroutine, at any time.
+// goroutine. What reads the state (Get, Range, History, State, Lease, Hash) is for any
+// goroutine, at any time.
 type Machine struct {
 	store Store
 	meta  meta // as committed; only for the goroutine that applies
@@ -120,6 +121,10 @@ func (s *step) do(action Action, out *Result) error {
 		err = s.compact(do)
 	case Sweep:
 		err = s.sweep(sweepAtOnce)
+	case GrantLease:
+		err = s.grantLease(do)
+	case RevokeLease:
+		err = s.revokeLease(do)
 	}
 	if code, refused := errors.AsType[Code](err); refused {
 		out.Code, err = code, nil

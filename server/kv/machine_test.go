@@ -202,6 +202,9 @@ func TestK02K05Refusals(t *testing.T) {
 		{"a negative revision", kv.Command{Do: kv.Compact{Revision: math.MinInt64}}.Encode(), kv.ErrMalformed},
 		{"session without sequence", kv.Command{Session: 1, Do: then()}.Encode(), kv.ErrMalformed},
 		{"sequence of no transaction", kv.Command{Session: 1, Sequence: 1, Do: kv.OpenSession{}}.Encode(), kv.ErrMalformed},
+		{"no lease", kv.Command{Do: kv.GrantLease{TTL: 1}}.Encode(), kv.ErrMalformed},
+		{"a lease of no time", kv.Command{Do: kv.GrantLease{ID: 1}}.Encode(), kv.ErrMalformed},
+		{"a lease for ever", kv.Command{Do: kv.GrantLease{ID: 1, TTL: kv.MaxLeaseTTL + 1}}.Encode(), kv.ErrMalformed},
 		{"unknown operation", kv.Command{Do: then(kv.Query{Start: key, By: 9})}.Encode(), kv.ErrMalformed},
 		{"unknown relation", kv.Command{Do: kv.Txn{Compares: []kv.Compare{{Key: key, Target: kv.Version}}}}.Encode(), kv.ErrMalformed},
 		{"empty key", kv.Command{Do: then(put("", "v"))}.Encode(), kv.ErrEmptyKey},
@@ -267,7 +270,7 @@ func TestGetRefusesTheEmptyKey(t *testing.T) {
 
 func TestEveryCodeHasASentence(t *testing.T) {
 	seen := map[string]bool{}
-	for c := kv.OK; c <= kv.ErrLeaseNotFound; c++ {
+	for c := kv.OK; c <= kv.ErrTooManyLeases; c++ {
 		if c.Error() == "" || seen[c.Error()] {
 			t.Errorf("code %d says %q", c, c.Error())
 		}

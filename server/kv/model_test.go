@@ -16,6 +16,7 @@ type model struct {
 	compacted int64
 	clock     int64
 	sessions  map[kv.SessionID]*modelSession
+	leases    map[kv.LeaseID]kv.Grant
 }
 
 type modelSession struct {
@@ -25,7 +26,7 @@ type modelSession struct {
 }
 
 func newModel() *model {
-	return &model{revisions: []map[string]kv.KV{{}}, sessions: map[kv.SessionID]*modelSession{}}
+	return &model{revisions: []map[string]kv.KV{{}}, sessions: map[kv.SessionID]*modelSession{}, leases: map[kv.LeaseID]kv.Grant{}}
 }
 
 func (m *model) revision() int64 { return int64(len(m.revisions)) }
@@ -105,9 +106,45 @@ func (m *model) do(index raft.Index, action kv.Action) (r kv.Result) {
 		default:
 			m.compacted = do.Revision
 		}
+	case kv.GrantLease:
+		if _, exists := m.leases[do.ID]; exists {
+			r.Code = kv.ErrLeaseExists
+			break
+		}
+		m.leases[do.ID] = kv.Grant{ID: do.ID, TTL: do.TTL, Index: index}
+	case kv.RevokeLease:
+		r.Code = m.revoke(do)
 	}
 	r.Revision = m.revision()
 	return r
+}
+
+func (m *model) revoke(do kv.RevokeLease) kv.Code {
+	lease, exists := m.leases[do.ID]
+	if !exists || do.Grant != 0 && do.Grant != lease.Index {
+		return kv.ErrLeaseNotFound
+	}
+	delete(m.leases, do.ID)
+	left := maps.Clone(m.revisions[len(m.revisions)-1])
+	keys := m.attached(do.ID)
+	for _, key := range keys {
+		delete(left, key)
+	}
+	if len(keys) > 0 {
+		m.revisions = append(m.revisions, left)
+	}
+	return kv.OK
+}
+
+// attached are the keys of a lease, sorted.
+func (m *model) attached(id kv.LeaseID) (keys []string) {
+	for k, key := range m.revisions[len(m.revisions)-1] {
+		if key.Lease == id {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 func (m *model) txn(t kv.Txn) (r kv.Result) {
@@ -168,8 +205,9 @@ func (m *model) refuses(before map[string]kv.KV, t kv.Txn) (code kv.Code) {
 		switch op := op.(type) {
 		case kv.Put:
 			_, exists := before[string(op.Key)]
+			_, granted := m.leases[op.Lease]
 			switch {
-			case op.Lease != 0:
+			case op.Lease != 0 && !granted:
 				code = kv.ErrLeaseNotFound
 			case (op.KeepValue || op.KeepLease) && !exists:
 				code = kv.ErrKeyNotFound
@@ -251,6 +289,9 @@ func (x *modelTxn) put(p kv.Put, out *kv.OpResult) {
 	}
 	if !p.KeepValue {
 		key.Value = p.Value
+	}
+	if !p.KeepLease {
+		key.Lease = p.Lease
 	}
 	key.Mod, key.Version = x.revision()+1, key.Version+1
 	x.state[string(p.Key)] = key

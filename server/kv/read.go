@@ -65,6 +65,7 @@ type State struct {
 	Compacted int64 // reads below this revision are refused; zero before the first Compact
 	Swept     int64 // what was compacted below it has been cleared away
 	Sessions  int64 // how many are open
+	Leases    int64 // how many have been granted and not revoked
 }
 
 // State says how far the store that readers see has come.
@@ -76,7 +77,7 @@ func (m *Machine) State() (State, error) {
 }
 
 func (m meta) state() State {
-	return State{Applied: m.applied, Revision: m.revision, Compacted: m.compacted, Swept: m.swept, Sessions: m.sessions}
+	return State{Applied: m.applied, Revision: m.revision, Compacted: m.compacted, Swept: m.swept, Sessions: m.sessions, Leases: m.leases}
 }
 
 // Get returns a key as the given revision sees it, or the latest if that is zero;

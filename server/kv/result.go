@@ -21,6 +21,8 @@ const (
 	ErrCompacted
 	ErrKeyNotFound
 	ErrLeaseNotFound
+	ErrLeaseExists
+	ErrTooManyLeases
 )
 
 var sentences = [...]string{
@@ -36,6 +38,8 @@ var sentences = [...]string{
 	ErrCompacted:      "kv: the revision has been compacted away; ask for a later one",
 	ErrKeyNotFound:    "kv: a put keeps the value or the lease of a key that does not exist; put a value",
 	ErrLeaseNotFound:  "kv: the lease is not known or has expired; grant a new one",
+	ErrLeaseExists:    "kv: a lease of this ID has been granted already; choose another, or none to have one chosen",
+	ErrTooManyLeases:  "kv: as many leases as there may be have been granted, 262144; revoke some or let them run out",
 }
 
 func (c Code) Error() string {

@@ -110,7 +110,11 @@ func (c Compare) holds(v version) bool {
 // transaction changes that: it would change the same key.
 func (s *step) admitPut(p Put) error {
 	if p.Lease != 0 {
-		return ErrLeaseNotFound // there are no leases yet
+		if lease, err := s.reader.Get(leaseKey(p.Lease)); err != nil {
+			return err
+		} else if lease == nil {
+			return ErrLeaseNotFound
+		}
 	}
 	if !p.KeepValue && !p.KeepLease {
 		return nil
@@ -202,7 +206,7 @@ func (s *step) put(p Put, out *OpResult) error {
 			v.lease = old.lease
 		}
 	}
-	s.change(p.Key, v, old.mod)
+	s.change(p.Key, v, old)
 	return nil
 }
 
@@ -213,29 +217,30 @@ func (s *step) delete(d Delete, out *OpResult) error {
 	w.values = d.Previous
 	type found struct {
 		key []byte
-		mod int64
+		was version
 	}
 	var all []found
 	err := w.scan(func(key []byte, v version) bool {
 		if d.Previous {
 			out.Before = append(out.Before, v.of(key))
 		}
-		all = append(all, found{bytes.Clone(key), v.mod})
+		v.value = nil // which is valid only during the visit
+		all = append(all, found{bytes.Clone(key), v})
 		return true
 	})
 	if err != nil {
 		return err
 	}
 	for _, f := range all {
-		s.change(f.key, version{}, f.mod)
+		s.change(f.key, version{}, f.was)
 	}
 	out.Deleted = int64(len(all))
 	return nil
 }
 
-// change writes a version of a key at the next revision; the one that it replaces,
-// if there is one, is of the revision replaced.
-func (s *step) change(key []byte, v version, replaced int64) {
+// change writes a version of a key at the next revision, in the place of another or
+// of none.
+func (s *step) change(key []byte, v, replaced version) {
 	v.mod = s.revision + 1
 	own, encoded := keyKey(key), v.encode()
 	if v.exists() {
@@ -244,8 +249,9 @@ func (s *step) change(key []byte, v version, replaced int64) {
 		s.batch.Delete(own)
 	}
 	s.batch.Set(atRevision(versionsOf(key), v.mod), encoded)
-	c := change{tombstone: !v.exists(), replaced: replaced, key: key}
+	c := change{tombstone: !v.exists(), replaced: replaced.mod, key: key}
 	s.batch.Set(changeKey(v.mod, s.changes), c.encode())
+	s.attach(key, replaced.lease, v.lease)
 	s.changes++
 	// The batch has copied what it was given, so the event may have it; the command
 	// that key and value came with is gone after Apply.
@@ -253,5 +259,5 @@ func (s *step) change(key []byte, v version, replaced int64) {
 	if v.exists() {
 		left.Value = encoded[len(encoded)-len(v.value):]
 	}
-	s.events.add(Event{KV: left, Replaced: replaced})
+	s.events.add(Event{KV: left, Replaced: replaced.mod})
 }
