@@ -112,7 +112,7 @@ func TestHistoryLeadsFromRevisionToRevision(t *testing.T) {
 	})
 }
 
-func TestHistoryFromTheCompactedRevision(t *testing.T) {
+func TestW03HistoryFromTheCompactedRevision(t *testing.T) {
 	everywhere(t, func(t *testing.T, m *member) {
 		m.do(t, then(put("a", "1"), put("b", "1")), then(put("a", "2")), then(del("a")), then(put("a", "3")),
 			kv.Compact{Revision: 4}, kv.Sweep{})

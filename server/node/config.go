@@ -27,9 +27,10 @@ type Config struct {
 	SnapshotCount uint64 // compact the log every so many entries
 	SessionTTL    time.Duration
 	Limits        httpapi.Limits
-	RequestBytes  int      // largest request of an etcd client that writes
-	TxnOps        int      // compares, or operations, of an etcd client's transaction
-	Warnings      []string // what Load found odd and did not refuse, one sentence each
+	RequestBytes  int           // largest request of an etcd client that writes
+	TxnOps        int           // compares, or operations, of an etcd client's transaction
+	WatchProgress time.Duration // between two messages to a watcher of an etcd client that nothing happened
+	Warnings      []string      // what Load found odd and did not refuse, one sentence each
 }
 
 // Door is a listener. The scheme of a URL is http or https; to peers these mean
@@ -166,6 +167,9 @@ func (c *Config) checkTiming() error {
 // branches of a transaction, and for some nested ones.
 const maxTxnOps = kv.MaxOps / 4
 
+// minWatchProgress is etcd's.
+const minWatchProgress = 100 * time.Millisecond
+
 func (c *Config) checkLimits() error {
 	l := c.Limits
 	switch {
@@ -179,6 +183,8 @@ func (c *Config) checkLimits() error {
 		return fmt.Errorf("--max-requests %d: it takes at least 1", l.Requests)
 	case c.RequestBytes < 1 || c.RequestBytes > kv.MaxValueBytes:
 		return fmt.Errorf("--max-request-bytes %d: it takes 1 to %d", c.RequestBytes, kv.MaxValueBytes)
+	case c.WatchProgress < minWatchProgress:
+		return fmt.Errorf("--watch-progress-notify-interval %v: it takes at least %v", c.WatchProgress, minWatchProgress)
 	case c.TxnOps < 1 || c.TxnOps > maxTxnOps:
 		return fmt.Errorf("--max-txn-ops %d: it takes 1 to %d", c.TxnOps, maxTxnOps)
 	}

@@ -89,7 +89,8 @@ func TestEverySettingInEveryWay(t *testing.T) {
 		"advertise-client-urls": "http://h:1", "listen-peer-urls": "http://0.0.0.0:3", "initial-advertise-peer-urls": "http://h:3",
 		"initial-cluster": "a=http://h:3,b=http://i:3", "initial-cluster-state": "existing", "initial-cluster-token": "t",
 		"join": "http://j:1", "heartbeat-interval": "50", "election-timeout": "300", "snapshot-count": "5",
-		"request-timeout": "2s", "max-key-bytes": "10", "max-value-bytes": "20", "max-requests": "30", "max-request-bytes": "40", "max-txn-ops": "50", "session-ttl": "1m",
+		"request-timeout": "2s", "max-key-bytes": "10", "max-value-bytes": "20", "max-requests": "30", "max-request-bytes": "40", "max-txn-ops": "50",
+		"watch-progress-notify-interval": "1s", "session-ttl": "1m",
 		"cert-file": files.Cert, "key-file": files.Key, "trusted-ca-file": files.CA, "client-cert-auth": "true",
 		"peer-cert-file": files.Cert, "peer-key-file": files.Key, "peer-trusted-ca-file": files.CA, "peer-client-cert-auth": "true",
 	}
@@ -196,6 +197,7 @@ func TestBadConfiguration(t *testing.T) {
 		{args: []string{"--max-requests=0"}, says: []string{"--max-requests"}},
 		{args: []string{"--max-request-bytes=2000000"}, says: []string{"--max-request-bytes", "1572864"}},
 		{args: []string{"--max-txn-ops=0"}, says: []string{"--max-txn-ops", "1024"}},
+		{args: []string{"--watch-progress-notify-interval=10ms"}, says: []string{"--watch-progress-notify-interval", "100ms"}},
 		{args: []string{"--session-ttl=1ms"}, says: []string{"--session-ttl", "1s"}},
 		{environ: []string{"QUORATE_SNAPSHOT_COUNT=x"}, says: []string{"QUORATE_SNAPSHOT_COUNT", `"x"`}},
 		{environ: []string{"QUORATE_CONFIG_FILE=/no/such/file"}, says: []string{"--config-file", "/no/such/file"}},

@@ -105,6 +105,7 @@ func (n *node) etcdServer() *etcdv3.Server {
 		MemberID:   n.group.Status().ID,
 		Group:      n.group,
 		Machine:    n.machine,
+		Hub:        n.hub,
 		PeerScheme: n.cfg.Peer.scheme(),
 		Logger:     n.log,
 		Learner:    n.seen.learner.Load,
@@ -114,6 +115,8 @@ func (n *node) etcdServer() *etcdv3.Server {
 			TxnOps:         n.cfg.TxnOps,
 			Requests:       n.cfg.Limits.Requests,
 			RequestTimeout: n.cfg.Limits.RequestTimeout,
+			WatchProgress:  n.cfg.WatchProgress,
+			Election:       n.cfg.Election,
 		},
 	})
 }

@@ -81,6 +81,8 @@ var settings = []setting{
 		func(c *Config, v string) error { return number(&c.RequestBytes, v) }},
 	{"max-txn-ops", "128", "operations of an etcd client's transaction",
 		func(c *Config, v string) error { return number(&c.TxnOps, v) }},
+	{"watch-progress-notify-interval", "10m", "how often an etcd client's watcher that asks for it hears that nothing happened",
+		func(c *Config, v string) error { return duration(&c.WatchProgress, v) }},
 	{"session-ttl", "10m", "how long a session lives without a write",
 		func(c *Config, v string) error { return duration(&c.SessionTTL, v) }},
 }

@@ -38,6 +38,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
+	"github.com/quorate-db/quorate/server/watch"
 	"github.com/quorate-db/quorate/vfs"
 )
 
@@ -61,6 +62,7 @@ type node struct {
 	lock    io.Closer
 	store   *store.Disk
 	machine *kv.Machine
+	hub     *watch.Hub
 	host    *quorate.Host
 	group   *quorate.Group
 
@@ -143,6 +145,9 @@ func (n *node) start(ctx context.Context) (err error) {
 		return err
 	}
 	if n.machine, err = kv.New(n.store); err != nil {
+		return err
+	}
+	if n.hub, err = watch.New(n.machine); err != nil {
 		return err
 	}
 	if n.host, err = quorate.Open(n.hostConfig()); err != nil {
@@ -283,6 +288,9 @@ func (n *node) stop() error {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 		defer cancel()
 		errs = append(errs, n.host.Close(ctx))
+	}
+	if n.hub != nil {
+		n.hub.Close()
 	}
 	if n.store != nil {
 		errs = append(errs, n.closeStore())

@@ -16,7 +16,12 @@ type limits struct {
 	near        int64 // so many revisions are read again by some for others to join them
 }
 
-var usual = limits{queueBytes: 8 << 20, streamBytes: 1 << 20, passBytes: 512 << 10, passChanges: 10_000, near: 1000}
+const (
+	maxQueueBytes  = 8 << 20
+	maxStreamBytes = 1 << 20
+)
+
+var usual = limits{queueBytes: maxQueueBytes, streamBytes: maxStreamBytes, passBytes: 512 << 10, passChanges: 10_000, near: 1000}
 
 // Hub is where all streams of a node meet.
 type Hub struct {

@@ -20,7 +20,7 @@ type witness struct {
 
 // due is what happened that the witness wants to hear of, up to a revision.
 func (x *witness) due(truth []kv.Event, to int64) (all []kv.Event) {
-	var i index = newIndex()
+	i := newIndex()
 	i.add(&watcher{Spec: x.Spec})
 	for _, e := range truth {
 		i.match(e.Key, func(*watcher) {
@@ -153,7 +153,7 @@ func (c *crowd) step(t *rapid.T, s *Stream) {
 
 // Whatever is written, deleted, compacted and installed, and however slowly its
 // client takes it: a watcher is told every event from its start on once, in order.
-func TestEveryEventOnceInOrder(t *testing.T) {
+func TestW04EveryEventOnceInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := limits{
 			queueBytes:  rapid.SampledFrom([]int{0, 1000, 1 << 20}).Draw(t, "queue"),

@@ -145,7 +145,7 @@ func TestCancelledIsToldNothing(t *testing.T) {
 
 // A Tick tells how far things have come, but not who was told of events since the
 // last, nor who is not up to date.
-func TestProgress(t *testing.T) {
+func TestW05Progress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := begin(t)
 		s := w.hub.Stream()
@@ -195,7 +195,7 @@ func TestNoWatchersNoProgress(t *testing.T) {
 
 // A client that takes nothing costs a bounded amount of memory and holds up nobody;
 // when it takes again it misses nothing.
-func TestSlowClient(t *testing.T) {
+func TestW02SlowClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := begin(t)
 		slow, quick := w.hub.Stream(), w.hub.Stream()
@@ -252,7 +252,7 @@ func TestMoreThanFitsIsReadFromTheHistory(t *testing.T) {
 	}
 }
 
-func TestSnapshotInstalled(t *testing.T) {
+func TestW01SnapshotInstalled(t *testing.T) {
 	w := begin(t)
 	s := w.hub.Stream()
 	defer s.Close()
@@ -265,6 +265,24 @@ func TestSnapshotInstalled(t *testing.T) {
 	w.lead(then(put("a", "4")), then(put("a", "5")), kv.Compact{Revision: 6})
 	w.install()
 	w.expect(s, "0 compacted 6", "1 compacted 6")
+}
+
+// Who waits for the future, perhaps because the member it comes from was ahead, is
+// told from there on, whatever else happens in between.
+func TestW07TheFutureAcrossASnapshot(t *testing.T) {
+	w := begin(t)
+	s := w.hub.Stream()
+	defer s.Close()
+	for from := int64(2); from <= 7; from++ {
+		w.watch(s, Spec{ID: from, Key: []byte("a"), From: from})
+	}
+	w.lead(then(put("a", "2")), then(put("a", "3")), then(put("a", "4")))
+	w.install()
+	w.expect(s, "2 at 4: a=2@2 a=3@3 a=4@4", "3 at 4: a=3@3 a=4@4", "4 at 4: a=4@4")
+	w.do(then(put("a", "5")))
+	w.expect(s, "2 at 5: a=5@5", "3 at 5: a=5@5", "4 at 5: a=5@5", "5 at 5: a=5@5")
+	w.do(then(put("a", "6")))
+	w.expect(s, "2 at 6: a=6@6", "3 at 6: a=6@6", "4 at 6: a=6@6", "5 at 6: a=6@6", "6 at 6: a=6@6")
 }
 
 func TestCloseEndsStreams(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
+	"github.com/quorate-db/quorate/server/watch"
 )
 
 // oneNode is a group of one that commits at once: the real machine, and a log that
@@ -108,7 +109,7 @@ func (n *oneNode) isLearner() bool {
 	return n.learner
 }
 
-var testLimits = Limits{RequestBytes: 1000, TxnOps: 4, Requests: 8, RequestTimeout: time.Minute}
+var testLimits = Limits{RequestBytes: 1000, TxnOps: 4, Requests: 8, RequestTimeout: time.Minute, WatchProgress: time.Hour, Election: time.Hour}
 
 // serve returns a node that leads a cluster of one, its server, and a connection
 // to it.
@@ -118,13 +119,18 @@ func serve(t *testing.T, limits Limits) (*oneNode, *Server, *grpc.ClientConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hub, err := watch.New(machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(hub.Close)
 	self := quorate.Member{ID: 7, Role: membership.Voter, Address: "127.0.0.1:2380",
 		Info: members.Info{Name: "a", ClientURLs: []string{"http://127.0.0.1:2379"}}.String()}
 	n := &oneNode{machine: machine, status: quorate.Status{Status: raft.Status{
 		ID: 7, Role: raft.Leader, Leader: 7, Term: 3, Commit: 5, Applied: 4, Config: membership.New(self),
 	}}}
 	s := New(Options{
-		ClusterID: 12, MemberID: 7, Group: n, Machine: machine, Limits: limits, PeerScheme: "http",
+		ClusterID: 12, MemberID: 7, Group: n, Machine: machine, Hub: hub, Limits: limits, PeerScheme: "http",
 		Logger:  slog.New(slog.DiscardHandler),
 		Learner: n.isLearner,
 		Size:    func() int64 { return 4096 },

@@ -7,8 +7,8 @@
 // used. Services that are not registered answer Unimplemented by themselves.
 //
 // Reading order: server.go (what it is made of, and what each call passes), kv.go,
-// request.go and response.go (the translation), errors.go; stream.go, cluster.go,
-// maintenance.go.
+// request.go and response.go (the translation), errors.go; stream.go, watch.go,
+// cluster.go, maintenance.go.
 package etcdv3
 
 import (
@@ -28,6 +28,7 @@ import (
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/watch"
 )
 
 // Group replicates what clients write; a *quorate.Group.
@@ -44,6 +45,7 @@ type Options struct {
 	MemberID   quorate.NodeID
 	Group      Group
 	Machine    *kv.Machine
+	Hub        *watch.Hub
 	Limits     Limits
 	PeerScheme string // of peer URLs: http or https
 	Logger     *slog.Logger
@@ -60,6 +62,8 @@ type Limits struct {
 	TxnOps         int           // compares, or operations, of a transaction and those around it; --max-txn-ops
 	Requests       int           // calls in progress at a time; the flag --max-requests
 	RequestTimeout time.Duration // how long a call may wait for the cluster; the flag --request-timeout
+	WatchProgress  time.Duration // between two messages to a watcher about how far it has come, and 10 % more; --watch-progress-notify-interval
+	Election       time.Duration // --election-timeout; after three without a leader, streams that require one end
 }
 
 // overheadBytes is what a request may have beyond RequestBytes before it is read.
@@ -88,6 +92,7 @@ func New(o Options) *Server {
 		grpc.StreamInterceptor(s.stream),
 	)
 	pb.RegisterKVServer(s, &kvServer{Server: s})
+	pb.RegisterWatchServer(s, &watchServer{Server: s})
 	pb.RegisterClusterServer(s, &clusterServer{Server: s})
 	pb.RegisterMaintenanceServer(s, &maintenanceServer{Server: s})
 	healthpb.RegisterHealthServer(s, s.health)
@@ -141,17 +146,42 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 	if err := s.leaderRequired(ss.Context()); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ss.Context())
-	defer cancel()
-	defer context.AfterFunc(s.open, cancel)()
+	ctx, cancel := context.WithCancelCause(ss.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(s.open, func() { cancel(rpctypes.ErrGRPCStopped) })()
+	if requiresLeader(ctx) {
+		go s.endWithoutLeader(ctx, cancel)
+	}
 	err := next(srv, &endingStream{ServerStream: ss, ctx: ctx})
-	if err != nil && s.open.Err() != nil {
-		return rpctypes.ErrGRPCStopped
+	if cause := context.Cause(ctx); err != nil && cause != nil && ss.Context().Err() == nil {
+		return cause
 	}
 	return err
 }
 
-// endingStream is a stream that ends when the server is closed.
+// patience is how many election timeouts a stream that requires a leader may be
+// without one: to begin it anew elsewhere costs more than to refuse a call.
+const patience = 3
+
+// endWithoutLeader ends a stream when there has been no leader for long.
+func (s *Server) endWithoutLeader(ctx context.Context, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(s.Limits.Election)
+	defer tick.Stop()
+	for missing := 0; missing < patience; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		missing++
+		if leader, _ := s.Group.Leader(); leader != 0 {
+			missing = 0
+		}
+	}
+	cancel(rpctypes.ErrGRPCNoLeader)
+}
+
+// endingStream is a stream that this node may end.
 type endingStream struct {
 	grpc.ServerStream
 	ctx context.Context
@@ -183,14 +213,16 @@ func (s *Server) Close(ctx context.Context) bool {
 // leaderRequired refuses a client that would rather ask elsewhere than wait for
 // a leader here.
 func (s *Server) leaderRequired(ctx context.Context) error {
-	md, _ := metadata.FromIncomingContext(ctx)
-	if wish := md.Get(rpctypes.MetadataRequireLeaderKey); len(wish) == 0 || wish[0] != rpctypes.MetadataHasLeader {
-		return nil
-	}
-	if leader, _ := s.Group.Leader(); leader == 0 {
+	if leader, _ := s.Group.Leader(); leader == 0 && requiresLeader(ctx) {
 		return certain(rpctypes.ErrGRPCNoLeader)
 	}
 	return nil
+}
+
+func requiresLeader(ctx context.Context) bool {
+	md, _ := metadata.FromIncomingContext(ctx)
+	wish := md.Get(rpctypes.MetadataRequireLeaderKey)
+	return len(wish) > 0 && wish[0] == rpctypes.MetadataHasLeader
 }
 
 // header is that of an answer at a revision of the store.
