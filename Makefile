@@ -18,7 +18,7 @@ SEQUENCES ?= 5000
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e torture bench bench-core bench-host fuzz explore seeds sim conformance bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
+.PHONY: help build test race e2e torture bench bench-core bench-host bench-server fuzz explore seeds sim conformance bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,10 @@ bench-core: ## the consensus core against etcd's, in turns, and one GOAL line pe
 
 bench-host: ## the durable library against its peers, in turns (10 minutes), and one GOAL line per goal
 	GOWORK=off $(GO) -C bench run ./host
+
+bench-server: build ## the server against etcd, three processes each, in turns; builds etcd first; one GOAL line per goal
+	GOWORK=off $(GO) -C bench/server build -o $(CURDIR)/bin/etcd go.etcd.io/etcd/server/v3
+	GOWORK=off $(GO) -C bench/server run . -quorate $(CURDIR)/bin/quorate -etcd $(CURDIR)/bin/etcd
 
 fuzz: ## fuzz every fuzz target, FUZZTIME each (20s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \

@@ -1,6 +1,6 @@
 // Package bench measures quorate and its peers on the same work, side by side,
-// in one run: the core per entry (core), the durable library per operation (host),
-// and in time the server per request, a failover, a recovery. Figures of one
+// in one run: the core per entry (core), the durable library per operation, idle
+// groups and recovery (host), and the server per request (server). Figures of one
 // machine are good as ratios within a run and as nothing else.
 //
 // It is a module of its own, so that who embeds the library or runs the server
