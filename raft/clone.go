@@ -6,6 +6,7 @@ import "slices"
 // costs little: entries are shared, because they never change.
 func (r *Raft) Clone() *Raft {
 	c := *r
+	c.tape = nil
 	c.log.entries = r.log.entries[:len(r.log.entries):len(r.log.entries)]
 	c.log.configs = slices.Clone(r.log.configs)
 	c.disk.pending = slices.Clone(r.disk.pending)

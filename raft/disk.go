@@ -31,6 +31,9 @@ func (d *disk) cut(after Index) {
 // Persisted reports that the write with this number, and all before it, are
 // durable. Write numbers are in Effects.
 func (r *Raft) Persisted(write uint64) {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: persistedInput, Number: write})
+	}
 	assert(write <= r.disk.writes || broken("V12: write %d reported durable, %d were asked for", write, r.disk.writes))
 	n := 0
 	for ; n < len(r.disk.pending) && r.disk.pending[n].write <= write; n++ {
@@ -46,6 +49,9 @@ func (r *Raft) Persisted(write uint64) {
 
 // Applied reports that the state machine has applied everything up to i.
 func (r *Raft) Applied(i Index) {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: appliedInput, Index: i})
+	}
 	assert(i <= r.commit || broken("V2: applied %d of committed %d", i, r.commit))
 	if i > r.applied {
 		r.applied = i

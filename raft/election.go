@@ -41,6 +41,9 @@ func (r *Raft) resetTimer() {
 // Forget reports that a node's process has certainly ended. If it led us, we need
 // not wait for its silence before we help to elect another: votes stay votes.
 func (r *Raft) Forget(id NodeID) {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: forgetInput, Node: id})
+	}
 	if r.lead == id && r.role == Follower && !r.cfg.Lease {
 		r.abandon()
 	}
@@ -51,6 +54,9 @@ func (r *Raft) Forget(id NodeID) {
 // does nothing at a node that may not lead or, where leases are on, while a leader
 // may count on its silence.
 func (r *Raft) Campaign() {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: campaignInput})
+	}
 	if r.role != Leader && r.mayLead() && (!r.cfg.Lease || !r.hearsLeader()) {
 		r.wake(0)
 		r.resetTimer()

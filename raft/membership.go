@@ -26,6 +26,10 @@ func (r *Raft) Change(change membership.Change, expect Index) (EntryID, error) {
 // it is more than one change it is a joint one, which is left by itself once it
 // is committed, unless Stay is set.
 func (r *Raft) Reconfigure(wish Reconfiguration) (EntryID, error) {
+	if r.tape != nil {
+		wish := wish
+		r.tape.note(Input{Kind: reconfigureInput, Wish: &wish})
+	}
 	if err := r.mayChange(wish.Expect); err != nil {
 		return EntryID{}, err
 	}
@@ -38,6 +42,9 @@ func (r *Raft) Reconfigure(wish Reconfiguration) (EntryID, error) {
 
 // Leave ends a joint configuration that was entered to stay (M4 §6 §4.3 d).
 func (r *Raft) Leave() (EntryID, error) {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: leaveInput})
+	}
 	if err := r.mayChange(0); err != nil {
 		return EntryID{}, err
 	}

@@ -45,6 +45,9 @@ func (r *Raft) promise(m Message) {
 // Take returns what all inputs since the last call have made necessary. Sending
 // is decided here and not per input, so that many inputs make one message.
 func (r *Raft) Take() (fx Effects) {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: takeInput})
+	}
 	if r.leading != nil {
 		r.broadcast()
 	}
@@ -64,6 +67,9 @@ func (r *Raft) Take() (fx Effects) {
 		r.out = out{}
 	}
 	r.check()
+	if r.tape != nil {
+		r.tape.took(r, fx)
+	}
 	return fx
 }
 

@@ -29,8 +29,9 @@ type Raft struct {
 	asked    []uint64    // reads that a leader elsewhere was asked about (RD1)
 	tokens   uint64      // names of reads given out so far
 
-	out out
-	was mark // how the last step left all this
+	out  out
+	was  mark  // how the last step left all this
+	tape *Tape // on which every input is recorded; nil: on none
 }
 
 // New returns the core of a node that continues from what its disk holds. A node
@@ -91,6 +92,10 @@ func (r *Raft) Step(m Message) error {
 	}
 	if m.To != r.cfg.ID {
 		return fmt.Errorf("raft: a message for node %x reached node %x", m.To, r.cfg.ID)
+	}
+	if r.tape != nil {
+		r.tape.message = m
+		r.tape.note(Input{Kind: stepInput, Message: &r.tape.message})
 	}
 	if r.asleep && !r.mayStaySleeping(&m) {
 		r.wake(m.From)
@@ -238,6 +243,9 @@ func (r *Raft) follow(leader NodeID) {
 // Tick tells the core that one unit of time has passed, and returns whether there is
 // anything to take: mostly there is not. It does nothing to a core that sleeps.
 func (r *Raft) Tick() bool {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: tickInput})
+	}
 	if r.asleep {
 		return false
 	}

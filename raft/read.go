@@ -26,6 +26,9 @@ type readFrom struct {
 // linearizable. The answer comes in Effects.Reads under the token returned here.
 // A message to the leader may be lost: ask again if no answer comes.
 func (r *Raft) Read() (uint64, error) {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: readInput})
+	}
 	if r.lead == 0 {
 		return 0, ErrNoLeader
 	}

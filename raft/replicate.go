@@ -11,6 +11,9 @@ func (r *Raft) Propose(data []byte) (EntryID, error) { return r.ProposeIn(r.term
 // ProposeIn is Propose on the condition that this node leads the given term: who
 // knows in which term a command was offered knows when it can no longer come.
 func (r *Raft) ProposeIn(term Term, data []byte) (EntryID, error) {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: proposeInput, Term: term, Data: data})
+	}
 	if err := r.mayPropose(uint64(len(data))); err != nil {
 		return EntryID{}, err
 	}
@@ -187,6 +190,9 @@ func (r *Raft) onHeartbeatReply(m *Message) {
 
 // Unreachable reports that messages to the node may have been lost.
 func (r *Raft) Unreachable(id NodeID) {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: unreachableInput, Node: id})
+	}
 	// Where all sleep, nothing is under way.
 	if r.leading != nil && !r.asleep {
 		if p := r.leading.peer(id); p != nil {

@@ -134,12 +134,15 @@ func (r *Raft) wakeLeader() {
 // leader no longer expects that a silent node's part in the group sleeps. To report
 // it again changes nothing.
 func (r *Raft) Silent(id NodeID, ticks int) {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: silentInput, Node: id, Number: uint64(ticks)})
+	}
 	switch {
 	case r.leading != nil:
-		if p := r.leading.peer(id); p != nil {
-			p.slept = 0
-			if p.silent = ticks >= r.cfg.ElectionTicks; !p.silent || !r.othersSleep() {
-				r.wake(0) // one that has begun anew may have forgotten what is committed
+		if p := r.leading.peer(id); p != nil && ticks >= r.cfg.ElectionTicks {
+			p.silent, p.slept = true, 0
+			if r.asleep && !r.othersSleep() {
+				r.wake(0)
 			}
 		}
 	case r.lead != id || r.role != Follower:
@@ -167,6 +170,9 @@ func (r *Raft) abandon() {
 // Alive reports that a node which was silent has been heard again: a leader wakes,
 // so that it is told what it has missed.
 func (r *Raft) Alive(id NodeID) {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: aliveInput, Node: id})
+	}
 	if r.leading != nil {
 		if p := r.leading.peer(id); p != nil && p.silent {
 			p.silent = false

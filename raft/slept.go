@@ -5,6 +5,9 @@ package raft
 // it has bind a majority, and begins its lease anew (RD3). Nothing else follows
 // from it: of what others did meanwhile, their messages will tell.
 func (r *Raft) Slept() {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: sleptInput})
+	}
 	if r.role == Leader {
 		r.leading.reads.sent = r.leading.reads.sent[:0]
 	}

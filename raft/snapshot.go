@@ -4,6 +4,9 @@ package raft
 // applied may go, and only once a durable state machine or snapshot covers it:
 // the host's promise.
 func (r *Raft) Compact(upTo Index) error {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: compactInput, Index: upTo})
+	}
 	if upTo <= r.log.base.Index {
 		return nil
 	}
@@ -85,6 +88,9 @@ func (r *Raft) onInstallSnapshotReply(m *Message) {
 // report it either way: nothing else is sent until it does or the node
 // acknowledges. After failures the next attempt waits longer and longer.
 func (r *Raft) SnapshotSent(to NodeID, upTo Index) {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: snapshotSentInput, Node: to, Index: upTo})
+	}
 	if r.leading != nil {
 		if p := r.leading.peer(to); p != nil {
 			p.SnapshotEnded(min(upTo, r.log.last().Index), r.leading.ticks, uint64(r.cfg.ElectionTicks))

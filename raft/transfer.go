@@ -13,6 +13,13 @@ type transfer struct {
 // zero to the one most up to date. It ends with that node's campaign or, after
 // an election timeout, with nothing changed.
 func (r *Raft) Transfer(to NodeID) error {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: transferInput, Node: to})
+	}
+	return r.handOver(to)
+}
+
+func (r *Raft) handOver(to NodeID) error {
 	if r.role != Leader {
 		return ErrNotLeader
 	}
@@ -37,6 +44,9 @@ func (r *Raft) Transfer(to NodeID) error {
 // Resign gives up leadership at once, to whoever has most of the log if anybody
 // answers: this node knows that it cannot lead well, because its disk stalls, say.
 func (r *Raft) Resign() {
+	if r.tape != nil {
+		r.tape.note(Input{Kind: resignInput})
+	}
 	if r.leading != nil {
 		r.wake(0)
 		if to := r.successor(); to != 0 { // with nobody to take over, better we than none
@@ -101,7 +111,7 @@ func (r *Raft) preferOther() {
 		return
 	}
 	if to := r.preferred(); to != 0 {
-		_ = r.Transfer(to) // refused: then not
+		_ = r.handOver(to) // refused: then not
 	}
 }
 

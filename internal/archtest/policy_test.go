@@ -31,14 +31,16 @@ type row struct {
 // row says, only the server imports the server.
 var policy = []row{
 	{"raft/quorum", above, nil, "a set that decides knows no log and no term"},
-	{"raft/progress", above, []string{"raft/quorum"}, "one follower, seen without the log it is sent"},
+	{"raft/archive", above, nil, "values and bytes, whatever they mean"},
+	{"raft/progress", above, []string{"raft/archive", "raft/quorum"}, "one follower, seen without the log it is sent"},
 	{"raft/membership", above, []string{"raft/quorum"}, "which configurations are legal does not depend on who leads"},
-	{"raft", above, []string{"raft/quorum", "raft/progress", "raft/membership"}, "the core decides; the browser downloads it"},
+	{"raft", above, []string{"raft/archive", "raft/quorum", "raft/progress", "raft/membership"}, "the core decides; the browser downloads it"},
 	{"raft/rafttest", above, []string{"raft/..."}, "it plays scripts to real cores, and to nothing else"},
 	{"raft/explore", below, []string{"raft/..."}, "it searches the states of the real core on all processors; what it searches waits for nothing"},
 	{"raft/explore/explorer", free, []string{"raft/explore"}, "it prints what a search comes to, and how fast"},
 	{"codec", above, []string{"raft/..."}, "bytes of raft types, whoever writes or sends them"},
 	{"engine", above, []string{"raft/...", "codec"}, "many groups as one synchronous heart"},
+	{"flight", above, []string{"raft/..."}, "what is remembered of cores, and how it is played again"},
 	{"check", above, []string{"raft/...", "codec"}, "properties of many nodes, judged from what they did"},
 	{"check/linear", below, []string{"github.com/anishathalye/porcupine"}, "porcupine searches on all processors and until its time is up; what is ours waits for nothing"},
 
@@ -48,7 +50,7 @@ var policy = []row{
 	{"snap", below, []string{"raft/...", "codec", "env", "vfs"}, "snapshots in files"},
 	{"transport", below, []string{"raft/...", "codec", "env", "vfs"}, "frames between nodes, whatever they say"},
 	{"transport/certs/...", free, []string{"transport/certs"}, "operators' certificates, as the machine has them; no simulated world has any, and who needs none does not link it"},
-	{".", below, []string{"raft/...", "codec", "engine", "env", "vfs", "wal", "snap", "transport"}, "Host ferries between all of these and decides nothing"},
+	{".", below, []string{"raft/...", "codec", "engine", "flight", "env", "vfs", "wal", "snap", "transport"}, "Host ferries between all of these and decides nothing"},
 
 	{"sim", free, []string{"..."}, "the world in one thread drives whatever a process would"},
 	{"fsmtest", free, []string{".", "raft/...", "vfs"}, "it plays commands to a state machine, and has no cluster"},

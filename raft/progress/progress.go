@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/quorate-db/quorate/raft/archive"
 	"github.com/quorate-db/quorate/raft/quorum"
 )
 
@@ -186,6 +187,21 @@ func (p *Progress) AppendWords(dst []uint64) []uint64 {
 		dst = append(dst, uint64(s.last), s.bytes)
 	}
 	return dst
+}
+
+// Archive keeps all of it, or sets it.
+func (p *Progress) Archive(a *archive.Archive) {
+	archive.Number(a, &p.State)
+	archive.Number(a, &p.Match)
+	archive.Number(a, &p.Next)
+	archive.Number(a, &p.Heard)
+	archive.Number(a, &p.Round)
+	archive.Number(a, &p.Told)
+	archive.Number(a, &p.NotBefore)
+	archive.Flag(a, &p.waiting)
+	archive.Number(a, &p.covered)
+	p.window.archive(a)
+	archive.Number(a, &p.failures)
 }
 
 func (p *Progress) enter(state State, next Index) {

@@ -1,5 +1,7 @@
 package progress
 
+import "github.com/quorate-db/quorate/raft/archive"
+
 // Limits bound what may be under way to one follower. Whichever is reached first
 // counts; one message may always go.
 type Limits struct {
@@ -57,6 +59,25 @@ func (w *Window) FreeOne() {
 
 // Clear forgets all messages.
 func (w *Window) Clear() { w.start, w.count, w.bytes = 0, 0, 0 }
+
+func (w *Window) archive(a *archive.Archive) {
+	archive.Number(a, &w.limits.Messages)
+	archive.Number(a, &w.limits.Bytes)
+	var under []sent
+	for i := range w.count {
+		under = append(under, w.ring[(w.start+i)%len(w.ring)])
+	}
+	archive.List(a, &under, func(a *archive.Archive, s *sent) {
+		archive.Number(a, &s.last)
+		archive.Number(a, &s.bytes)
+	})
+	if a.Reading() {
+		w.ring, w.start, w.count, w.bytes = under, 0, len(under), 0
+		for _, s := range under {
+			w.bytes += s.bytes
+		}
+	}
+}
 
 func (w *Window) grow() {
 	ring := make([]sent, min(max(8, 2*len(w.ring)), w.limits.Messages))
