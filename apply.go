@@ -106,6 +106,9 @@ func (m *machine) run() {
 				m.group.host.inbox.do(func() {
 					m.group.host.loop.engine.Remove(m.group.id)
 					m.group.host.loop.life.generation++
+					if f := m.group.host.loop.flight; f != nil {
+						f.Forget(m.group.id)
+					}
 				})
 				return
 			}

@@ -62,9 +62,7 @@ func Open(cfg Config) (*Host, error) {
 		h.release()
 		return nil, err
 	}
-	if o := cfg.Observer; o != nil {
-		h.loop.engine.Observe = o.Decided
-	}
+	h.record()
 	h.tickets.Store(cfg.Env.Uint64())
 	if !cfg.AlwaysAwake {
 		h.loop.life.generation = max(1, cfg.Env.Uint64()>>1)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/engine"
+	"github.com/quorate-db/quorate/flight"
 	"github.com/quorate-db/quorate/raft"
 )
 
@@ -26,6 +27,7 @@ type loop struct {
 	book   addressBook
 	stall  stall
 	gate   gate
+	flight *flight.Recorder // nil: nothing is recorded
 }
 
 // gate lets proposals in batch by batch. While a write is under way those that
@@ -88,6 +90,9 @@ func (h *Host) run() {
 func (h *Host) turn(last bool) {
 	l := &h.loop
 	h.mindClock()
+	if l.flight != nil {
+		l.flight.Clock(uint64(h.cfg.Env.Now().UnixMicro()))
+	}
 	h.inbox.take(&l.work, last || l.gate.open(h.disk.current.Load(), h.disk.written.Load(), l.ticks))
 	for _, task := range l.work.tasks {
 		task()
@@ -240,10 +245,7 @@ func (h *Host) carry(b *engine.Batch) {
 		h.disk.put(b)
 	}
 	for _, f := range b.Fenced {
-		h.loop.life.generation++
-		if g := h.group(f.Group); g != nil {
-			g.stop(f.Err)
-		}
+		h.fenced(f)
 	}
 }
 

@@ -86,6 +86,12 @@ type Config struct {
 	// must agree on whether there are some.
 	PeerTLS transport.Credentials
 
+	// FlightWindow is how far back the host remembers what went into the cores of its
+	// groups, for Dump and for when an invariant breaks: 30 s if zero; negative: not at
+	// all. FlightBytes is the memory for it, of all groups together: 16 MiB if zero.
+	FlightWindow time.Duration
+	FlightBytes  int
+
 	Logger   *slog.Logger // discarded if nil
 	FS       vfs.FS       // the machine's if nil
 	Env      env.Env      // the machine's if nil
@@ -108,6 +114,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.SnapshotEntries = cmp.Or(c.SnapshotEntries, 10_000)
 	c.SnapshotBytes = cmp.Or(c.SnapshotBytes, 64<<20)
 	c.MaxCommandBytes = cmp.Or(c.MaxCommandBytes, 2<<20)
+	c.FlightWindow = cmp.Or(c.FlightWindow, 30*time.Second)
+	c.FlightBytes = cmp.Or(c.FlightBytes, 16<<20)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -127,6 +135,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("quorate: Config.Listen is empty: choose a host:port for the peers")
 	case c.MaxCommandBytes < 0 || c.MaxCommandBytes > maxCommandBytes:
 		return c, fmt.Errorf("quorate: Config.MaxCommandBytes is %d; commands travel in one frame and may have %d bytes at most", c.MaxCommandBytes, maxCommandBytes)
+	case c.FlightBytes < 64<<10:
+		return c, fmt.Errorf("quorate: Config.FlightBytes is %d; %d is the least, and a negative FlightWindow records nothing", c.FlightBytes, 64<<10)
 	case c.HeartbeatInterval < 5*time.Millisecond:
 		return c, fmt.Errorf("quorate: a heartbeat interval of %v is too short: 5ms is the least", c.HeartbeatInterval)
 	case c.ElectionTimeout < 2*c.HeartbeatInterval:

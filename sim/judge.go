@@ -86,6 +86,9 @@ func (o *observer) Decided(id raft.GroupID, core *raft.Raft, fx *raft.Effects) {
 		g := j.ghost(n.id)
 		g.pending = append(g.pending, fx.Write)
 	}
+	if r.decisions++; r.decisions%replayEvery == 0 {
+		j.fail(n, replays(n, core))
+	}
 	s := core.Brief()
 	j.sim.followed(r, s.Members, fx.Trace)
 	if s == r.brief && fx.Write.Empty() && fx.Install == nil {

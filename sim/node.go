@@ -54,6 +54,8 @@ type replica struct {
 	last     raft.Index
 	applied  raft.Index
 	config   membership.Config
+
+	decisions int // of its core in all its lives
 }
 
 func newNode(s *run, number int) *node {

@@ -25,6 +25,9 @@ type Text struct {
 
 	// Messages says whether messages are shown too.
 	Messages bool
+
+	// Name says how a node is called; n and its number if nil.
+	Name func(raft.NodeID) string
 }
 
 // NewText returns a transcript that is written to out.
@@ -36,11 +39,18 @@ func (t *Text) Flush() error { return t.out.Flush() }
 func (t *Text) line(at time.Duration, node raft.NodeID, format string, args ...any) {
 	who := "--"
 	if node != 0 {
-		who = fmt.Sprintf("n%d", node)
+		who = t.name(node)
 	}
 	fmt.Fprintf(t.out, "%11.6fs  %-3s  ", at.Seconds(), who)
 	fmt.Fprintf(t.out, format, args...)
 	_ = t.out.WriteByte('\n') // Flush tells
+}
+
+func (t *Text) name(node raft.NodeID) string {
+	if t.Name != nil {
+		return t.Name(node)
+	}
+	return fmt.Sprintf("n%d", node)
 }
 
 // Note implements [Transcript].
@@ -50,7 +60,7 @@ func (t *Text) Note(at time.Duration, node raft.NodeID, text string) { t.line(at
 func (t *Text) Event(at time.Duration, g raft.GroupID, e *raft.Event, _ *membership.Config, _ raft.Index) {
 	var about strings.Builder
 	if e.Peer != 0 {
-		fmt.Fprintf(&about, " n%d", e.Peer)
+		fmt.Fprintf(&about, " %s", t.name(e.Peer))
 	}
 	if e.Entry != (raft.EntryID{}) {
 		fmt.Fprintf(&about, " %v", e.Entry)
@@ -68,9 +78,9 @@ func (t *Text) Message(at time.Duration, e *codec.Envelope, arrived bool) {
 	}
 	m := &e.Message
 	if arrived {
-		t.line(at, m.To, "<- n%d %s", m.From, describe(m))
+		t.line(at, m.To, "<- %s %s", t.name(m.From), describe(m))
 	} else {
-		t.line(at, m.From, "-> n%d %s", m.To, describe(m))
+		t.line(at, m.From, "-> %s %s", t.name(m.To), describe(m))
 	}
 }
 
