@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -93,6 +94,7 @@ func (n *node) httpServer() *http.Server {
 		Logger:    n.log,
 		Ready:     n.isReady,
 
+		Flight:        func(w io.Writer) error { return n.host.Dump(group, w) },
 		LeaderChanges: n.seen.leaders.Load,
 		PeerScheme:    n.cfg.Peer.scheme(),
 		Doorkeeper:    n.doors.keeper,

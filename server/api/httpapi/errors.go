@@ -29,6 +29,7 @@ var meanings = []struct {
 	{quorate.ErrClosed, wire.Unavailable, "this node is shutting down: ask another"},
 	{quorate.ErrStopped, wire.Unavailable, "the group has stopped on this node: its log says why; ask another"},
 
+	{quorate.ErrNotRecorded, wire.Unavailable, "this node has recorded nothing lately: its group has had nothing to do"},
 	{quorate.ErrNotTakenOver, wire.TransferFailed, "the other member did not take over in time: GET /v1/status shows whether it runs and has caught up"},
 
 	{membership.ErrLastVoter, wire.LastVoter, "the last voter cannot leave: add and promote another member first"},

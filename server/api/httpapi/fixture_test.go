@@ -128,6 +128,13 @@ func serve(t *testing.T, limits Limits) (*oneNode, *httptest.Server) {
 		Ready:  func() error { return n.Status().Err },
 
 		LeaderChanges: func() uint64 { return 2 },
+		Flight: func(w io.Writer) error {
+			if err := n.trouble(t.Context()); err != nil {
+				return err
+			}
+			_, err := w.Write([]byte("recorded\x00"))
+			return err
+		},
 	}))
 	t.Cleanup(web.Close)
 	return n, web

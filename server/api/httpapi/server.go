@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -57,6 +58,9 @@ type Options struct {
 	Machine   *kv.Machine
 	Limits    Limits
 	Logger    *slog.Logger
+
+	// Flight writes what went lately into the core of this node's group.
+	Flight func(io.Writer) error
 
 	// LeaderChanges is how often another leader was seen since the start.
 	LeaderChanges func() uint64
@@ -105,6 +109,7 @@ func (s *Server) routes() {
 	s.handle("/v1/sessions", methods{"POST": s.openSession})
 	s.handle("/v1/sessions/{id}", methods{"DELETE": s.closeSession})
 	s.handle("/v1/status", methods{"GET": s.status})
+	s.handle("/v1/flight", methods{"GET": s.flight})
 	s.handle("/v1/members", methods{"GET": s.members, "POST": s.addMember})
 	s.handle("/v1/members/{id}", methods{"DELETE": s.removeMember, "PUT": s.updateMember})
 	s.handle("/v1/members/{id}/promote", methods{"POST": s.promoteMember})

@@ -28,6 +28,8 @@ func TestScripts(t *testing.T) {
 			"enddemo": endDemo,
 			"log":     writeLog,
 			"spoil":   spoil,
+
+			"recording": writeRecording,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("QUORATE_ENDPOINTS", "")
