@@ -69,10 +69,10 @@ func (h *Host) hear(m *codec.Envelope) {
 	if m.Message.Round == n.generation {
 		return
 	}
-	if n.generation != 0 {
-		h.loop.engine.LedBy(n.id, func(_ GroupID, core *raft.Raft) { core.Silent(n.id, 0) })
-	}
 	n.generation = m.Message.Round
+	for _, leader := range []NodeID{n.id, h.id} {
+		h.loop.engine.LedBy(leader, func(_ GroupID, core *raft.Raft) { core.Silent(n.id, 0) })
+	}
 }
 
 // speak takes note of whom we send messages to.

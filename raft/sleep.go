@@ -139,10 +139,10 @@ func (r *Raft) Silent(id NodeID, ticks int) {
 	}
 	switch {
 	case r.leading != nil:
-		if p := r.leading.peer(id); p != nil && ticks >= r.cfg.ElectionTicks {
-			p.silent, p.slept = true, 0
-			if r.asleep && !r.othersSleep() {
-				r.wake(0)
+		if p := r.leading.peer(id); p != nil {
+			p.slept = 0
+			if p.silent = ticks >= r.cfg.ElectionTicks; !p.silent || !r.othersSleep() {
+				r.wake(0) // one that has begun anew may have forgotten what is committed
 			}
 		}
 	case r.lead != id || r.role != Follower:
