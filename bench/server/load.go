@@ -222,7 +222,8 @@ func (l *load) do(ctx context.Context, c *clientv3.Client, k kind, op int, even 
 		_, err = c.Txn(ctx).If(clientv3.Compare(clientv3.Version(key(op)), ">", 0)).
 			Then(clientv3.OpPut(key(op), l.value)).Else(clientv3.OpGet(key(op))).Commit()
 	case k == rangeOf1000:
-		_, err = c.Get(ctx, key(op%(keys-1000)), clientv3.WithRange("key-~"), clientv3.WithLimit(1000))
+		first := op % (keys - 1000)
+		_, err = c.Get(ctx, key(first), clientv3.WithRange(key(first+1000)))
 	}
 	return err
 }
