@@ -41,8 +41,8 @@ func (d *doors) listen(n *node) error {
 
 // serve begins to answer.
 func (d *doors) serve(n *node) {
-	d.http = n.httpServer()
 	d.etcd = n.etcdServer()
+	d.http = n.httpServer()
 	for _, s := range d.splits {
 		n.work.Go(func() {
 			if err := d.http.Serve(s.http); !errors.Is(err, http.ErrServerClosed) {
@@ -94,7 +94,9 @@ func (n *node) httpServer() *http.Server {
 		Logger:    n.log,
 		Ready:     n.isReady,
 
-		Flight:        func(w io.Writer) error { return n.host.Dump(group, w) },
+		Flight:  func(w io.Writer) error { return n.host.Dump(group, w) },
+		Gateway: n.doors.etcd.Gateway,
+
 		LeaderChanges: n.seen.leaders.Load,
 		PeerScheme:    n.cfg.Peer.scheme(),
 		Doorkeeper:    n.doors.keeper,

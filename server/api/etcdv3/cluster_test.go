@@ -9,6 +9,8 @@ import (
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 func TestMembers(t *testing.T) {
@@ -58,7 +60,7 @@ func TestStatus(t *testing.T) {
 	n, _, conn := serve(t, testLimits)
 	client := pb.NewMaintenanceClient(conn)
 	s, err := client.Status(t.Context(), &pb.StatusRequest{})
-	if err != nil || s.Version != APIVersion || s.Leader != 7 || s.RaftTerm != 3 || s.RaftIndex != 5 || s.RaftAppliedIndex != 4 ||
+	if err != nil || s.Version != wire.EtcdVersion || s.Leader != 7 || s.RaftTerm != 3 || s.RaftIndex != 5 || s.RaftAppliedIndex != 4 ||
 		s.DbSize != 4096 || s.Header.Revision != 1 || s.Header.MemberId != 7 || len(s.Errors) != 0 {
 		t.Errorf("%v, %v", s, err)
 	}

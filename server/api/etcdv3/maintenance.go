@@ -9,12 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/quorate-db/quorate"
-)
-
-// The versions of etcd whose API this is: clients look for what they may use.
-const (
-	APIVersion     = "3.7.3"
-	storageVersion = "3.7.0"
+	"github.com/quorate-db/quorate/server/api/wire"
 )
 
 // maintenanceServer is etcdserverpb.Maintenance.
@@ -33,8 +28,8 @@ func (s *maintenanceServer) Status(context.Context, *pb.StatusRequest) (*pb.Stat
 	size := s.Size()
 	out := &pb.StatusResponse{
 		Header:           s.header(state.Revision),
-		Version:          APIVersion,
-		StorageVersion:   storageVersion,
+		Version:          wire.EtcdVersion,
+		StorageVersion:   wire.EtcdMinor,
 		Leader:           uint64(now.Leader),
 		RaftIndex:        uint64(now.Commit),
 		RaftAppliedIndex: uint64(now.Applied),

@@ -26,6 +26,7 @@ import (
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/server/api/gateway"
 	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/watch"
@@ -73,8 +74,9 @@ const overheadBytes = 512 << 10
 type Server struct {
 	Options
 	*grpc.Server
-	health *health.Server
-	slots  chan struct{} // one for each unary call in progress
+	Gateway *gateway.Gateway // to the same services, for clients with JSON only
+	health  *health.Server
+	slots   chan struct{} // one for each unary call in progress
 
 	open context.Context // ends with Close
 	end  context.CancelFunc
@@ -91,6 +93,9 @@ func New(o Options) *Server {
 		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(s.stream),
 	)
+	s.Gateway = gateway.New(gateway.Options{
+		Unary: s.unary, Stream: s.stream, MessageBytes: o.Limits.RequestBytes + overheadBytes, Requests: o.Limits.Requests,
+	})
 	pb.RegisterKVServer(s, &kvServer{Server: s})
 	pb.RegisterWatchServer(s, &watchServer{Server: s})
 	pb.RegisterClusterServer(s, &clusterServer{Server: s})
@@ -98,6 +103,13 @@ func New(o Options) *Server {
 	healthpb.RegisterHealthServer(s, s.health)
 	s.SetReady(false)
 	return s
+}
+
+// RegisterService implements grpc.ServiceRegistrar: what one kind of client can
+// call the other can too.
+func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	s.Server.RegisterService(desc, impl)
+	s.Gateway.RegisterService(desc, impl)
 }
 
 // SetReady says what grpc.health.v1 answers: whether clients should be sent here.

@@ -22,6 +22,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/gateway"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/transport"
@@ -47,7 +48,8 @@ type Host interface {
 	Stats() (wal.Status, transport.Stats)
 }
 
-// Options is what a server is made of. All fields are needed but for the last two.
+// Options is what a server is made of. All fields are needed unless they say
+// otherwise.
 type Options struct {
 	Name      string
 	ClusterID wire.ID
@@ -64,6 +66,9 @@ type Options struct {
 
 	// LeaderChanges is how often another leader was seen since the start.
 	LeaderChanges func() uint64
+
+	// Gateway answers what etcd's clients ask with JSON.
+	Gateway http.Handler
 
 	// PeerScheme is that of peer URLs: http, or https where the members speak TLS
 	// to each other; http if empty.
@@ -115,13 +120,25 @@ func (s *Server) routes() {
 	s.handle("/v1/members/{id}/promote", methods{"POST": s.promoteMember})
 	s.handle("/v1/leader/transfer", methods{"POST": s.transfer})
 	s.handle("/version", methods{"GET": s.version})
-	s.open("/livez", methods{"GET": s.livez})
-	s.open("/readyz", methods{"GET": s.readyz})
-	s.handle("/health", methods{"GET": s.health})
 	s.open("/metrics", methods{"GET": s.metrics.answer})
-	s.handle("/", methods{"": func(_ http.ResponseWriter, r *http.Request) error {
-		return problem(wire.UnknownPath, fmt.Sprintf("there is nothing at %s: the paths begin with /v1/, docs/http-api.md lists them", printable(r.URL.Path)))
-	}})
+	s.open("/health", methods{"GET": s.health})
+	s.open("/livez", methods{"GET": s.all(s.live())})
+	s.open("/livez/{check}", methods{"GET": s.one(s.live())})
+	s.open("/readyz", methods{"GET": s.all(s.ready())})
+	s.open("/readyz/{check}", methods{"GET": s.one(s.ready())})
+	for _, path := range slices.Concat(gateway.Paths(), gateway.Prefixes) {
+		s.open(path, methods{"": s.etcd}) // it turns away by itself
+	}
+	s.handle("/", methods{"": s.nothing})
+}
+
+func (s *Server) nothing(_ http.ResponseWriter, r *http.Request) error {
+	return problem(wire.UnknownPath, fmt.Sprintf("there is nothing at %s: the paths begin with /v1/, docs/http-api.md lists them", printable(r.URL.Path)))
+}
+
+func (s *Server) etcd(w http.ResponseWriter, r *http.Request) error {
+	s.Gateway.ServeHTTP(w, r)
+	return nil
 }
 
 // handle answers at a path as long as fewer than the allowed number of requests
@@ -235,15 +252,22 @@ func (s *Server) query(r *http.Request, known ...string) (context.Context, conte
 			return nil, nil, nil, problem(wire.Malformed, fmt.Sprintf("the parameter %q is given %d times: give it once", name, len(values[name])))
 		}
 	}
+	ctx, cancel, err := s.deadline(r, values)
+	return ctx, cancel, values, err
+}
+
+// deadline returns a request's context with the deadline that it asks for.
+func (s *Server) deadline(r *http.Request, query url.Values) (context.Context, context.CancelFunc, error) {
 	timeout := s.Limits.RequestTimeout
-	if text := values.Get("timeout"); text != "" {
+	if text := query.Get("timeout"); text != "" {
+		var err error
 		timeout, err = time.ParseDuration(text)
 		if err != nil || timeout <= 0 || timeout > maxTimeout {
-			return nil, nil, nil, problem(wire.Malformed, fmt.Sprintf("timeout=%q: write a duration from 1ms to %v, like 500ms", text, maxTimeout))
+			return nil, nil, problem(wire.Malformed, fmt.Sprintf("timeout=%q: write a duration from 1ms to %v, like 500ms", text, maxTimeout))
 		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
-	return ctx, cancel, values, nil
+	return ctx, cancel, nil
 }
 
 // HTTP returns a server for this handler that does not wait for slow clients.

@@ -77,33 +77,8 @@ func statusOf(st quorate.Status) wire.Status {
 
 // version answers GET /version.
 func (s *Server) version(w http.ResponseWriter, _ *http.Request) error {
-	return reply(w, http.StatusOK, wire.Version{Version: s.Version, Go: runtime.Version()})
-}
-
-// livez says whether restarting this process could help: its group has stopped.
-func (s *Server) livez(w http.ResponseWriter, _ *http.Request) error {
-	return healthy(w, s.Cluster.Status().Err)
-}
-
-// readyz says whether clients should be sent here.
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
-	return healthy(w, s.Ready())
-}
-
-// health makes a linearizable read: the cluster serves, seen from here.
-func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel, _, err := s.query(r)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	_, err = s.Log.Read(ctx)
-	return healthy(w, err)
-}
-
-func healthy(w http.ResponseWriter, err error) error {
-	if err != nil {
-		return reply(w, http.StatusServiceUnavailable, wire.Health{Reason: oneLine(err.Error())})
-	}
-	return reply(w, http.StatusOK, wire.Health{OK: true})
+	return reply(w, http.StatusOK, wire.Version{
+		EtcdServer: wire.EtcdVersion, EtcdCluster: wire.EtcdMinor, Storage: wire.EtcdMinor,
+		Version: s.Version, Go: runtime.Version(),
+	})
 }

@@ -191,14 +191,24 @@ type StateHash struct {
 	Revision uint64 `json:"revision"`
 }
 
-// Version answers GET /version.
+// The versions of etcd whose API a node speaks: etcd's clients look for what they
+// may use.
+const (
+	EtcdVersion = "3.7.3"
+	EtcdMinor   = "3.7.0" // as clusters and stores have it
+)
+
+// Version answers GET /version. The first three are what etcd's clients read.
 type Version struct {
-	Version string `json:"version"`
-	Go      string `json:"go"`
+	EtcdServer  string `json:"etcdserver"`
+	EtcdCluster string `json:"etcdcluster"`
+	Storage     string `json:"storage"`
+	Version     string `json:"version"`
+	Go          string `json:"go"`
 }
 
-// Health answers GET /livez, /readyz and /health: 200 if OK, else 503.
+// Health answers GET /health, in the form of etcd: 200 if "true", else 503.
 type Health struct {
-	OK     bool   `json:"ok"`
-	Reason string `json:"reason,omitempty"`
+	Health string `json:"health"` // "true" or "false"
+	Reason string `json:"reason"` // why not
 }

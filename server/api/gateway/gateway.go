@@ -1,0 +1,144 @@
+// Package gateway lets clients without gRPC call gRPC services: a POST of JSON at
+// one of etcd's paths becomes a call, in this process, of the very service that
+// gRPC clients reach, through the same interceptors; its answer becomes JSON, and
+// that of a stream one object on each line. What is answered, down to the text of
+// an error, is what etcd's own gateway answers; docs/etcd-compat.md lists where not.
+//
+// The gateway knows no service: whatever is registered with it can be called at
+// the paths of paths.go, anything else there is answered Unimplemented.
+//
+// Reading order: paths.go, gateway.go (which method a request calls, and calls
+// with one answer), decode.go, stream.go, errors.go.
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// Options is what a gateway is made of. All fields are needed.
+type Options struct {
+	// Unary and Stream are what a gRPC server calls around its handlers.
+	Unary  grpc.UnaryServerInterceptor
+	Stream grpc.StreamServerInterceptor
+
+	MessageBytes int // of the largest request, as a gRPC message
+	Requests     int // with one answer that may be read and answered at a time
+}
+
+// Gateway is an http.Handler, and a grpc.ServiceRegistrar for what it calls.
+type Gateway struct {
+	Options
+	methods map[string]method // by their full names
+	room    chan struct{}     // one for each request with one answer in progress
+	origins *http.CrossOriginProtection
+}
+
+// method is how a method is called: one of the two is not nil.
+type method struct {
+	name   string
+	impl   any
+	unary  *grpc.MethodDesc
+	stream *grpc.StreamDesc
+}
+
+// New returns a gateway to no service yet.
+func New(o Options) *Gateway {
+	return &Gateway{
+		Options: o,
+		methods: make(map[string]method),
+		room:    make(chan struct{}, o.Requests),
+		origins: http.NewCrossOriginProtection(),
+	}
+}
+
+// RegisterService implements grpc.ServiceRegistrar. All services come before the
+// first request.
+func (g *Gateway) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	for i := range desc.Methods {
+		name := "/" + desc.ServiceName + "/" + desc.Methods[i].MethodName
+		g.methods[name] = method{name: name, impl: impl, unary: &desc.Methods[i]}
+	}
+	for i := range desc.Streams {
+		name := "/" + desc.ServiceName + "/" + desc.Streams[i].StreamName
+		g.methods[name] = method{name: name, impl: impl, stream: &desc.Streams[i]}
+	}
+}
+
+// ServeHTTP answers one request.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m, err := g.route(r)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	ctx, cancel, err := incoming(r)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	defer cancel()
+	if m.stream != nil {
+		g.answerStream(ctx, w, r, m)
+		return
+	}
+	out, err := g.call(ctx, w, r, m)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	reply(w, http.StatusOK, out)
+}
+
+// route finds the method that a request calls.
+func (g *Gateway) route(r *http.Request) (method, error) {
+	path := r.URL.Path
+	if old, is := strings.CutPrefix(path, "/v3beta/"); is {
+		path = "/v3/" + old
+	}
+	name, known := paths[path]
+	m, registered := g.methods[name]
+	switch {
+	case g.origins.Check(r) != nil:
+		// No preflight asks before a form is sent, and a form can hold JSON.
+		return method{}, status.Error(codes.PermissionDenied, "quorate: pages of other sites may not call this API")
+	case !known:
+		return method{}, status.Error(codes.NotFound, http.StatusText(http.StatusNotFound))
+	case r.Method != http.MethodPost:
+		return method{}, status.Error(codes.Unimplemented, http.StatusText(http.StatusMethodNotAllowed))
+	case !registered:
+		service, _, _ := strings.Cut(name[1:], "/")
+		return method{}, status.Error(codes.Unimplemented, "unknown service "+service)
+	}
+	return m, nil
+}
+
+// call calls a method with one answer.
+func (g *Gateway) call(ctx context.Context, w http.ResponseWriter, r *http.Request, m method) (proto.Message, error) {
+	// A body is in memory before the interceptor counts the call.
+	select {
+	case g.room <- struct{}{}:
+		defer func() { <-g.room }()
+	default:
+		return nil, rpctypes.ErrGRPCRequestTooManyRequests
+	}
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, g.bodyBytes()))
+	out, err := m.unary.Handler(m.impl, ctx, func(in any) error {
+		if err := g.decode(body, in); err != nil && !isEnd(err) {
+			return badRequest(err, "")
+		}
+		return status.FromContextError(ctx.Err()).Err()
+	}, g.Unary)
+	if err != nil {
+		return nil, err
+	}
+	return out.(proto.Message), nil
+}
