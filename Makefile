@@ -18,7 +18,7 @@ SEQUENCES ?= 5000
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e torture bench bench-core bench-host bench-server fuzz explore seeds sim conformance bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
+.PHONY: help build test race e2e torture bench bench-core bench-host bench-server fuzz explore seeds sim conformance watch-fire bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,9 @@ fuzz: ## fuzz every fuzz target, FUZZTIME each (20s)
 	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
 	  done; \
 	done
+
+watch-fire: ## 100 watchers on three nodes while the leader is killed 10 times, followers take snapshots and history is compacted
+	GOWORK=off $(GO) -C server/conformance test -count=1 -v -timeout 30m -run TestWatchUnderFire . -args -kills 10 -watchers 100
 
 conformance: ## the same SEQUENCES (5000) of requests to etcd and to quorate, and etcd's own client; builds etcd first
 	GOWORK=off $(GO) -C server/conformance test -count=1 -v -timeout 60m . -args -sequences $(SEQUENCES)
