@@ -95,7 +95,7 @@ func (c *crowd) step(t *rapid.T, s *Stream) {
 	case 0:
 		spec := Spec{Key: []byte(key()), Before: rapid.Bool().Draw(t, "before"),
 			NoPuts: rapid.IntRange(0, 4).Draw(t, "no puts") == 0, NoDeletes: rapid.IntRange(0, 4).Draw(t, "no deletes") == 0,
-			From: rapid.Int64Range(0, int64(len(c.log))+3).Draw(t, "from"), Progress: rapid.Bool().Draw(t, "progress"),
+			From: rapid.Int64Range(0, c.revision+3).Draw(t, "from"), Progress: rapid.Bool().Draw(t, "progress"),
 			End: rapid.SampledFrom([][]byte{nil, kv.NoEnd, []byte("b"), []byte("d")}).Draw(t, "end")}
 		id, revision, err := s.Watch(spec)
 		if err != nil {

@@ -27,6 +27,7 @@ type world struct {
 	log              [][]byte
 	sent             int        // commands of the log that the follower has
 	truth            []kv.Event // what the leader did
+	revision         int64      // the leader's
 	compacted        int64
 }
 
@@ -76,7 +77,7 @@ func (w *world) lead(actions ...kv.Action) int64 {
 	if err != nil {
 		w.Fatalf("State: %v", err)
 	}
-	w.compacted = state.Compacted
+	w.revision, w.compacted = state.Revision, state.Compacted
 	return state.Revision
 }
 
