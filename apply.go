@@ -166,6 +166,7 @@ func (m *machine) apply(entries []raft.Entry) error {
 	m.applied = entries[len(entries)-1].Index
 	m.group.host.observe(func(o Observer) { o.Applied(m.group.id, entries) })
 	m.group.waiting.onApplied(entries, m.commands, m.tickets)
+	m.group.sample.applied(m.group.host, m.applied)
 	clear(m.commands)
 	m.report()
 	return m.maybeCompact()

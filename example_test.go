@@ -107,3 +107,29 @@ func ExampleGroup_Propose() {
 	}
 	// Output: certainly not carried out: true
 }
+
+// Events say what happens on a host to whoever takes them from the channel.
+func ExampleConfig_events() {
+	dir, err := os.MkdirTemp("", "quorate")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	events := make(chan quorate.Event, 256)
+	host, err := quorate.Open(quorate.Config{ID: 1, Dir: dir, Listen: "127.0.0.1:0", Events: events})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer host.Close(context.Background())
+	alone := []quorate.Member{{ID: 1, Role: quorate.Voter, Address: host.Addr()}}
+	if _, err := host.Start(quorate.GroupConfig{ID: 1, Members: alone, StateMachine: &register{}}); err != nil {
+		log.Fatal(err)
+	}
+	for e := range events {
+		if e.Kind == quorate.LeaderChanged && e.Node == host.ID() {
+			fmt.Printf("%v: group %d is led by this node\n", e.Kind, e.Group)
+			break
+		}
+	}
+	// Output: leader changed: group 1 is led by this node
+}

@@ -45,15 +45,18 @@ func (h *Host) record() {
 	if h.cfg.FlightWindow > 0 {
 		h.loop.flight = flight.New(uint64(h.cfg.FlightWindow.Microseconds()), h.cfg.FlightBytes)
 	}
-	if h.loop.flight != nil || h.cfg.Observer != nil {
-		h.loop.engine.Observe = h.decided
-	}
+	h.loop.engine.Observe = h.decided
 }
 
 // decided is told a core's effects before anything of them is done.
 func (h *Host) decided(id GroupID, core *raft.Raft, fx *raft.Effects) {
 	if h.loop.flight != nil {
 		h.loop.flight.Tend(id, core)
+	}
+	if h.vitals.timed.Load() > 0 {
+		if g := h.group(id); g != nil {
+			g.sample.decided(h, core, fx.WriteID)
+		}
 	}
 	h.observe(func(o Observer) { o.Decided(id, core, fx) })
 }

@@ -24,6 +24,7 @@ type Group struct {
 	reads   reads        // owned by the loop
 	readers atomic.Int64 // callers of Read
 	witness witness
+	sample  sample
 	sending snapshots // transfers to followers, owned by the loop
 	early   early     // a campaign that is to come, owned by the loop
 	minded  bool      // is in loop.minded
@@ -80,7 +81,10 @@ func (g *Group) proposeOnce(ctx context.Context, command []byte) (any, error) {
 	binary.LittleEndian.PutUint64(data, p.ticket)
 	data = append(data, command...)
 	if leader := g.currentLeader(); leader.Node == g.host.id {
-		err = g.host.inbox.propose(proposal{group: g, entry: p, data: data})
+		g.sample.begin(g.host, p.ticket)
+		if err = g.host.inbox.propose(proposal{group: g, entry: p, data: data}); err != nil {
+			g.sample.offered(g.host, p.ticket, raft.EntryID{}, err)
+		}
 	} else {
 		err = g.forward(ctx, leader, p, data)
 	}
@@ -142,9 +146,15 @@ func (h *Host) offer(some []proposal) {
 
 func (p *proposal) offer(core *raft.Raft) error {
 	if p.group.machine.behind() {
+		if p.entry != nil {
+			p.group.sample.offered(p.group.host, p.entry.ticket, raft.EntryID{}, ErrBusy)
+		}
 		return ErrBusy
 	}
-	_, err := core.ProposeIn(p.term, p.data)
+	id, err := core.ProposeIn(p.term, p.data)
+	if p.entry != nil {
+		p.group.sample.offered(p.group.host, p.entry.ticket, id, err)
+	}
 	return err
 }
 
@@ -398,11 +408,15 @@ func (g *Group) setLeader(leader engine.Leader) {
 // stop ends the group on this node: its state can no longer be trusted.
 func (g *Group) stop(err error) {
 	g.mu.Lock()
-	if g.err == nil {
+	first := g.err == nil
+	if first {
 		g.err = err
 		close(g.ended)
 	}
 	g.mu.Unlock()
+	if first {
+		g.host.tell(Event{Kind: GroupStopped, Group: g.id, Err: err})
+	}
 	g.host.cfg.Logger.Error("a group has stopped on this node", "group", g.id, "err", err)
 	g.waiting.end(fmt.Errorf("%w: %w", ErrUnknownOutcome, err), fmt.Errorf("%w: %w", ErrStopped, err))
 }

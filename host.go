@@ -29,6 +29,7 @@ type Host struct {
 	inbox   *inbox
 	tickets atomic.Uint64 // names of proposals; the first is random
 
+	vitals vitals
 	loop   loop          // owned by the loop's goroutine
 	silent chan struct{} // closed when that has ended
 	groups groups

@@ -56,6 +56,7 @@ func (h *Host) hear(m *codec.Envelope) {
 	n.heard = h.loop.ticks
 	if n.silent {
 		n.silent = false
+		h.tell(Event{Kind: PeerUp, Node: n.id})
 		h.loop.engine.LedBy(h.id, func(_ GroupID, core *raft.Raft) { core.Alive(n.id) })
 	}
 	if m.Group != nodeGroup {
@@ -101,6 +102,7 @@ func (l *liveness) tick(h *Host) {
 		}
 		if silence := now - n.heard; !n.silent && silence > uint64(h.cfg.electionTicks()) {
 			n.silent = true
+			h.tell(Event{Kind: PeerDown, Node: n.id})
 			h.loop.engine.LedBy(n.id, func(id GroupID, core *raft.Raft) {
 				core.Silent(n.id, int(silence))
 				h.succeed(id, core, n.id)

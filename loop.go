@@ -28,6 +28,8 @@ type loop struct {
 	stall  stall
 	gate   gate
 	flight *flight.Recorder // nil: nothing is recorded
+
+	warnings warnings
 }
 
 // gate lets proposals in batch by batch. While a write is under way those that
@@ -133,7 +135,9 @@ func (h *Host) tick() {
 	h.loop.ticks++
 	h.loop.engine.Tick()
 	h.loop.book.tick(h)
-	if h.loop.stall.tick(h.disk.current.Load()) == stallTimeouts*h.cfg.electionTicks() {
+	stalled := h.loop.stall.tick(h.disk.current.Load())
+	h.lookAround(stalled)
+	if stalled == stallTimeouts*h.cfg.electionTicks() {
 		// Heartbeats do not wait for the disk, so that the followers cannot tell.
 		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Resign() })
 	}
@@ -217,6 +221,7 @@ func (h *Host) step(m *codec.Envelope) {
 // to the writer; the loop goes on.
 func (h *Host) carry(b *engine.Batch) {
 	for _, m := range b.Leaders {
+		h.tell(Event{Kind: LeaderChanged, Group: m.Group, Node: m.Node, Term: m.Term})
 		if g := h.group(m.Group); g != nil {
 			g.setLeader(m)
 		}
@@ -228,6 +233,7 @@ func (h *Host) carry(b *engine.Batch) {
 		}
 	}
 	for _, m := range b.Members {
+		h.tell(Event{Kind: MembersChanged, Group: m.Group, Members: m.Config.Members})
 		h.loop.book.set(h, m)
 	}
 	h.send(b.Send)

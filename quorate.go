@@ -92,6 +92,10 @@ type Config struct {
 	FlightWindow time.Duration
 	FlightBytes  int
 
+	// Events is told what happens, nobody if nil. Give it room: what finds none is
+	// dropped, and counted in Vitals.
+	Events chan<- Event
+
 	Logger   *slog.Logger // discarded if nil
 	FS       vfs.FS       // the machine's if nil
 	Env      env.Env      // the machine's if nil

@@ -85,6 +85,7 @@ func (m *machine) install(s raft.Snapshot) error {
 	m.since = backlog{}
 	g.host.observe(func(o Observer) { o.Restored(g.id, s.ID) })
 	g.waiting.onSnapshot(s.ID)
+	g.host.tell(Event{Kind: SnapshotInstalled, Group: g.id, Index: s.ID.Index})
 	m.report()
 	g.host.cfg.Logger.Info("loaded a snapshot from the leader", "group", g.id, "index", s.ID.Index)
 	if m.durable != nil {
@@ -164,6 +165,7 @@ func (m *machine) save(view View, at raft.Index) (err error) {
 	if err := w.Commit(); err != nil {
 		return err
 	}
+	m.group.host.tell(Event{Kind: SnapshotTaken, Group: m.group.id, Index: at})
 	m.compact(at)
 	m.prune(at)
 	return nil
@@ -186,7 +188,12 @@ func (m *machine) compact(at raft.Index) {
 	h.inbox.do(func() {
 		_ = h.loop.engine.Do(m.group.id, func(core *raft.Raft) error { // refused: then at the next occasion
 			core.Applied(at)
-			return core.Compact(keepBehind(core, at, &h.cfg))
+			was := core.Base()
+			err := core.Compact(keepBehind(core, at, &h.cfg))
+			if now := core.Base(); now != was {
+				h.tell(Event{Kind: LogCompacted, Group: m.group.id, Index: now.Index})
+			}
+			return err
 		})
 	})
 }

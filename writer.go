@@ -178,6 +178,11 @@ func (w *writer) report(written []engine.Written) {
 				core.Persisted(done.ID)
 				return nil
 			})
+			if h.vitals.timed.Load() > 0 {
+				if g := h.group(done.Group); g != nil {
+					g.sample.written(h, done.ID)
+				}
+			}
 		}
 	})
 }

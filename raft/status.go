@@ -56,6 +56,22 @@ type PeerStatus struct {
 	Active   bool  // it was heard within the last election timeout; where all sleep, before they did
 }
 
+// Why says in a word why a follower may lack what its leader has: silent (it does not
+// answer), snapshot (one is on its way to it), probe (nobody knows yet what it has), paused
+// (it has not answered what was sent); empty if nothing holds it up.
+func (p *PeerStatus) Why() string {
+	switch {
+	case !p.Active:
+		return "silent"
+	case p.State != progress.Replicate:
+		return p.State.String()
+	case p.Paused:
+		return "paused"
+	default:
+		return ""
+	}
+}
+
 // Status returns what this node knows at the moment.
 func (r *Raft) Status() Status {
 	s := Status{

@@ -20,6 +20,7 @@ type sample struct {
 	store   kv.State
 	leaders uint64 // changes of the leader seen since the start
 	turned  uint64 // clients turned away by the doorkeeper
+	vitals  quorate.Vitals
 }
 
 // reading is one number of a sample.
@@ -53,8 +54,12 @@ var readings = []reading{
 	gauge("wal_bytes", "Bytes in the files of the log.", func(s *sample) float64 { return float64(s.log.Bytes) }),
 	gauge("wal_cut_bytes", "Bytes of a torn tail that were cut at the start.", func(s *sample) float64 { return float64(s.log.Cut) }),
 	counter("wal_syncs_total", "Batches made durable since the start.", func(s *sample) float64 { return float64(s.log.Syncs) }),
+	gauge("wal_spares", "Files kept for segments of the log to come.", func(s *sample) float64 { return float64(s.log.Spares) }),
+	counter("wal_moved_bytes_total", "Bytes of the log written again, to free files that few entries held back.", func(s *sample) float64 { return float64(s.log.Moved) }),
+	counter("wal_stalls_total", "Writes to the log that took longer than half of an election timeout.", func(s *sample) float64 { return float64(s.vitals.DiskStalls) }),
 	gauge("wal_last_sync_seconds", "Seconds that the disk took for the last batch.", func(s *sample) float64 { return s.log.LastSync.Seconds() }),
 
+	counter("transport_slow_peers_total", "Looks, one in 20 heartbeats, at a peer whose round trip took longer than half of an election timeout.", func(s *sample) float64 { return float64(s.vitals.SlowPeers) }),
 	counter("transport_refused_total", "Connections of peers turned away.", func(s *sample) float64 { return float64(s.net.Refused) }),
 	counter("transport_violations_total", "Connections of peers closed because of what came over them.", func(s *sample) float64 { return float64(s.net.Violations) }),
 	counter("transport_insecure_total", "Connections with peers that failed for want of good certificates.", func(s *sample) float64 { return float64(s.net.Insecure) }),
@@ -93,6 +98,28 @@ var links = []link{
 var followerMatch = prometheus.NewDesc("quorate_raft_follower_match_index",
 	"The last index known to be on a follower's disk; only from the leader.", []string{"follower"}, nil)
 
+var (
+	followerLag = prometheus.NewDesc("quorate_raft_follower_lag_entries",
+		"Entries that a follower is not known to have on its disk, and why it may lack them: silent, snapshot, probe, paused, or nothing; only from the leader.",
+		[]string{"follower", "why"}, nil)
+	walSync = prometheus.NewDesc("quorate_wal_sync_mode", "Always 1; the label says how the log is made durable.", []string{"mode"}, nil)
+
+	proposalSeconds = prometheus.NewDesc("quorate_raft_proposal_seconds",
+		"Seconds from a proposal on the leader until the core took it (queued), it was on this disk (durable), on those of a majority (committed), and applied; of those that were timed, one at a time.",
+		[]string{"stage"}, nil)
+)
+
+// histogramOf turns a histogram of the library into one of Prometheus.
+func histogramOf(stage string, h *quorate.Histogram) prometheus.Metric {
+	buckets, total := map[float64]uint64{}, uint64(0)
+	for i, n := range h.Counts {
+		if total += n; i < len(h.Counts)-1 {
+			buckets[float64(uint64(1)<<i)/1e6] = total
+		}
+	}
+	return prometheus.MustNewConstHistogram(proposalSeconds, total, h.Sum.Seconds(), buckets, stage)
+}
+
 // collector takes one sample for each scrape.
 type collector struct{ Options }
 
@@ -104,13 +131,16 @@ func (c collector) Describe(out chan<- *prometheus.Desc) {
 	for _, l := range links {
 		out <- l.desc
 	}
-	out <- followerMatch
+	for _, desc := range []*prometheus.Desc{followerMatch, followerLag, walSync, proposalSeconds} {
+		out <- desc
+	}
 }
 
 // Collect reads the numbers.
 func (c collector) Collect(out chan<- prometheus.Metric) {
 	s := sample{Status: c.Cluster.Status(), leaders: c.LeaderChanges(), turned: c.Doorkeeper.Failed()}
 	s.log, s.net = c.Host.Stats()
+	s.vitals = c.Host.Vitals()
 	var err error
 	if s.store, err = c.Machine.State(); err != nil {
 		c.Logger.Warn("the metrics of the store cannot be read", "error", err)
@@ -124,8 +154,15 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	for _, p := range s.Peers {
-		out <- prometheus.MustNewConstMetric(followerMatch, prometheus.GaugeValue, float64(p.Match), wire.ID(p.ID).String())
+		id := wire.ID(p.ID).String()
+		out <- prometheus.MustNewConstMetric(followerMatch, prometheus.GaugeValue, float64(p.Match), id)
+		out <- prometheus.MustNewConstMetric(followerLag, prometheus.GaugeValue, float64(s.Last.Index-min(p.Match, s.Last.Index)), id, p.Why())
 	}
+	out <- prometheus.MustNewConstMetric(walSync, prometheus.GaugeValue, 1, s.log.SyncMode)
+	out <- histogramOf("queued", &s.vitals.Queued)
+	out <- histogramOf("durable", &s.vitals.Durable)
+	out <- histogramOf("committed", &s.vitals.Committed)
+	out <- histogramOf("applied", &s.vitals.Applied)
 }
 
 func truth(b bool) float64 {

@@ -70,9 +70,15 @@ func (n *oneNode) Status() quorate.Status {
 }
 
 func (n *oneNode) Stats() (wal.Status, transport.Stats) {
-	return wal.Status{Segments: 4, LastSync: 5 * time.Millisecond}, transport.Stats{Peers: []transport.PeerStats{
+	return wal.Status{Segments: 4, Spares: 2, Moved: 77, SyncMode: "fdatasync", LastSync: 5 * time.Millisecond}, transport.Stats{Peers: []transport.PeerStats{
 		{ID: 5, State: transport.Connected, RoundTrip: time.Millisecond, Dropped: 6},
 	}}
+}
+
+func (n *oneNode) Vitals() quorate.Vitals {
+	v := quorate.Vitals{DiskStalls: 3, SlowPeers: 8}
+	v.Committed.Counts[11], v.Committed.Counts[23], v.Committed.Sum = 4, 1, 20*time.Second
+	return v
 }
 
 func (n *oneNode) Change(ctx context.Context, change membership.Change) error {

@@ -46,6 +46,7 @@ type Cluster interface {
 // Host counts what the log and the connections to peers do; a *quorate.Host.
 type Host interface {
 	Stats() (wal.Status, transport.Stats)
+	Vitals() quorate.Vitals
 }
 
 // Options is what a server is made of. All fields are needed unless they say

@@ -126,7 +126,8 @@ func TestStatusAndMetrics(t *testing.T) {
 	n, web := serve(t, testLimits)
 	do(t, web, "PUT", "/v1/kv/k", "v").want(t, 200)
 	n.set(func(n *oneNode) {
-		n.status.Peers = []raft.PeerStatus{{ID: 5, State: progress.Replicate, Match: 6, Next: 9, InFlight: 2, Active: true}}
+		n.status.Last.Index = 7
+		n.status.Peers = []raft.PeerStatus{{ID: 5, State: progress.Replicate, Match: 6, Next: 9, InFlight: 2, Paused: true, Active: true}}
 	})
 	got := decode[wire.Status](t, do(t, web, "GET", "/v1/status?hash=true", "").want(t, 200))
 	if got.Name != "a" || got.Role != "leader" || got.Log.Commit != 7 || len(got.Followers) != 1 || got.Followers[0].State != "replicate" {
@@ -140,6 +141,11 @@ func TestStatusAndMetrics(t *testing.T) {
 		`quorate_http_requests_total{method="PUT",route="/v1/kv/{key}",status="200"} 1`,
 		"quorate_raft_term 3", "quorate_raft_is_leader 1",
 		`quorate_raft_follower_match_index{follower="0000000000000005"} 6`,
+		`quorate_raft_follower_lag_entries{follower="0000000000000005",why="paused"} 1`,
+		"quorate_wal_spares 2", "quorate_wal_moved_bytes_total 77", "quorate_wal_stalls_total 3", "quorate_transport_slow_peers_total 8",
+		`quorate_wal_sync_mode{mode="fdatasync"} 1`,
+		`quorate_raft_proposal_seconds_bucket{stage="committed",le="0.001024"} 0`, `quorate_raft_proposal_seconds_bucket{stage="committed",le="0.002048"} 4`,
+		`quorate_raft_proposal_seconds_count{stage="committed"} 5`, `quorate_raft_proposal_seconds_sum{stage="committed"} 20`,
 		"quorate_raft_leader_changes_total 2", "quorate_wal_segments 4", "quorate_wal_last_sync_seconds 0.005", "quorate_kv_revision 2",
 		`quorate_transport_peer_round_trip_seconds{peer="0000000000000005"} 0.001`,
 		`quorate_transport_peer_dropped_total{peer="0000000000000005"} 6`,

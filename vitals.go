@@ -1,0 +1,168 @@
+package quorate
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quorate-db/quorate/raft"
+)
+
+// Histogram counts durations: Counts[0] those of at most a microsecond, Counts[i] those
+// of at most 2^i microseconds that no bucket before holds, the last all others.
+type Histogram struct {
+	Counts [24]uint64
+	Sum    time.Duration // of all of them
+}
+
+// histogram is one that is being counted.
+type histogram struct {
+	counts [24]atomic.Uint64
+	sum    atomic.Int64 // nanoseconds
+}
+
+func (h *histogram) add(d time.Duration) {
+	micros := uint64(max(0, d+time.Microsecond-1) / time.Microsecond) // rounded up
+	bucket := bits.Len64(max(1, micros) - 1)
+	h.counts[min(bucket, len(h.counts)-1)].Add(1)
+	h.sum.Add(int64(d))
+}
+
+func (h *histogram) now() (out Histogram) {
+	for i := range h.counts {
+		out.Counts[i] = h.counts[i].Load()
+	}
+	out.Sum = time.Duration(h.sum.Load())
+	return out
+}
+
+// Vitals says how well a host is, since it was opened.
+type Vitals struct {
+	// How long it took from a call of Propose on the leader's node until the core had
+	// taken the command, until it was on this node's disk, on the disks of a majority,
+	// and applied here. One proposal of each group is timed at a time.
+	Queued, Durable, Committed, Applied Histogram
+
+	DiskStalls    uint64 // writes that took longer than half of an election timeout
+	SlowPeers     uint64 // looks, one in a second or so, at a peer whose round trip took as long
+	EventsDropped uint64 // for want of room in Config.Events
+}
+
+// Vitals says how well this host is.
+func (h *Host) Vitals() Vitals {
+	v := &h.vitals
+	return Vitals{
+		Queued: v.queued.now(), Durable: v.durable.now(), Committed: v.committed.now(), Applied: v.applied.now(),
+		DiskStalls: v.stalls.Load(), SlowPeers: v.slow.Load(), EventsDropped: v.dropped.Load(),
+	}
+}
+
+// vitals are the counters of a host.
+type vitals struct {
+	queued, durable, committed, applied histogram
+
+	timed   atomic.Int64 // proposals that are being timed
+	stalls  atomic.Uint64
+	slow    atomic.Uint64
+	dropped atomic.Uint64
+}
+
+// sample is the one proposal of a group that is being timed.
+type sample struct {
+	open atomic.Bool // there is one
+
+	mu        sync.Mutex
+	ticket    uint64
+	began     time.Time
+	entry     raft.EntryID // zero: the core has not taken it yet
+	write     uint64       // which makes it durable here; zero: not yet known
+	durable   bool
+	committed bool
+}
+
+// begin times a proposal if no other one is being timed.
+func (s *sample) begin(h *Host, ticket uint64) {
+	if s.open.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.open.Load() {
+		s.ticket, s.began, s.entry, s.write, s.durable, s.committed = ticket, h.cfg.Env.Now(), raft.EntryID{}, 0, false, false
+		s.open.Store(true)
+		h.vitals.timed.Add(1)
+	}
+}
+
+// note takes the next step, if there is a sample to take it.
+func (s *sample) note(h *Host, step func(took time.Duration) (over bool)) {
+	if !s.open.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open.Load() && step(h.cfg.Env.Now().Sub(s.began)) {
+		s.open.Store(false)
+		h.vitals.timed.Add(-1)
+	}
+}
+
+// offered says that the core has taken a proposal, or refused it.
+func (s *sample) offered(h *Host, ticket uint64, entry raft.EntryID, err error) {
+	s.note(h, func(took time.Duration) bool {
+		if s.ticket != ticket {
+			return false
+		}
+		if err == nil {
+			s.entry = entry
+			h.vitals.queued.add(took)
+		}
+		return err != nil
+	})
+}
+
+// decided looks how far the entry has come in the core. That of a leader which leads no
+// more may never come any further.
+func (s *sample) decided(h *Host, core *raft.Raft, write uint64) {
+	s.note(h, func(took time.Duration) bool {
+		b := core.Brief()
+		switch {
+		case s.entry.Index == 0 || s.committed:
+			return false
+		case b.Role != raft.Leader || b.Term != s.entry.Term:
+			return true
+		case s.write == 0:
+			s.write = write
+		}
+		if b.Commit >= s.entry.Index {
+			s.committed = true
+			h.vitals.committed.add(took)
+		}
+		return false
+	})
+}
+
+// written says that a write, and all before it, are durable here.
+func (s *sample) written(h *Host, write uint64) {
+	s.note(h, func(took time.Duration) bool {
+		if s.write != 0 && write >= s.write && !s.durable {
+			s.durable = true
+			h.vitals.durable.add(took)
+		}
+		return false
+	})
+}
+
+// applied says how far the state machine has come.
+func (s *sample) applied(h *Host, at raft.Index) {
+	s.note(h, func(took time.Duration) bool {
+		if s.entry.Index == 0 || at < s.entry.Index {
+			return false
+		}
+		if s.committed {
+			h.vitals.applied.add(took)
+		}
+		return true
+	})
+}
