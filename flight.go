@@ -17,7 +17,7 @@ var ErrNotRecorded = errors.New("quorate: nothing was recorded: the group has ha
 	"or many groups share FlightBytes, or recording is off")
 
 // Dump writes what went lately into the core of a group, and a digest of what came
-// out, so that `quorate replay` can play it again: at least half of FlightWindow, as
+// out, so that `quorate replay` can play it again: at least a quarter of FlightWindow, as
 // far as FlightBytes allow. Of commands it tells only how long they are.
 func (h *Host) Dump(group GroupID, w io.Writer) error {
 	if h.group(group) == nil {

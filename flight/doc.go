@@ -8,7 +8,7 @@
 // A group is recorded on tapes (raft.Tape). A tape begins with the state of the core,
 // and ends after about half of the window or once it has taken its share of the
 // memory; then the next one begins. The last two of a group are kept, so that there
-// is at least half of a window. Memory is shared by all groups: the tape that began
+// is at least a quarter of a window. Memory is shared by all groups: the tape that began
 // first goes first. A group that has nothing to do ends up with none.
 //
 // A file is one dump:
