@@ -46,6 +46,18 @@ var unmarshalable = []byte(`{"code":13,"message":"failed to marshal error messag
 // white space that differs from build to build, so that nobody relies on it; here
 // none is left.
 func marshal(m proto.Message) ([]byte, error) {
+	// A service may have encoded a part of its answer before, and put it in as fields
+	// that are not known. On the wire nobody can tell, in JSON they would be missing.
+	if len(m.ProtoReflect().GetUnknown()) > 0 {
+		wire, err := proto.Marshal(m)
+		if err != nil {
+			return nil, err
+		}
+		m = m.ProtoReflect().New().Interface()
+		if err := proto.Unmarshal(wire, m); err != nil {
+			return nil, err
+		}
+	}
 	loose, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	if err != nil {
 		return nil, err

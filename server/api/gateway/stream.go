@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,7 @@ type stream struct {
 	desc    *grpc.StreamDesc
 
 	requests *json.Decoder
-	body     *allowance
+	body     allowance
 	read     atomic.Bool // the body, to its end
 	bad      error       // what was wrong with the only request of a call that has one
 
@@ -42,11 +43,11 @@ type stream struct {
 // service and client like: the server's deadlines are for requests with an end.
 func (g *Gateway) answerStream(ctx context.Context, w http.ResponseWriter, r *http.Request, m method) {
 	s := &stream{ctx: ctx, gateway: g, desc: m.stream, writer: w, control: http.NewResponseController(w)}
-	s.body = &allowance{Reader: r.Body}
-	s.requests = json.NewDecoder(s.body)
-	// Requests may come while answers go. What has no deadlines needs none lifted.
-	_ = s.control.EnableFullDuplex()
-	_ = s.control.SetReadDeadline(time.Time{})
+	s.requests = json.NewDecoder(&s.body)
+	if err := s.open(r); err != nil {
+		refuse(w, err)
+		return
+	}
 	info := &grpc.StreamServerInfo{FullMethod: m.name, IsClientStream: m.stream.ClientStreams, IsServerStream: m.stream.ServerStreams}
 	err := g.Stream(m.impl, s, info, m.stream.Handler)
 	if !s.read.Load() {
@@ -62,6 +63,27 @@ func (g *Gateway) answerStream(ctx context.Context, w http.ResponseWriter, r *ht
 		failed := status.Convert(err)
 		_ = s.write("error", failed.Proto(), statusOf(failed)) // the client may be gone
 	}
+}
+
+// open says where requests come from. A body of known length is read first: then
+// net/http has nothing left to read, and the connection serves the next request.
+// Of any other, requests may still come while answers go.
+func (s *stream) open(r *http.Request) error {
+	if r.ContentLength < 0 {
+		s.body.Reader = r.Body
+		s.writer.Header().Set("Connection", "close")
+		// What has no deadlines needs none lifted.
+		_ = s.control.EnableFullDuplex()
+		_ = s.control.SetReadDeadline(time.Time{})
+		return nil
+	}
+	whole, err := io.ReadAll(http.MaxBytesReader(s.writer, r.Body, s.gateway.bodyBytes()))
+	if err != nil {
+		return badRequest(err, "")
+	}
+	s.body.Reader = bytes.NewReader(whole)
+	s.read.Store(true)
+	return nil
 }
 
 // SetHeader implements grpc.ServerStream; JSON clients are sent no metadata.

@@ -12,6 +12,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 )
 
 // leases renews leases up to 100; others are refused.
@@ -72,13 +73,16 @@ func (w watches) Watch(s pb.Watch_WatchServer) error {
 	}
 }
 
-// maintenance sends a snapshot in two parts.
+// maintenance sends a snapshot in two parts, the second encoded already.
 type maintenance struct {
 	pb.UnimplementedMaintenanceServer
 }
 
 func (maintenance) Snapshot(_ *pb.SnapshotRequest, s pb.Maintenance_SnapshotServer) error {
-	return errors.Join(s.Send(&pb.SnapshotResponse{Blob: []byte("<a>")}), s.Send(&pb.SnapshotResponse{Blob: []byte("b")}))
+	encoded, err := proto.Marshal(&pb.SnapshotResponse{Blob: []byte("b")})
+	second := &pb.SnapshotResponse{}
+	second.ProtoReflect().SetUnknown(encoded)
+	return errors.Join(err, s.Send(&pb.SnapshotResponse{Blob: []byte("<a>")}), s.Send(second))
 }
 
 func streams(t *testing.T) (url string, ended chan error) {
@@ -92,6 +96,7 @@ func streams(t *testing.T) (url string, ended chan error) {
 
 func TestStreamsThatEnd(t *testing.T) {
 	url, _ := streams(t)
+	large := `{"ID":"` + strings.Repeat("5", 3*messageBytes) + `"}`
 	const missing = `"code":5,"message":"etcdserver: requested lease not found"`
 	cases := []struct {
 		path, body string
@@ -104,8 +109,7 @@ func TestStreamsThatEnd(t *testing.T) {
 		{"/v3/lease/keepalive", `{"ID":500}`, 404, `{"error":{` + missing + `}}` + "\n"},
 		{"/v3/lease/keepalive", `{"ID":5}{"ID":500}`, 200, `{"result":{"ID":"5","TTL":"5"}}` + "\n" + `{"error":{` + missing + `}}` + "\n"},
 		{"/v3/lease/keepalive", `{`, 400, `{"error":{"code":3,"message":"Failed to decode request: unexpected EOF"}}` + "\n"},
-		{"/v3/lease/keepalive", `{"ID":"` + strings.Repeat("5", 3*messageBytes) + `"}`, 429,
-			`{"error":{"code":8,"message":"quorate: received a message larger than max"}}` + "\n"},
+		{"/v3/lease/keepalive", large, 429, `{"code":8,"message":"quorate: received body larger than max (2000 bytes)"}`},
 		{"/v3/watch", `{`, 400, `{"error":{"code":3,"message":"Failed to decode request: unexpected EOF"}}` + "\n"},
 		{"/v3/maintenance/snapshot", ``, 200, `{"result":{"blob":"PGE+"}}` + "\n" + `{"result":{"blob":"Yg=="}}` + "\n"},
 		{"/v3/maintenance/snapshot", `{`, 400, `{"code":3,"message":"unexpected EOF"}`},
@@ -114,6 +118,15 @@ func TestStreamsThatEnd(t *testing.T) {
 		if status, body := ask(t, "POST", url+c.path, strings.NewReader(c.body)); status != c.status || body != c.want {
 			t.Errorf("%s %.50s: %d %s, want %d %s", c.path, c.body, status, body, c.status, c.want)
 		}
+	}
+	// Of a body of unknown length each message may have so much.
+	many := strings.Repeat(`{"ID":5}`, 1000)
+	if status, body := ask(t, "POST", url+"/v3/lease/keepalive", io.MultiReader(strings.NewReader(many))); status != 200 || strings.Count(body, "\n") != 1000 {
+		t.Errorf("%d, %d lines", status, strings.Count(body, "\n"))
+	}
+	want := `{"error":{"code":8,"message":"quorate: received a message larger than max"}}` + "\n"
+	if status, body := ask(t, "POST", url+"/v3/lease/keepalive", io.MultiReader(strings.NewReader(large))); status != 429 || body != want {
+		t.Errorf("%d %s, want %s", status, body, want)
 	}
 }
 
