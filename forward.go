@@ -22,12 +22,15 @@ import (
 //	        reconfigure: the wish (codec.AppendReconfiguration)
 //	        leave: nothing
 //	        transfer: node u64
-//	answer  code u8 (an index into refusals, or one of the three above them), text
+//	        ask: the question
+//	answer  code u8 (an index into refusals, or one of the three above them), text;
+//	        of ask, if accepted: what the state machine says
 const (
 	callPropose byte = iota + 1
 	callReconfigure
 	callLeave
 	callTransfer
+	callAsk
 
 	callHeader = 1 + 8 + 8
 )
@@ -59,8 +62,14 @@ func (g *Group) forward(ctx context.Context, leader engine.Leader, p *waiter, da
 
 // call asks the leader's host to do something.
 func (g *Group) call(ctx context.Context, leader engine.Leader, what byte, args []byte) error {
+	_, err := g.exchange(ctx, leader, what, args)
+	return err
+}
+
+// exchange is call, where what was done has something to say.
+func (g *Group) exchange(ctx context.Context, leader engine.Leader, what byte, args []byte) ([]byte, error) {
 	if leader.Node == 0 {
-		return errNotMade
+		return nil, errNotMade
 	}
 	request := make([]byte, 0, callHeader+len(args))
 	request = append(request, what)
@@ -69,13 +78,13 @@ func (g *Group) call(ctx context.Context, leader engine.Leader, what byte, args 
 	answer, err := g.host.peers.Call(ctx, leader.Node, append(request, args...))
 	switch {
 	case errors.Is(err, transport.ErrNotSent):
-		return fmt.Errorf("%w: %w", errNotMade, err)
+		return nil, fmt.Errorf("%w: %w", errNotMade, err)
 	case err != nil:
-		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	case len(answer) == 0:
-		return fmt.Errorf("%w: the leader's answer is empty", ErrUnknownOutcome)
+		return nil, fmt.Errorf("%w: the leader's answer is empty", ErrUnknownOutcome)
 	}
-	return decodeAnswer(answer)
+	return answer[1:], decodeAnswer(answer)
 }
 
 func decodeAnswer(answer []byte) error {
@@ -141,6 +150,10 @@ func (p *peerHandler) Call(_ NodeID, request []byte, answer func([]byte)) {
 		g.proposeFor(term, args, answer)
 		return
 	}
+	if request[0] == callAsk {
+		h.start(func() { answer(g.answerFor(args)) })
+		return
+	}
 	h.start(func() { answer(encodeAnswer(g.changeFor(request[0], args))) })
 }
 
@@ -156,8 +169,8 @@ func (g *Group) proposeFor(term raft.Term, data []byte, answer func([]byte)) {
 	}
 }
 
-// forwardedChangeTime bounds what a leader does for a caller that may be gone.
-const forwardedChangeTime = 30 * time.Second
+// forwardedTime bounds what a leader does for a caller that may be gone.
+const forwardedTime = 30 * time.Second
 
 // within returns a context that ends with the given one, or after d by the host's
 // clock.
@@ -178,7 +191,7 @@ func (g *Group) changeFor(what byte, args []byte) error {
 	if !g.leading() {
 		return errNotMade
 	}
-	ctx, cancel := g.host.within(g.host.ctx, forwardedChangeTime)
+	ctx, cancel := g.host.within(g.host.ctx, forwardedTime)
 	defer cancel()
 	switch {
 	case what == callTransfer && len(args) == 8:

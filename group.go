@@ -51,7 +51,7 @@ func (g *Group) Propose(ctx context.Context, command []byte) (any, error) {
 		return nil, fmt.Errorf("%w of %d bytes", ErrTooLarge, g.host.cfg.MaxCommandBytes)
 	}
 	for {
-		result, err := g.proposeOnce(ctx, command)
+		result, err := g.proposeOnce(ctx, 0, command)
 		if !errors.Is(err, errNotMade) {
 			return result, err
 		}
@@ -72,7 +72,8 @@ var (
 // ticket by which the node that proposed it knows it again.
 const ticketSize = 8
 
-func (g *Group) proposeOnce(ctx context.Context, command []byte) (any, error) {
+// proposeOnce makes one attempt; with a term, only if this node leads it.
+func (g *Group) proposeOnce(ctx context.Context, only raft.Term, command []byte) (any, error) {
 	p, err := g.waiting.open(g.host.tickets.Add(1))
 	if err != nil {
 		return nil, err
@@ -80,12 +81,15 @@ func (g *Group) proposeOnce(ctx context.Context, command []byte) (any, error) {
 	data := make([]byte, ticketSize, ticketSize+len(command))
 	binary.LittleEndian.PutUint64(data, p.ticket)
 	data = append(data, command...)
-	if leader := g.currentLeader(); leader.Node == g.host.id {
+	switch leader := g.currentLeader(); {
+	case leader.Node == g.host.id:
 		g.sample.begin(g.host, p.ticket)
-		if err = g.host.inbox.propose(proposal{group: g, entry: p, data: data}); err != nil {
+		if err = g.host.inbox.propose(proposal{group: g, entry: p, data: data, only: only}); err != nil {
 			g.sample.offered(g.host, p.ticket, raft.EntryID{}, err)
 		}
-	} else {
+	case only != 0:
+		err = errNotMade
+	default:
 		err = g.forward(ctx, leader, p, data)
 	}
 	if errors.Is(err, ErrUnknownOutcome) {

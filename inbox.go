@@ -31,6 +31,7 @@ type proposal struct {
 	group *Group
 	data  []byte    // ticket and command
 	term  raft.Term // of the leader that it is meant for; zero: must not be made
+	only  raft.Term // the one in which it may be made; zero: any
 	entry *waiter
 
 	answer func([]byte) // where entry is nil: another node waits

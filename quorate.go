@@ -18,8 +18,8 @@
 //
 // # Reading order
 //
-// host.go, group.go, loop.go, then the files named above; forward.go and
-// snapshots.go for what passes between hosts. No rule of Raft is decided here:
+// host.go, group.go, loop.go, then the files named above; forward.go, ask.go
+// and snapshots.go for what passes between hosts. No rule of Raft is decided here:
 // those are in package raft.
 package quorate
 

@@ -82,12 +82,12 @@ func (w *waiting) make(p *waiter, term raft.Term) bool {
 }
 
 // offered is made for proposals of this node to itself, which it marks with the
-// term; with none if they must not be made.
+// term; with none if they must not be made, or not in it.
 func (w *waiting) offered(some []proposal, term raft.Term) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range some {
-		if p := &some[i]; p.entry != nil && w.make(p.entry, term) {
+		if p := &some[i]; p.entry != nil && (p.only == 0 || p.only == term) && w.make(p.entry, term) {
 			p.term = term
 		}
 	}
