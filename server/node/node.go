@@ -36,8 +36,10 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
+	"github.com/quorate-db/quorate/server/lease"
 	"github.com/quorate-db/quorate/server/watch"
 	"github.com/quorate-db/quorate/vfs"
 )
@@ -63,6 +65,7 @@ type node struct {
 	store   *store.Disk
 	machine *kv.Machine
 	hub     *watch.Hub
+	lessor  *lease.Lessor
 	host    *quorate.Host
 	group   *quorate.Group
 
@@ -150,10 +153,11 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.hub, err = watch.New(n.machine); err != nil {
 		return err
 	}
+	n.lessor = lease.New(lease.Options{Machine: n.machine, Env: env.Real(), Election: n.cfg.Election, Logger: n.log})
 	if n.host, err = quorate.Open(n.hostConfig()); err != nil {
 		return explain(err, "--listen-peer-urls")
 	}
-	begin := quorate.GroupConfig{ID: group, StateMachine: n.machine}
+	begin := quorate.GroupConfig{ID: group, StateMachine: lease.Machine{Machine: n.machine, Lessor: n.lessor}}
 	if !n.identity.Joined {
 		begin.Members = n.identity.members()
 	}
@@ -223,6 +227,7 @@ func (n *node) serve(ctx context.Context) error {
 	defer cancel()
 	n.doors.serve(n)
 	n.work.Go(func() { n.awaitReady(ctx) })
+	n.work.Go(func() { n.lessor.Run(ctx, n.host.ID(), n.group) })
 	n.work.Go(func() {
 		if err := n.upkeep(ctx); err != nil {
 			n.fail(err)

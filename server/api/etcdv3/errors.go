@@ -44,6 +44,7 @@ var meanings = []struct{ err, means error }{
 	{kv.ErrCompacted, rpctypes.ErrGRPCCompacted},
 	{kv.ErrKeyNotFound, rpctypes.ErrGRPCKeyNotFound},
 	{kv.ErrLeaseNotFound, rpctypes.ErrGRPCLeaseNotFound},
+	{kv.ErrLeaseExists, rpctypes.ErrGRPCLeaseExist},
 
 	{membership.ErrKnown, rpctypes.ErrGRPCMemberExist},
 	{membership.ErrUnknown, rpctypes.ErrGRPCMemberNotFound},
@@ -60,6 +61,7 @@ var weather = []struct{ err, means error }{
 	{raft.ErrNoLeader, rpctypes.ErrGRPCNoLeader},
 	{raft.ErrNotLeader, rpctypes.ErrGRPCLeaderChanged},
 	{raft.ErrTransferring, rpctypes.ErrGRPCLeaderChanged},
+	{kv.ErrTooManyLeases, rpctypes.ErrGRPCRequestTooManyRequests},
 	{quorate.ErrBusy, rpctypes.ErrGRPCRequestTooManyRequests},
 	{raft.ErrBusy, rpctypes.ErrGRPCRequestTooManyRequests},
 	{quorate.ErrTooLarge, rpctypes.ErrGRPCRequestTooLarge},

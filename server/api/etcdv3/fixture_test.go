@@ -2,8 +2,10 @@ package etcdv3
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -12,11 +14,13 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
+	"github.com/quorate-db/quorate/server/lease"
 	"github.com/quorate-db/quorate/server/watch"
 )
 
@@ -24,6 +28,7 @@ import (
 // can be told to fail. Real groups are in package node and in server/conformance.
 type oneNode struct {
 	machine *kv.Machine
+	lessor  *lease.Lessor
 
 	mu      sync.Mutex
 	index   raft.Index
@@ -44,6 +49,20 @@ func (n *oneNode) Propose(ctx context.Context, command []byte) (any, error) {
 	batch := []quorate.Command{{Index: n.index, Data: command}}
 	err := n.machine.Apply(batch)
 	return batch[0].Result, err
+}
+
+func (n *oneNode) ProposeIn(ctx context.Context, _ raft.Term, command []byte) (any, error) {
+	return n.Propose(ctx, command)
+}
+
+func (n *oneNode) Ask(ctx context.Context, question []byte) ([]byte, error) {
+	for {
+		answer, err := n.lessor.Answer(ctx, question)
+		if !errors.Is(err, raft.ErrNotLeader) {
+			return answer, err
+		}
+		runtime.Gosched() // it has just begun
+	}
 }
 
 func (n *oneNode) Read(ctx context.Context) (raft.Index, error) {
@@ -129,6 +148,14 @@ func serve(t *testing.T, limits Limits) (*oneNode, *Server, *grpc.ClientConn) {
 	n := &oneNode{machine: machine, status: quorate.Status{Status: raft.Status{
 		ID: 7, Role: raft.Leader, Leader: 7, Term: 3, Commit: 5, Applied: 4, Config: membership.New(self),
 	}}}
+	n.lessor = lease.New(lease.Options{Machine: machine, Env: env.Real(), Election: limits.Election, Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(context.Background())
+	var lessor sync.WaitGroup
+	lessor.Go(func() { n.lessor.Run(ctx, 7, n) })
+	t.Cleanup(func() {
+		cancel()
+		lessor.Wait()
+	})
 	s := New(Options{
 		ClusterID: 12, MemberID: 7, Group: n, Machine: machine, Hub: hub, Limits: limits, PeerScheme: "http",
 		Logger:  slog.New(slog.DiscardHandler),

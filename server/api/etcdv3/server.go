@@ -8,7 +8,7 @@
 //
 // Reading order: server.go (what it is made of, and what each call passes), kv.go,
 // request.go and response.go (the translation), errors.go; stream.go, watch.go,
-// cluster.go, maintenance.go.
+// lease.go, cluster.go, maintenance.go.
 package etcdv3
 
 import (
@@ -29,6 +29,7 @@ import (
 	"github.com/quorate-db/quorate/server/api/gateway"
 	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/lease"
 	"github.com/quorate-db/quorate/server/watch"
 )
 
@@ -38,6 +39,7 @@ type Group interface {
 	Propose(ctx context.Context, command []byte) (any, error)
 	Read(ctx context.Context) (raft.Index, error)
 	Leader() (quorate.NodeID, raft.Term)
+	lease.Asker
 }
 
 // Options is what a server is made of. All fields are needed.
@@ -64,7 +66,7 @@ type Limits struct {
 	Requests       int           // calls in progress at a time; the flag --max-requests
 	RequestTimeout time.Duration // how long a call may wait for the cluster; the flag --request-timeout
 	WatchProgress  time.Duration // between two messages to a watcher about how far it has come, and 10 % more; --watch-progress-notify-interval
-	Election       time.Duration // --election-timeout; after three without a leader, streams that require one end
+	Election       time.Duration // --election-timeout; after three without a leader, streams that require one end; and no lease lives shorter than one and a half
 }
 
 // overheadBytes is what a request may have beyond RequestBytes before it is read.
@@ -97,6 +99,7 @@ func New(o Options) *Server {
 		Unary: s.unary, Stream: s.stream, MessageBytes: o.Limits.RequestBytes + overheadBytes, Requests: o.Limits.Requests,
 	})
 	pb.RegisterKVServer(s, &kvServer{Server: s})
+	pb.RegisterLeaseServer(s, &leaseServer{Server: s})
 	pb.RegisterWatchServer(s, &watchServer{Server: s})
 	pb.RegisterClusterServer(s, &clusterServer{Server: s})
 	pb.RegisterMaintenanceServer(s, &maintenanceServer{Server: s})

@@ -1,0 +1,179 @@
+package etcdv3
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/lease"
+)
+
+// leaseServer is etcdserverpb.Lease.
+type leaseServer struct {
+	*Server
+	pb.UnsafeLeaseServer
+}
+
+// LeaseGrant begins a lease, of an ID that the client chooses or leaves to us.
+func (s *leaseServer) LeaseGrant(ctx context.Context, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
+	if r.TTL > kv.MaxLeaseTTL {
+		return nil, rpctypes.ErrGRPCLeaseTTLTooLarge
+	}
+	do := kv.GrantLease{ID: kv.LeaseID(r.ID), TTL: max(r.TTL, s.shortestTTL())}
+	for do.ID == 0 {
+		do.ID = kv.LeaseID(rand.Int64())
+	}
+	result, err := s.propose(ctx, do)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.LeaseGrantResponse{Header: s.header(result.Revision), ID: int64(do.ID), TTL: do.TTL}, nil
+}
+
+// shortestTTL is etcd's, in seconds: one and a half election timeouts. A lease that
+// lives no longer would not outlive the leader whom its client has lost.
+func (s *Server) shortestTTL() int64 {
+	least := s.Limits.Election * 3 / 2
+	return int64((least + time.Second - 1) / time.Second)
+}
+
+// LeaseRevoke ends a lease and deletes its keys.
+func (s *leaseServer) LeaseRevoke(ctx context.Context, r *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {
+	result, err := s.propose(ctx, kv.RevokeLease{ID: kv.LeaseID(r.ID)})
+	if err != nil {
+		return nil, err
+	}
+	return &pb.LeaseRevokeResponse{Header: s.header(result.Revision)}, nil
+}
+
+// LeaseKeepAlive renews the leases that a client names, one after another, until
+// the client ends. That a lease is gone is a TTL of zero.
+func (s *leaseServer) LeaseKeepAlive(stream pb.Lease_LeaseKeepAliveServer) error {
+	requests := keepAlives(stream)
+	for {
+		select {
+		case r, more := <-requests:
+			if !more {
+				return nil
+			}
+			if r.err != nil {
+				return r.err
+			}
+			answer, err := s.renew(stream.Context(), r.ID)
+			if err != nil {
+				return err
+			}
+			if err := stream.Send(answer); err != nil {
+				return err
+			}
+		case <-stream.Context().Done():
+			return context.Cause(stream.Context())
+		}
+	}
+}
+
+type keepAlive struct {
+	*pb.LeaseKeepAliveRequest
+	err error
+}
+
+// keepAlives lets a stream be waited for together with its end: Recv ends only with
+// the client's.
+func keepAlives(stream pb.Lease_LeaseKeepAliveServer) <-chan keepAlive {
+	requests := make(chan keepAlive)
+	go func() {
+		defer close(requests)
+		for {
+			r, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			select {
+			case requests <- keepAlive{r, err}:
+			case <-stream.Context().Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return requests
+}
+
+func (s *leaseServer) renew(ctx context.Context, id int64) (*pb.LeaseKeepAliveResponse, error) {
+	state, err := s.Machine.State()
+	if err != nil {
+		return nil, readError(err)
+	}
+	// Whatever happens to the store from here on is later than the header says.
+	answer := &pb.LeaseKeepAliveResponse{Header: s.header(state.Revision), ID: id}
+	waiting, cancel := context.WithTimeout(ctx, s.Limits.RequestTimeout)
+	defer cancel()
+	answer.TTL, err = lease.Renew(waiting, s.Group, kv.LeaseID(id))
+	if err != nil && !errors.Is(err, kv.ErrLeaseNotFound) {
+		return nil, s.unserved(ctx, err)
+	}
+	return answer, nil
+}
+
+// LeaseTimeToLive says how long a lease still lives, and which keys it has. That it
+// is gone is a TTL below zero.
+func (s *leaseServer) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
+	waiting, cancel := context.WithTimeout(ctx, s.Limits.RequestTimeout)
+	defer cancel()
+	left, err := lease.Remaining(waiting, s.Group, kv.LeaseID(r.ID))
+	gone := errors.Is(err, kv.ErrLeaseNotFound)
+	if err != nil && !gone {
+		return nil, s.unserved(ctx, err)
+	}
+	// The leader has spoken; now this node must know as much.
+	if err := s.await(ctx); err != nil {
+		return nil, err
+	}
+	state, err := s.Machine.State()
+	if err != nil {
+		return nil, readError(err)
+	}
+	is, err := s.Machine.Lease(kv.LeaseID(r.ID))
+	if err != nil {
+		return nil, readError(err)
+	}
+	answer := &pb.LeaseTimeToLiveResponse{Header: s.header(state.Revision), ID: r.ID, TTL: -1}
+	if gone || is == nil {
+		return answer, nil
+	}
+	answer.TTL, answer.GrantedTTL = left, is.TTL
+	if r.Keys {
+		if answer.Keys, err = s.Machine.LeaseKeys(is.ID); err != nil {
+			return nil, readError(err)
+		}
+	}
+	return answer, nil
+}
+
+// LeaseLeases lists all leases, in the order in which they were granted.
+func (s *leaseServer) LeaseLeases(ctx context.Context, _ *pb.LeaseLeasesRequest) (*pb.LeaseLeasesResponse, error) {
+	if err := s.await(ctx); err != nil {
+		return nil, err
+	}
+	state, err := s.Machine.State()
+	if err != nil {
+		return nil, readError(err)
+	}
+	all, err := s.Machine.Leases(0)
+	if err != nil {
+		return nil, readError(err)
+	}
+	answer := &pb.LeaseLeasesResponse{Header: s.header(state.Revision)}
+	for _, g := range all {
+		answer.Leases = append(answer.Leases, &pb.LeaseStatus{ID: int64(g.ID)})
+	}
+	return answer, nil
+}

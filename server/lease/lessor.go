@@ -1,0 +1,263 @@
+// Package lease decides when a lease has run out.
+//
+// What leases there are, and which keys belong to them, is state of the replicated
+// store (package kv). How long each still has is known to the leader only, for the
+// time that it leads: that changes with each keep-alive, and nothing of it goes
+// through the log. Here is the rest:
+//
+//   - A keep-alive is asked of the leader (Renew), which first makes sure that it
+//     still is: no old leader lets a client believe in a lease that is gone.
+//   - When a lease has run out the leader proposes to revoke it, in its own term or
+//     never, and of that very grant: a leader that was paused revokes nothing that
+//     another has renewed since.
+//   - A new leader knows of no keep-alive: it gives each lease its whole TTL anew,
+//     and an election timeout for the time in which nobody could be asked.
+//   - A pause of the process does not count: who wanted to renew then could not.
+//
+// So no lease runs out early, and each within its TTL and [Slack] after the last
+// keep-alive, if the leader neither changes nor stands still.
+//
+// Reading order: lessor.go, reign.go, ask.go.
+package lease
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/env"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/server/kv"
+)
+
+// interval is how often the leader looks for leases that have run out. A step of
+// the clock that takes longer than maxStep was a pause.
+const (
+	interval = 250 * time.Millisecond
+	maxStep  = 2 * interval
+)
+
+// Slack is how late a lease may be revoked, besides the time that a write takes.
+const Slack = maxStep
+
+// Group replicates the store; a *quorate.Group.
+type Group interface {
+	Leader() (quorate.NodeID, raft.Term)
+	Read(ctx context.Context) (raft.Index, error)
+	ProposeIn(ctx context.Context, term raft.Term, command []byte) (any, error)
+}
+
+// Options is what a lessor is made of. All fields are needed.
+type Options struct {
+	Machine  *kv.Machine
+	Env      env.Env
+	Election time.Duration // what a new leader adds to each lease
+	Logger   *slog.Logger
+}
+
+// Lessor is one node's. It does something only while the node leads.
+type Lessor struct {
+	Options
+	due chan struct{} // something may have to be done
+
+	mu    sync.Mutex
+	group Group // nil before Run
+	node  quorate.NodeID
+	reign *reign // nil while this node does not lead
+
+	// Deadlines are times since Run began that leave pauses out.
+	now    time.Duration // up to the last tick
+	ticked time.Time
+}
+
+// New returns a lessor that answers nothing until Run.
+func New(o Options) *Lessor { return &Lessor{Options: o, due: make(chan struct{}, 1)} }
+
+// Machine is the store together with the lessor who answers for its leases: what a
+// group is to be started with.
+type Machine struct {
+	*kv.Machine
+	*Lessor
+}
+
+// Run revokes what has run out, whenever this node leads, until ctx ends.
+func (l *Lessor) Run(ctx context.Context, node quorate.NodeID, group Group) {
+	l.mu.Lock()
+	l.group, l.node, l.ticked = group, node, l.Env.Now()
+	l.mu.Unlock()
+	var work sync.WaitGroup
+	defer work.Wait()
+	work.Go(func() {
+		for {
+			select {
+			case <-l.due:
+				l.round(ctx)
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	// Time passes also while a round waits for the cluster.
+	ticker := l.Env.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C():
+			l.tick()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *Lessor) tick() {
+	l.mu.Lock()
+	l.now, l.ticked = l.clock(), l.Env.Now()
+	l.mu.Unlock()
+	l.wake()
+}
+
+// clock is the present. The lock is held.
+func (l *Lessor) clock() time.Duration {
+	return l.now + min(max(0, l.Env.Now().Sub(l.ticked)), maxStep)
+}
+
+func (l *Lessor) wake() {
+	select {
+	case l.due <- struct{}{}:
+	default: // it is about to look anyway
+	}
+}
+
+// roundTime bounds what one round waits for.
+const roundTime = 5 * time.Second
+
+// round does what is due, if this node leads.
+func (l *Lessor) round(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, roundTime)
+	defer cancel()
+	node, term := l.group.Leader()
+	if node != l.node {
+		l.mu.Lock()
+		l.reign = nil
+		l.mu.Unlock()
+		return
+	}
+	r, err := l.begin(ctx, term)
+	if err == nil {
+		err = l.takeIn(r)
+	}
+	if err != nil {
+		if ctx.Err() == nil && !errors.Is(err, raft.ErrNotLeader) {
+			l.Logger.Warn("leases are not looked after", "error", err)
+		}
+		return
+	}
+	l.mu.Lock()
+	out := r.ranOut(l.now)
+	l.mu.Unlock()
+	l.revoke(ctx, r, out)
+}
+
+// begin begins to reign in a term, unless that has been done: with all leases that
+// were granted before, for which the store must first hold what was committed.
+func (l *Lessor) begin(ctx context.Context, term raft.Term) (*reign, error) {
+	if l.reign != nil && l.reign.term == term {
+		return l.reign, nil
+	}
+	if err := l.confirm(ctx, term); err != nil {
+		return nil, err
+	}
+	all, err := l.Machine.Leases(0)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reign = newReign(term)
+	l.reign.takeAll(all, l.clock()+l.Election)
+	return l.reign, nil
+}
+
+// confirm returns nil if this node leads the term, and was known to lead it by a
+// majority after confirm was called; the store is as new as that, too.
+func (l *Lessor) confirm(ctx context.Context, term raft.Term) error {
+	if _, err := l.group.Read(ctx); err != nil {
+		return err
+	}
+	if node, now := l.group.Leader(); node != l.node || now != term {
+		return raft.ErrNotLeader
+	}
+	return nil
+}
+
+// takeIn takes in the leases granted since, and forgets those that were revoked if
+// they are many: most are found out only when they would have run out.
+func (l *Lessor) takeIn(r *reign) error {
+	state, err := l.Machine.State()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	after, crowded := r.seen, int64(len(r.leases)) > 2*state.Leases+mostRevoked
+	l.mu.Unlock()
+	if crowded {
+		after = 0
+	}
+	granted, err := l.Machine.Leases(after)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if crowded {
+		r.keep(granted)
+	}
+	r.takeAll(granted, l.clock())
+	return nil
+}
+
+// mostRevoked is how many leases that are no more, besides as many as there are, may
+// be remembered.
+const mostRevoked = 1024
+
+// revokersAtOnce propose at the same time, so that their writes share what they
+// wait for.
+const revokersAtOnce = 16
+
+// revoke revokes leases. Those for which it fails, or may have, stay among those
+// that have run out: a renewal could be followed by the revocation.
+func (l *Lessor) revoke(ctx context.Context, r *reign, out []*held) {
+	var all sync.WaitGroup
+	slots := make(chan struct{}, revokersAtOnce)
+	for _, h := range out {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			if err := l.revokeOne(ctx, r.term, h.Grant); err != nil {
+				l.Logger.Debug("a lease could not be revoked yet", "lease", h.ID, "error", err)
+				return
+			}
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			r.drop(h)
+		})
+	}
+	all.Wait()
+}
+
+func (l *Lessor) revokeOne(ctx context.Context, term raft.Term, g kv.Grant) error {
+	is, err := l.Machine.Lease(g.ID)
+	if err != nil {
+		return err
+	}
+	if is == nil || is.Index != g.Index {
+		return nil // its client has revoked it
+	}
+	command := kv.Command{Do: kv.RevokeLease{ID: g.ID, Grant: g.Index}}
+	_, err = l.group.ProposeIn(ctx, term, command.Encode())
+	return err
+}
