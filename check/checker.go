@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"hash/crc64"
+	"maps"
 	"slices"
 
 	"github.com/quorate-db/quorate/codec"
@@ -143,6 +144,15 @@ func (c *Checker) Saw(o Observation) error {
 		return c.elected(n)
 	}
 	return nil
+}
+
+// Forgot says that a node's disk has lost something, and the node knows it: what it
+// said before no longer tells what it must say now. What follows from that for the
+// group stays as it was.
+func (c *Checker) Forgot(id raft.NodeID) {
+	c.node(id).told = 0
+	//order: what is deleted does not depend on it.
+	maps.DeleteFunc(c.votes, func(b ballot, _ raft.NodeID) bool { return b.node == id })
 }
 
 // Restarted says that a node begins a new life: what it had only in memory is

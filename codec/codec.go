@@ -22,11 +22,12 @@
 //
 //	message   0x11, kind u8, flags u8, group uvarint, from id, to id, term uvarint,
 //	          last entryID, span, rejected entryID, commit uvarint, round uvarint,
-//	          [snapshotBody]
-//	          flags: 1 granted, 2 transfer, 4 a snapshot follows, 8 sleep
+//	          [snapshotBody], [injured uvarint, not zero]
+//	          flags: 1 granted, 2 transfer, 4 a snapshot follows, 8 sleep, 16 injured
 //	record    0x21, flags u8, group uvarint,
 //	          [term uvarint, vote id, commit uvarint], [snapshotBody], span
-//	          flags: 1 a hard state follows (not all zero), 2 a base follows
+//	          flags: 1 a hard state follows (not all zero), 2 a base follows,
+//	          4 the hard state says that the group is injured here
 //	snapshot  0x31, snapshotBody
 //	wish      0x41, flags u8 (1 joint, 2 stay), expect uvarint, count uvarint, count times: kind u8, member
 //

@@ -15,6 +15,7 @@ const (
 	flagTransfer
 	flagSnapshot
 	flagSleep
+	flagInjured
 	messageFlags = 1<<iota - 1 // all of them
 )
 
@@ -35,6 +36,9 @@ func AppendMessage(dst []byte, e *Envelope) []byte {
 	if m.Snapshot != nil {
 		dst = appendSnapshotBody(dst, m.Snapshot)
 	}
+	if m.Injured != 0 {
+		dst = binary.AppendUvarint(dst, m.Injured)
+	}
 	return dst
 }
 
@@ -50,6 +54,9 @@ func flagsOf(m *raft.Message) (flags byte) {
 	}
 	if m.Sleep {
 		flags |= flagSleep
+	}
+	if m.Injured != 0 {
+		flags |= flagInjured
 	}
 	return flags
 }
@@ -75,6 +82,11 @@ func DecodeMessage(src []byte) (Envelope, error) {
 	m.Round = r.uvarint()
 	if flags&flagSnapshot != 0 {
 		m.Snapshot = r.snapshotBody()
+	}
+	if flags&flagInjured != 0 {
+		if m.Injured = r.uvarint(); m.Injured == 0 {
+			r.fail("an injury without a name")
+		}
 	}
 	if err := r.close("message"); err != nil {
 		return Envelope{}, err

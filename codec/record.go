@@ -9,6 +9,7 @@ import (
 const (
 	flagState = 1 << iota
 	flagBase
+	flagInjuredHere
 	recordFlags = 1<<iota - 1 // all of them
 )
 
@@ -22,6 +23,9 @@ func AppendRecord(dst []byte, r *Record) []byte {
 	}
 	if w.Base != nil {
 		flags |= flagBase
+	}
+	if w.State.Injured {
+		flags |= flagInjuredHere
 	}
 	dst = append(dst, formatRecord, flags)
 	dst = binary.AppendUvarint(dst, uint64(r.Group))
@@ -43,8 +47,11 @@ func DecodeRecord(src []byte) (Record, error) {
 	r, w := open(src, formatRecord), &rec.Write
 	flags := r.flags(recordFlags)
 	rec.Group = raft.GroupID(r.uvarint())
+	injured := flags&flagInjuredHere != 0
 	if flags&flagState != 0 {
-		w.State = r.hardState()
+		w.State = r.hardState(injured)
+	} else if injured {
+		r.fail("an injury without a hard state")
 	}
 	if flags&flagBase != 0 {
 		w.Base = r.snapshotBody()
@@ -56,8 +63,8 @@ func DecodeRecord(src []byte) (Record, error) {
 	return rec, nil
 }
 
-func (r *reader) hardState() raft.HardState {
-	s := raft.HardState{Term: raft.Term(r.uvarint()), Vote: r.node(), Commit: raft.Index(r.uvarint())}
+func (r *reader) hardState(injured bool) raft.HardState {
+	s := raft.HardState{Term: raft.Term(r.uvarint()), Vote: r.node(), Commit: raft.Index(r.uvarint()), Injured: injured}
 	if s == (raft.HardState{}) {
 		r.fail("a hard state that is all zero")
 	}

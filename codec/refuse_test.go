@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/quorate-db/quorate/raft"
 )
 
 func decodeError[T any](_ T, err error) error { return err }
@@ -23,11 +25,13 @@ func TestRefusals(t *testing.T) {
 		{"a later message", decodeError(DecodeMessage([]byte{formatMessage + 1})), ErrFormat, "0x12"},
 		{"a later record", decodeError(DecodeRecord([]byte{formatRecord + 1, 0, 0})), ErrFormat, "0x22"},
 		{"a later snapshot", decodeError(DecodeSnapshot([]byte{formatSnapshot + 1})), ErrFormat, "0x32"},
-		{"an unknown flag of a message", decodeError(DecodeMessage([]byte{formatMessage, 1, 16})), ErrMalformed, "unknown flag"},
-		{"an unknown flag of a record", decodeError(DecodeRecord([]byte{formatRecord, 4})), ErrMalformed, "unknown flag"},
+		{"an unknown flag of a message", decodeError(DecodeMessage([]byte{formatMessage, 1, 32})), ErrMalformed, "unknown flag"},
+		{"an unknown flag of a record", decodeError(DecodeRecord([]byte{formatRecord, 8})), ErrMalformed, "unknown flag"},
 		{"a number above 64 bits", decodeError(DecodeSnapshot(append([]byte{formatSnapshot}, long...))), ErrMalformed, "64 bits"},
 		{"a padded number", decodeError(DecodeSnapshot([]byte{formatSnapshot, 0x80, 0x00, 0, 0})), ErrMalformed, "longer than it need be"},
 		{"a hard state of zeros", decodeError(DecodeRecord(append([]byte{formatRecord, flagState, 1}, make([]byte, 13)...))), ErrMalformed, "all zero"},
+		{"an injury without a hard state", decodeError(DecodeRecord([]byte{formatRecord, flagInjuredHere, 1, 0, 0, 0})), ErrMalformed, "without a hard state"},
+		{"an injury without a name", decodeError(DecodeMessage(append([]byte{formatMessage, byte(raft.HeartbeatReply), flagInjured}, make([]byte, 29)...))), ErrMalformed, "without a name"},
 		{"members beyond the end", decodeError(DecodeSnapshot([]byte{formatSnapshot, 1, 1, 0, 100, 0})), ErrMalformed, "beyond the end"},
 		{"entries beyond the end", decodeError(DecodeRecord([]byte{formatRecord, 0, 1, 0, 0, 0xff, 0xff, 0xff, 0x7f})), ErrMalformed, "beyond the end"},
 		{"a byte too many", decodeError(DecodeRecord([]byte{formatRecord, 0, 1, 0, 0, 0, 0})), ErrMalformed, "after the end"},

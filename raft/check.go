@@ -22,7 +22,7 @@ func (r *Raft) mark(last EntryID) {
 }
 
 // check asserts what must be true of the state and of the step that led to it
-// (doc.go lists V1 to V13). It costs the same however long the log is.
+// (doc.go lists V1 to V14). It costs the same however long the log is.
 func (r *Raft) check() {
 	was, last := &r.was, r.log.last()
 	assert(r.term >= was.term || broken("V1: term %d fell to %d", was.term, r.term))
@@ -42,6 +42,7 @@ func (r *Raft) check() {
 	assert(r.disk.durable <= last.Index && r.disk.handed <= last.Index || broken("V10: durable %d, handed out %d, last %v", r.disk.durable, r.disk.handed, last))
 	assert((r.role == Leader) == (r.leading != nil) || broken("V11: a %v with leader's data: %t", r.role, r.leading != nil))
 	assert(!r.asleep || r.lead != 0 && r.commit == last.Index || broken("V13: asleep with leader %x, %d committed, last %v", r.lead, r.commit, last))
+	assert(r.injured == 0 || r.role == Follower || broken("V14: an injured %v", r.role))
 	if r.role == Leader {
 		r.checkLeader(was, last)
 	}

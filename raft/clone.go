@@ -42,7 +42,7 @@ func (r *Raft) Hash() uint64 { return r.HashAs(func(id NodeID) NodeID { return i
 func (r *Raft) HashAs(name func(NodeID) NodeID) uint64 {
 	d := digest{name: name, patience: uint64(r.cfg.ElectionTicks) + 1}
 	d.node(r.cfg.ID)
-	d.words(uint64(r.term), uint64(r.role), uint64(r.commit), uint64(r.applied), bit(r.asleep))
+	d.words(uint64(r.term), uint64(r.role), uint64(r.commit), uint64(r.applied), bit(r.asleep), r.injured)
 	d.node(r.vote)
 	d.node(r.lead)
 	d.log(&r.log)
@@ -138,7 +138,7 @@ func (d *digest) log(l *log) {
 }
 
 func (d *digest) disk(k *disk) {
-	d.words(uint64(k.durable), uint64(k.term), uint64(k.handed), uint64(k.state.Term))
+	d.words(uint64(k.durable), uint64(k.term), uint64(k.handed), uint64(k.state.Term), bit(k.state.Injured))
 	d.node(k.state.Vote)
 	for _, p := range k.pending {
 		d.words(k.writes-p.write, uint64(p.last), uint64(p.term))
@@ -167,6 +167,7 @@ func (d *digest) leadership(l *leadership) {
 		// Beyond a timeout, silence is silence; a round that nobody waits for is over.
 		of.words(min(l.ticks-l.peers[i].Heard, d.patience), max(l.peers[i].Round, l.oldestRound())-l.oldestRound(),
 			max(l.peers[i].NotBefore, l.ticks)-l.ticks,
+			l.peers[i].injured, uint64(l.peers[i].mend.Index),
 			bit(l.peers[i].silent), bit(l.rest.offer > 0 && l.peers[i].slept >= l.rest.offer))
 	})
 	for _, list := range [][]readFrom{l.reads.early, l.reads.waiting} {

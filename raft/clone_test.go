@@ -72,7 +72,7 @@ func TestHashIsStable(t *testing.T) {
 	for _, n := range c.Nodes {
 		got = got*31 + n.Core.Hash()
 	}
-	const want = 0x822c9dba80b82e83
+	const want = 0x9decf9a8071994fe
 	if got != want {
 		t.Fatalf("hash %#x, want %#x", got, uint64(want))
 	}

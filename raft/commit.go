@@ -25,7 +25,7 @@ func (r *Raft) matched(id NodeID) Index {
 	if id == r.cfg.ID {
 		return r.disk.durable
 	}
-	if p := r.leading.peer(id); p != nil {
+	if p := r.leading.peer(id); p != nil && p.injured == 0 { // IN2
 		return p.Match
 	}
 	return 0

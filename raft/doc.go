@@ -14,7 +14,7 @@
 //
 // types.go, message.go and effects.go say what there is; raft.go where an input
 // goes; election.go, append.go, replicate.go, commit.go how one group agrees;
-// snapshot.go, membership.go, read.go, transfer.go, sleep.go what it needs to live long.
+// snapshot.go, membership.go, read.go, transfer.go, sleep.go, injury.go what it needs to live long.
 // Rules carry the short names of docs/rules.md (AE3, L8, ...) at the line that
 // makes them true.
 //
@@ -36,6 +36,7 @@
 //	V11 role data exists only in its role
 //	V12 what is reported durable was asked for
 //	V13 who sleeps knows its leader and has all of its log committed
+//	V14 who is injured neither leads nor campaigns
 //
 // # Left out
 //

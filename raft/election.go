@@ -69,8 +69,9 @@ func (r *Raft) Campaign() {
 func (r *Raft) campaign() {
 	r.refuseReads()
 	r.lead = 0 // or else those who lost the same leader would refuse each other
+	r.callForHelp()
 	if !r.mayLead() || r.election.quiet > 0 {
-		return // a learner, a node that was removed or one not yet invited
+		return // a learner, a node that was removed, is injured or not yet invited
 	}
 	// PV1 §9.6 d: a node that cannot win must not raise the term, or it would
 	// depose a leader that is well as soon as it is heard again.
@@ -84,6 +85,9 @@ func (r *Raft) campaign() {
 // pending change removes may be the only one that can win: of two voters, the
 // one that holds the change has the longer log (§4.2.2 d).
 func (r *Raft) mayLead() bool {
+	if r.injured != 0 {
+		return false // IN1: what it would count on may be what it has forgotten
+	}
 	for i := len(r.log.configs) - 1; i >= 0; i-- {
 		if r.log.configs[i].config.Voter(r.cfg.ID) {
 			return true
@@ -151,6 +155,8 @@ func (r *Raft) onPreVote(m *Message) {
 // againstPreVote is the rule that forbids it, empty if none does.
 func (r *Raft) againstPreVote(m *Message) Rule {
 	switch {
+	case r.injured != 0:
+		return IN1
 	case m.Term <= r.term:
 		return ALL3 // ALL3 §5.1: the sender is in an earlier term than we
 	case r.hearsLeader():
@@ -179,6 +185,8 @@ func (r *Raft) onRequestVote(m *Message) {
 func (r *Raft) againstVote(m *Message) Rule {
 	again := r.vote == m.From
 	switch {
+	case r.injured != 0:
+		return IN1
 	case !again && (r.vote != 0 || r.lead != 0):
 		// RV2 §5.2: one vote per term, first come. With two, two candidates could
 		// have a majority each.

@@ -20,6 +20,10 @@ var (
 	ErrAhead         = errors.New("raft: the state machine is said to hold more than this node has applied or has on its disk")
 )
 
+// ErrLost is returned by New for a node whose disk has lost something, if by what is
+// left nobody else has it: going on could take back what was acknowledged.
+var ErrLost = errors.New("raft: the disk of the group's only voter has lost a part of its log")
+
 // Violation is the panic of an assertion: a sign that this program, its disk or
 // a peer breaks the algorithm. The group that meets one must not go on.
 type Violation struct{ Reason string }

@@ -186,6 +186,7 @@ func (m *Message) archive(a *archive.Archive) {
 	archive.Flag(a, &m.Granted)
 	archive.Flag(a, &m.Transfer)
 	archive.Flag(a, &m.Sleep)
+	archive.Number(a, &m.Injured)
 	if m.Kind == InstallSnapshot {
 		if a.Reading() {
 			m.Snapshot = &Snapshot{}

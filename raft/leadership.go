@@ -20,6 +20,9 @@ type peer struct {
 	progress.Progress
 	slept  uint64 // the last round at which it said that it sleeps (SL2)
 	silent bool   // its node has not been heard for an election timeout
+
+	injured uint64  // as it calls itself while it may have forgotten promises; zero: it is well
+	mend    EntryID // what heals it, once committed (IN4)
 }
 
 func newLeadership(r *Raft) *leadership {
@@ -69,6 +72,7 @@ func (r *Raft) answering(m *Message) *peer {
 	p := r.leading.peer(m.From)
 	if p != nil {
 		p.Heard = r.leading.ticks
+		r.mindInjury(p, m)
 	}
 	return p
 }

@@ -57,7 +57,7 @@ type Message struct {
 	// AppendEntriesReply it is the last entry that is known to match the
 	// leader's; where Rejected is set, the last that still might. In an
 	// InstallSnapshotReply, the entry up to which the follower now has everything. In
-	// a Heartbeat with Sleep it is the leader's last.
+	// a Heartbeat with Sleep it is the leader's last; with Injured, what heals.
 	Last EntryID
 
 	Span     Span    // AppendEntries
@@ -70,6 +70,12 @@ type Message struct {
 	// Round numbers a leader's rounds of proving that it still leads; a reply
 	// returns it. In ReadIndex and its reply it is the reader's own token.
 	Round uint64
+
+	// Injured is, in the replies to a leader, the name that a node whose disk has lost
+	// something gave itself at its start; zero if it is well. In a Heartbeat it
+	// addresses the node of that name: Last, if it is set, was appended after this start,
+	// and is committed without its help (IN4).
+	Injured uint64
 
 	Snapshot *Snapshot // InstallSnapshot
 }

@@ -17,6 +17,7 @@ func (o *out) any() bool { return len(o.send)+len(o.after)+len(o.reads)+len(o.tr
 // unless a crash could make us forget that we have been in this term.
 func (r *Raft) say(m Message) {
 	m.From, m.Term = r.cfg.ID, r.term
+	r.sayInjured(&m)
 	if r.disk.term == r.term {
 		r.out.send = append(r.out.send, m)
 	} else {
@@ -27,12 +28,13 @@ func (r *Raft) say(m Message) {
 // promise sends a message that a crash must not make untrue (ALL4).
 func (r *Raft) promise(m Message) {
 	m.From, m.Term = r.cfg.ID, r.term
+	r.sayInjured(&m)
 	r.trace(ALL4, m.To, m.Last)
 	if n := len(r.out.after); n > 0 && m.Kind == AppendEntriesReply {
 		// One acknowledgement speaks for all before it. Only the term's
 		// leader gets any, and what it has sent us it never takes back.
 		old := &r.out.after[n-1]
-		if old.Kind == m.Kind && old.To == m.To && old.Rejected == (EntryID{}) {
+		if old.Kind == m.Kind && old.To == m.To && old.Rejected == (EntryID{}) && old.Injured == m.Injured {
 			if m.Last.Index > old.Last.Index {
 				old.Last = m.Last
 			}
@@ -75,13 +77,14 @@ func (r *Raft) Take() (fx Effects) {
 
 // nextWrite fills in what has changed since the last one.
 func (r *Raft) nextWrite(w *Write) {
-	state := HardState{Term: r.term, Vote: r.vote, Commit: r.commit}
+	state := HardState{Term: r.term, Vote: r.vote, Commit: r.commit, Injured: r.injured != 0}
 	last := r.log.last().Index
 	w.Base = r.out.base
 	if r.disk.handed < last {
 		w.Append = r.log.span(r.disk.handed, last, ^uint64(0))
 	}
-	promised := state.Term != r.disk.state.Term || state.Vote != r.disk.state.Vote
+	was := r.disk.state
+	promised := state.Term != was.Term || state.Vote != was.Vote || state.Injured != was.Injured
 	if promised || !w.Empty() {
 		w.State = state
 	}

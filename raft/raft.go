@@ -26,6 +26,7 @@ type Raft struct {
 	election election    // timer and ballots
 	leading  *leadership // only while leading
 	asleep   bool        // needs no ticks until the next input
+	injured  uint64      // what this start calls itself while it may have forgotten promises (IN1); zero: it is well
 	asked    []uint64    // reads that a leader elsewhere was asked about (RD1)
 	tokens   uint64      // names of reads given out so far
 
@@ -50,6 +51,13 @@ func New(cfg Config, saved Saved) (*Raft, error) {
 	switch {
 	case last.Term > r.term:
 		return nil, fmt.Errorf("raft: the log ends in term %d, later than the saved term %d", last.Term, r.term)
+	case saved.State.Injured:
+		if !r.otherVoters() {
+			return nil, ErrLost
+		}
+		// The log may have had other entries at the indices that were applied, and
+		// committed, than those that are left; the driver skips what comes again.
+		cfg.Applied = min(cfg.Applied, saved.State.Commit, last.Index)
 	case cfg.Applied > last.Index:
 		return nil, ErrAhead
 	}
@@ -60,6 +68,9 @@ func New(cfg Config, saved Saved) (*Raft, error) {
 	// An answer to a read asked before a crash must not be taken for the
 	// answer to one asked after it.
 	r.tokens = uint64(r.election.random.below(1<<31)) << 32
+	if saved.State.Injured {
+		r.injured = 1 + uint64(r.election.random.below(1<<62))
+	}
 	if cfg.Lease {
 		// RD3: before a crash this node may have answered a leader that counts
 		// on not being deposed for an election timeout.

@@ -121,6 +121,7 @@ func (r *Raft) beat(p *peer, round uint64) {
 	if r.leading.rest.offer != 0 && round >= r.leading.rest.offer {
 		m.Sleep, m.Last = true, r.leading.rest.last
 	}
+	r.addressInjured(p, &m)
 	r.out.send = append(r.out.send, m)
 }
 
@@ -155,7 +156,10 @@ func (r *Raft) mayHold(last EntryID) bool {
 
 func (r *Raft) onHeartbeat(m *Message) {
 	r.follow(m.From)
-	r.commitTo(min(m.Commit, r.log.last().Index))
+	if r.believes(m) {
+		r.commitTo(min(m.Commit, r.log.last().Index))
+	}
+	r.maybeHeal(m)
 	if m.Round != 0 {
 		r.say(Message{Kind: HeartbeatReply, To: m.From, Round: m.Round, Sleep: r.maybeSleep(m)})
 	}
@@ -166,7 +170,9 @@ func (r *Raft) onHeartbeatReply(m *Message) {
 	if p == nil {
 		return
 	}
-	p.Round = max(p.Round, min(m.Round, r.leading.reads.round))
+	if m.Injured == 0 { // IN2: it may have helped to depose us, and forgotten it
+		p.Round = max(p.Round, min(m.Round, r.leading.reads.round))
+	}
 	p.slept = 0
 	if m.Sleep {
 		p.slept = min(m.Round, r.leading.reads.round)

@@ -88,7 +88,7 @@ func (r *Raft) mayStaySleeping(m *Message) bool {
 func (r *Raft) maybeSleep(m *Message) bool {
 	last := r.log.last()
 	r.asleep = m.Sleep && r.cfg.SleepTicks > 0 && m.Last == last && r.commit == last.Index &&
-		len(r.disk.pending) == 0 && len(r.asked) == 0 && r.election.quiet == 0
+		len(r.disk.pending) == 0 && len(r.asked) == 0 && r.election.quiet == 0 && r.injured == 0
 	if r.asleep {
 		r.trace(SL2, m.From, last)
 	}

@@ -67,6 +67,7 @@ func (r *Raft) archive(a *archive.Archive) {
 		r.leading.archive(a)
 	}
 	archive.Flag(a, &r.asleep)
+	archive.Number(a, &r.injured)
 	archive.List(a, &r.asked, archive.Number[uint64])
 	archive.Number(a, &r.tokens)
 }
@@ -109,6 +110,7 @@ func (d *disk) archive(a *archive.Archive) {
 	archive.Number(a, &d.state.Term)
 	archive.Fixed(a, &d.state.Vote)
 	archive.Number(a, &d.state.Commit)
+	archive.Flag(a, &d.state.Injured)
 	archive.Number(a, &d.handed)
 	archive.Number(a, &d.writes)
 	archive.List(a, &d.pending, func(a *archive.Archive, p *pending) {
@@ -137,6 +139,8 @@ func (l *leadership) archive(a *archive.Archive) {
 		p.Progress.Archive(a)
 		archive.Number(a, &p.slept)
 		archive.Flag(a, &p.silent)
+		archive.Number(a, &p.injured)
+		archiveID(a, &p.mend)
 	})
 	archive.Number(a, &l.uncommitted)
 	l.reads.archive(a)

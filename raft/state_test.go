@@ -92,6 +92,9 @@ func TestARestoredCoreIsTheSame(t *testing.T) {
 			for step := range 500 {
 				w.step()
 				w.readSomewhere()
+				if seed%2 == 0 && step%100 == 99 {
+					injure(w, w.Nodes[0])
+				}
 				n := w.Nodes[w.rng.IntN(len(w.Nodes))]
 				if n.Core == nil || step%2 == 0 {
 					continue
@@ -125,6 +128,18 @@ func TestARestoredCoreIsTheSame(t *testing.T) {
 		if !ever && !unused[path] {
 			t.Errorf("%s was always zero: nobody knows whether it is kept", path)
 		}
+	}
+}
+
+// injure lets a node start anew with the word that its disk has lost something, unless
+// it is the only voter.
+func injure(w *world, n *rafttest.Node) {
+	disk := n.Disk
+	disk.State.Injured = true
+	if _, err := raft.New(raft.Config{ID: n.ID}, disk); err == nil {
+		w.Crash(n.ID)
+		n.Disk = disk
+		w.Start(n.ID)
 	}
 }
 

@@ -42,6 +42,7 @@ type Status struct {
 
 	ConfigIndex  Index  // where in the log Config stands
 	Asleep       bool   // the group has nothing to do, and this node's part in it needs no ticks
+	Injured      bool   // this node's disk has lost something, and its peers have not yet given it back
 	Transferring NodeID // to whom this leader is handing over; zero: to nobody
 }
 
@@ -53,6 +54,7 @@ type PeerStatus struct {
 	Next     Index // sent next
 	InFlight int   // messages sent and not yet answered
 	Paused   bool  // nothing is sent until it answers
+	Injured  bool  // it says so (IN1)
 	Active   bool  // it was heard within the last election timeout; where all sleep, before they did
 }
 
@@ -77,7 +79,7 @@ func (r *Raft) Status() Status {
 	s := Status{
 		ID: r.cfg.ID, Role: r.role, Term: r.term, Vote: r.vote, Leader: r.lead,
 		Commit: r.commit, Applied: r.applied, Durable: r.disk.durable,
-		Last: r.log.last(), Base: r.log.base, Asleep: r.asleep,
+		Last: r.log.last(), Base: r.log.base, Asleep: r.asleep, Injured: r.injured != 0,
 	}
 	s.Config, s.ConfigIndex = r.Members()
 	if r.leading == nil {
@@ -88,7 +90,7 @@ func (r *Raft) Status() Status {
 		p := &r.leading.peers[i]
 		s.Peers = append(s.Peers, PeerStatus{
 			ID: p.id, State: p.State, Match: p.Match, Next: p.Next,
-			InFlight: p.InFlight(), Paused: !p.CanSend(), Active: r.active(p.id),
+			InFlight: p.InFlight(), Paused: !p.CanSend(), Active: r.active(p.id), Injured: p.injured != 0,
 		})
 	}
 	return s

@@ -176,7 +176,7 @@ func (r *Raft) sum(fx *Effects) uint64 {
 		d.words(fx.Reads[i].Token, uint64(fx.Reads[i].Index))
 	}
 	last := r.log.last()
-	d.words(uint64(r.role), uint64(r.term), uint64(r.vote), uint64(r.lead), uint64(r.applied), uint64(last.Term), uint64(last.Index), bit(r.asleep))
+	d.words(uint64(r.role), uint64(r.term), uint64(r.vote), uint64(r.lead), uint64(r.applied), uint64(last.Term), uint64(last.Index), bit(r.asleep), r.injured)
 	return d.sum
 }
 
@@ -184,7 +184,7 @@ func (d *digest) messages(list []Message) {
 	for i := range list {
 		m := &list[i]
 		d.words(uint64(m.Kind)|bit(m.Granted)<<8|bit(m.Transfer)<<9|bit(m.Sleep)<<10, uint64(m.To), uint64(m.Term), uint64(m.Last.Term), uint64(m.Last.Index),
-			uint64(m.Rejected.Term), uint64(m.Rejected.Index), uint64(m.Commit), m.Round)
+			uint64(m.Rejected.Term), uint64(m.Rejected.Index), uint64(m.Commit), m.Round, m.Injured)
 		if m.Kind == AppendEntries {
 			d.span(&m.Span)
 		}

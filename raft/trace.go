@@ -62,6 +62,11 @@ const (
 	SL4  Rule = "SL4"
 	SL5  Rule = "SL5"
 	SL6  Rule = "SL6"
+	IN1  Rule = "IN1"
+	IN2  Rule = "IN2"
+	IN3  Rule = "IN3"
+	IN4  Rule = "IN4"
+	IN5  Rule = "IN5"
 )
 
 // Event says that a node has followed a rule, and in what state it was then.

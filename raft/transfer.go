@@ -29,7 +29,7 @@ func (r *Raft) handOver(to NodeID) error {
 	if to == r.cfg.ID {
 		return nil
 	}
-	if r.leading.peer(to) == nil || !r.members().Voter(to) || !r.active(to) {
+	if r.leading.peer(to) == nil || !r.mayTakeOver(to) {
 		return ErrNotVoter
 	}
 	r.wake(0)
@@ -63,11 +63,16 @@ func (r *Raft) successor() NodeID {
 	var best NodeID
 	var match Index
 	for _, p := range r.leading.peers {
-		if r.members().Voter(p.id) && r.active(p.id) && (best == 0 || p.Match > match) {
+		if r.mayTakeOver(p.id) && (best == 0 || p.Match > match) {
 			best, match = p.id, p.Match
 		}
 	}
 	return best
+}
+
+// mayTakeOver reports whether another member is a voter that answers and is well.
+func (r *Raft) mayTakeOver(id NodeID) bool {
+	return r.members().Voter(id) && r.active(id) && r.leading.peer(id).injured == 0
 }
 
 func (r *Raft) active(id NodeID) bool {
@@ -122,7 +127,7 @@ func (r *Raft) preferred() (to NodeID) {
 	for i := range r.leading.peers {
 		p := &r.leading.peers[i]
 		m, _ := r.members().Find(p.id)
-		if m.Role == membership.Voter && m.Priority > best && p.Match >= r.commit && r.active(p.id) {
+		if m.Role == membership.Voter && m.Priority > best && p.Match >= r.commit && r.mayTakeOver(p.id) {
 			best, to = m.Priority, p.id
 		}
 	}

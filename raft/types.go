@@ -120,6 +120,11 @@ type HardState struct {
 	Term   Term
 	Vote   NodeID // in Term; zero while free
 	Commit Index  // what was known when this was written: a head start, never a reason to write
+
+	// Injured says that this disk has lost something that it once had, and may have
+	// forgotten promises; whoever reads the disk sets it. The node's part in the group
+	// ends it once the others have given back what matters (IN4).
+	Injured bool
 }
 
 // Snapshot stands for every entry up to ID: the state machine's state there is

@@ -37,7 +37,7 @@ const Page = "docs/rules.md"
 var indexed = []string{"raft", "codec", "engine", "wal", "snap", "check", "sim", "server/kv"}
 
 // A tag is a family and a number, and no part of a longer word: REQ-C1 is none.
-var tag = regexp.MustCompile(`(?:^|[^A-Za-z0-9_-])((?:ALL|AE|RV|PV|IS|SN|RD|TR|SL|CL|F|C|L|M)[0-9]+)\b`)
+var tag = regexp.MustCompile(`(?:^|[^A-Za-z0-9_-])((?:ALL|AE|RV|PV|IS|SN|RD|TR|SL|IN|CL|F|C|L|M)[0-9]+)\b`)
 
 // ReadIndex looks for tags below root, the top of the repository. It returns an
 // error if a file cannot be read or parsed.

@@ -96,6 +96,13 @@ var Rules = []Chapter{
 		{"SL5", "A leader that wakes has no lease, and nobody has failed to answer it.", "ours", "sleep.go"},
 		{"SL6", "A follower forgets a leader whose node has been silent for an election timeout.", "ours", "sleep.go"},
 	}},
+	{"Injury", []Rule{
+		{"IN1", "A node whose disk has lost something votes for nobody and asks for no votes.", "ours", "election.go"},
+		{"IN2", "Its acknowledgements, and its answers to rounds, count for nothing.", "ours", "commit.go"},
+		{"IN3", "A leader that learns of it begins anew with it, and appends an entry.", "ours", "injury.go"},
+		{"IN4", "Once that entry is committed without it and on its disk, it is well again; its vote of this term is its leader's.", "ours", "injury.go"},
+		{"IN5", "While it hears no leader, it tells all others of itself.", "ours", "injury.go"},
+	}},
 	{"Clients", []Rule{
 		{"CL1", "A command that carries a serial number seen before is not carried out twice.", "§8, §6.3 d", "../server/kv/"},
 	}},

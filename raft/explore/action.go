@@ -10,7 +10,8 @@ type Kind uint8
 
 // What may happen. A message arrives, is lost, or arrives and stays on the wire.
 // Time passes for a node; its timer runs out; its oldest write is durable; it
-// crashes and starts. A client of a leader proposes or reads; an administrator
+// crashes and starts, or crashes and starts from a disk that has lost all but what it
+// began with, and knows that it has lost something. A client of a leader proposes or reads; an administrator
 // asks for one of the Setup's changes, hands over, compacts. A host reports that
 // messages to another node were lost, that a snapshot was not taken, or, of a node
 // that is asleep, that the leader's node has fallen silent.
@@ -30,13 +31,14 @@ const (
 	Unreachable
 	SnapshotFailed
 	Silence
+	Lose
 	kinds
 )
 
 // In a script's words, as far as it has one for it.
 var words = [kinds]string{
 	"deliver", "drop", "dup", "tick", "campaign", "sync", "restart",
-	"propose", "change", "transfer", "compact", "read", "unreachable", "snapshot", "silent",
+	"propose", "change", "transfer", "compact", "read", "unreachable", "snapshot", "silent", "lose",
 }
 
 func (k Kind) String() string { return words[k] }
@@ -88,6 +90,7 @@ func (w *world) actions(to []action) []action {
 		}
 		to = w.maybe(to, action{kind: Tick, node: n.id})
 		to = w.maybe(to, action{kind: Restart, node: n.id})
+		to = w.maybe(to, action{kind: Lose, node: n.id})
 		if n.seen.Role == raft.Leader {
 			to = w.leaderActions(to, n)
 		} else {

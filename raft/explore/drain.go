@@ -141,6 +141,8 @@ func (w *world) perform(a action) error {
 		}
 	case Restart:
 		return w.start(n)
+	case Lose:
+		return w.lose(n)
 	case Propose:
 		_, _ = n.core.Propose(command(w.spent[Propose] - 1)) // refused: then nothing has happened
 	case Change:

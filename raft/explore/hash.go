@@ -168,8 +168,13 @@ func (w *world) hashNode(n *node) []uint64 {
 		for _, q := range n.queue {
 			h.add(w.hashQueued(q)[i])
 		}
-		if w.setup.Budget[Read] > 0 {
+		if w.setup.Budget[Read]+w.setup.Budget[Lose] > 0 {
 			h.add(n.starts, n.round)
+		}
+		for k := range n.lost {
+			l := &n.lost[k]
+			h.add(uint64(l.voted.Term), r.name(l.voted.Vote))
+			h.span(raft.Span{Prev: l.disk.Base.ID, Entries: l.disk.Entries}, r)
 		}
 		for _, q := range n.asked {
 			h.add(q.token, uint64(q.least))
@@ -217,9 +222,12 @@ func (w *world) pack(m raft.Message) *packet {
 	if m.Transfer {
 		flags |= 2
 	}
+	if m.Sleep {
+		flags |= 4
+	}
 	for i, r := range w.renamings {
 		h := mixed(uint64(m.Kind)<<8 | flags)
-		h.add(r.name(m.From), r.name(m.To), uint64(m.Term), uint64(m.Commit), round)
+		h.add(r.name(m.From), r.name(m.To), uint64(m.Term), uint64(m.Commit), round, m.Injured)
 		h.id(m.Last)
 		h.id(m.Rejected)
 		h.span(m.Span, r)

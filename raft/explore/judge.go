@@ -80,8 +80,10 @@ func (w *world) leads(n *node) error {
 // voted for it, unless they have gone on to a later term.
 func (w *world) elected(n *node) error {
 	by := func(voter raft.NodeID) quorum.Ballot {
-		s := w.node(voter).disk.State
-		if s.Term > n.seen.Term || s.Term == n.seen.Term && s.Vote == n.id {
+		v := w.node(voter)
+		s := v.disk.State
+		if s.Term > n.seen.Term || s.Term == n.seen.Term && s.Vote == n.id ||
+			slices.ContainsFunc(v.lost, func(l loss) bool { return l.voted == raft.HardState{Term: n.seen.Term, Vote: n.id} }) {
 			return quorum.Granted
 		}
 		return quorum.Refused
@@ -127,7 +129,8 @@ func (w *world) isCommitted(id raft.EntryID) bool {
 // majority of those who decided, which were the voters in force before.
 func (w *world) durable(n *node, was *raft.Status, id raft.EntryID) error {
 	on := func(voter raft.NodeID) quorum.Ballot {
-		if holds(&w.node(voter).disk, id) {
+		v := w.node(voter)
+		if holds(&v.disk, id) || slices.ContainsFunc(v.lost, func(l loss) bool { return holds(&l.disk, id) }) {
 			return quorum.Granted
 		}
 		return quorum.Refused

@@ -149,6 +149,9 @@ func (t *teller) tell(w *world, a action, last bool) {
 	case Deliver, Drop, Duplicate:
 		t.message(w.wire[a.arg], a.kind, last)
 		return
+	case Lose:
+		t.lose(a.node)
+		return
 	case Restart:
 		t.say("crash %d", a.node)
 		t.say("start %d", a.node)
@@ -189,6 +192,27 @@ func (t *teller) tell(w *world, a action, last bool) {
 		core.Silent(raft.NodeID(a.arg), electionTicks)
 	}
 	t.c.Drain(a.node)
+}
+
+// lose tells that a node's disk has lost all but what it began with.
+func (t *teller) lose(id raft.NodeID) {
+	t.c.Crash(id)
+	saved, err := t.setup.disk(int(id) - 1)
+	if err != nil {
+		t.say("# %v", err)
+		return
+	}
+	saved.State.Injured = true
+	t.c.Node(id).Disk = saved
+	t.c.Start(id)
+	var ids []raft.EntryID
+	for _, e := range saved.Entries {
+		ids = append(ids, e.EntryID)
+	}
+	t.say("disk %d term=%d vote=%d%s injured", id, saved.State.Term, saved.State.Vote, entries(ids))
+	if t.setup.Held {
+		t.hold(id)
+	}
 }
 
 // line is an action that is about no message.

@@ -182,6 +182,21 @@ var Setups = []Setup{
 		Budget: Budget{Tick: 3, Campaign: 1, Restart: 1, Drop: 1, Duplicate: 1, Propose: 1, Read: 1, Silence: 1},
 	},
 	{
+		Name: "injury", Why: "a node whose disk has lost what it promised, and what heals it",
+		Voters: 3, Elected: []Election{{1, 2}}, Term: 4, Last: 5, Wire: 6,
+		Budget: Budget{Tick: 2, Campaign: 2, Restart: 1, Drop: 1, Duplicate: 1, Propose: 1, Lose: 1},
+	},
+	{
+		Name: "amnesia", Why: "votes and entries that a node has forgotten, and others rest upon",
+		Voters: 3, Held: true, Term: 4, Last: 5, Wire: 7, Committed: []raft.EntryID{{Term: 2, Index: 2}},
+		Disks: []Disk{
+			{Term: 2, Vote: 1, Entries: []raft.EntryID{{Term: 2, Index: 2}}},
+			{Term: 2, Vote: 1, Entries: []raft.EntryID{{Term: 2, Index: 2}}},
+			{Term: 2, Entries: []raft.EntryID{{Term: 1, Index: 2}}},
+		},
+		Budget: Budget{Tick: 1, Campaign: 3, Restart: 1, Lose: 2, Propose: 1},
+	},
+	{
 		Name: "deposed", Why: "a leader that has not heard of the next one",
 		Voters: 3, Elected: []Election{{1, 0}, {2, 1}}, Term: 5, Last: 5, Wire: 8,
 		Budget: Budget{Tick: 2, Campaign: 1, Restart: 1, Drop: 1, Duplicate: 1, Propose: 2, Unreachable: 1, Read: 2},

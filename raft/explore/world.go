@@ -37,11 +37,18 @@ type node struct {
 	taken raft.Index // entries up to here were taken from the core to be applied
 
 	starts uint64
-	voted  raft.HardState // the last vote that anybody was told of, over all starts
+	voted  raft.HardState // the last vote that anybody was told of, since its disk lost what it had
+	lost   []loss         // one for each time
 	asked  []question     // reads without an answer
 	round  uint64         // the last round of heartbeats sent as a leader of seen.Term
 
 	hashes []uint64 // one for each renaming; nil until somebody asks
+}
+
+// loss is what a node has forgotten, and others may rest upon.
+type loss struct {
+	voted raft.HardState // the last vote that anybody had been told of
+	disk  raft.Saved
 }
 
 // queued is one Take on its way to the disk.
@@ -152,8 +159,8 @@ func (w *world) deliverAll(away raft.NodeID) error {
 func (w *world) start(n *node) error {
 	cfg := w.config
 	cfg.ID, cfg.Seed = n.id, 1
-	if w.setup.Budget[Read] > 0 {
-		cfg.Seed += n.starts // the names of reads must differ from start to start
+	if w.setup.Budget[Read]+w.setup.Budget[Lose] > 0 {
+		cfg.Seed += n.starts // the names of reads, and of starts, must differ from start to start
 	}
 	n.starts++
 	core, err := raft.New(cfg, raft.Saved{State: n.disk.State, Base: n.disk.Base, Entries: slices.Clip(n.disk.Entries)})
@@ -163,6 +170,20 @@ func (w *world) start(n *node) error {
 	n.core, n.log, n.queue, n.asked = core, n.disk, nil, nil
 	n.seen, n.taken, n.round = core.Status(), n.disk.Base.ID.Index, 0
 	return w.settled(n)
+}
+
+// lose makes a core from the disk that the node began with, which is all that is left
+// of it. It may vote again in terms in which nobody whom it voted for can be elected.
+func (w *world) lose(n *node) error {
+	first, err := w.setup.disk(int(n.id) - 1)
+	if err != nil {
+		return err
+	}
+	n.lost = append(slices.Clip(n.lost), loss{n.voted, n.disk})
+	n.voted = raft.HardState{}
+	n.disk = first
+	n.disk.State.Injured = true
+	return w.start(n)
 }
 
 func (w *world) node(id raft.NodeID) *node { return w.nodes[id-1] }

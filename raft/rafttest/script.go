@@ -16,7 +16,7 @@ import (
 //
 //	nodes N [seed= election= spread= heartbeat= inflight= message= uncommitted= sleep= lease drift=]
 //	join                            one more node, that waits to be invited
-//	disk A [term= vote= entries=2/2,3/3:x,3/4@1+2 voters=1+2+3]   A starts anew from this disk
+//	disk A [term= vote= entries=2/2,3/3:x,3/4@1+2 voters=1+2+3] [injured]   A starts anew from this disk
 //	tick A|all [N]                  time passes, and only that
 //	timeout A                       time passes for A until it campaigns
 //	run N                           N times: a tick for all, then settle
@@ -148,7 +148,7 @@ func (s *Script) join(*args) {
 func (s *Script) disk(a *args) {
 	n := s.node(a)
 	s.c.Crash(n.ID)
-	state := raft.HardState{Term: raft.Term(a.number("term", 1)), Vote: raft.NodeID(a.number("vote", 0)), Commit: 1}
+	state := raft.HardState{Term: raft.Term(a.number("term", 1)), Vote: raft.NodeID(a.number("vote", 0)), Commit: 1, Injured: a.flag("injured")}
 	n.Disk = raft.Saved{State: state, Base: s.c.first, Entries: a.entries("entries", s.voters)}
 	if voters, ok := a.take("voters"); ok {
 		n.Disk.Base.Config = s.voters(voters)
@@ -219,7 +219,7 @@ func (s *Script) step(a *args) {
 		Term: raft.Term(a.number("term", 0)), Last: a.entryID("last"), Rejected: a.entryID("rejected"),
 		Span:    raft.Span{Prev: a.entryID("prev"), Entries: a.entries("entries", s.voters)},
 		Granted: a.flag("granted"), Transfer: a.flag("transfer"), Sleep: a.flag("sleep"),
-		Commit: raft.Index(a.number("commit", 0)), Round: a.number("round", 0),
+		Commit: raft.Index(a.number("commit", 0)), Round: a.number("round", 0), Injured: a.number("injured", 0),
 	}
 	if id := a.entryID("snapshot"); id != (raft.EntryID{}) {
 		m.Snapshot = &raft.Snapshot{ID: id, Config: s.c.first.Config}

@@ -28,20 +28,23 @@ func showBody(m *raft.Message) string {
 		return fmt.Sprintf("prev %v [%s] commit %d", m.Span.Prev, showEntries(m.Span.Entries), m.Commit)
 	case raft.AppendEntriesReply:
 		if m.Rejected != (raft.EntryID{}) {
-			return fmt.Sprintf("rejected %v, try %v", m.Rejected, m.Last)
+			return fmt.Sprintf("rejected %v, try %v%s", m.Rejected, m.Last, injured(m))
 		}
-		return fmt.Sprintf("match %v", m.Last)
+		return fmt.Sprintf("match %v%s", m.Last, injured(m))
 	case raft.Heartbeat:
 		if m.Sleep {
 			return fmt.Sprintf("commit %d round %d, sleep at %v", m.Commit, m.Round, m.Last)
 		}
+		if m.Last.Index != 0 {
+			return fmt.Sprintf("commit %d round %d, heals with %v", m.Commit, m.Round, m.Last)
+		}
 		return fmt.Sprintf("commit %d round %d", m.Commit, m.Round)
 	case raft.HeartbeatReply:
-		return fmt.Sprintf("round %d%s", m.Round, word(m.Sleep, " asleep", ""))
+		return fmt.Sprintf("round %d%s%s", m.Round, word(m.Sleep, " asleep", ""), injured(m))
 	case raft.InstallSnapshot:
 		return fmt.Sprintf("snapshot %v %s", m.Snapshot.ID, showConfig(m.Snapshot.Config))
 	case raft.InstallSnapshotReply:
-		return fmt.Sprintf("match %v", m.Last)
+		return fmt.Sprintf("match %v%s", m.Last, injured(m))
 	case raft.ReadIndex:
 		return fmt.Sprintf("read %d", short(m.Round))
 	case raft.ReadIndexReply:
@@ -50,6 +53,9 @@ func showBody(m *raft.Message) string {
 		return ""
 	}
 }
+
+// injured is what a reply says of its sender; what that calls itself says nothing.
+func injured(m *raft.Message) string { return word(m.Injured != 0, ", injured", "") }
 
 func word(which bool, yes, no string) string {
 	if which {
@@ -131,7 +137,7 @@ func showNode(n *Node) string {
 	if s.Durable != s.Last.Index {
 		line += fmt.Sprintf(" durable %d", s.Durable)
 	}
-	return line + word(s.Asleep, " asleep", "")
+	return line + word(s.Asleep, " asleep", "") + word(s.Injured, " injured", "")
 }
 
 // showLog is the line about a node in a script's answer to "log": what the log

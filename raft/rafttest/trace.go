@@ -24,6 +24,9 @@ func (c *Cluster) tellStep(n *Node) {
 	if now.Asleep != n.seen.Asleep {
 		c.tell("%d %s", n.ID, word(now.Asleep, "falls asleep", "wakes"))
 	}
+	if n.seen.Injured && !now.Injured {
+		c.tell("%d is healed", n.ID)
+	}
 	if now.Commit > n.seen.Commit {
 		c.tell("%d commits %d", n.ID, now.Commit)
 	}
