@@ -11,7 +11,9 @@
 //     Only what was never acknowledged is cut, and only at the very end.
 //   - Anything else that is wrong is refused with a [DamageError] that names the
 //     file and the offset. A log with a hole in it may have forgotten a vote or an
-//     entry that others count on; going on could elect two leaders.
+//     entry that others count on; going on could elect two leaders. Or, if its owner
+//     wants it, the log goes on with what is left, and says of each group whether it
+//     may have lost something (Options.Salvage).
 //
 // # Layout
 //
@@ -97,6 +99,6 @@
 // docs/formats.md.
 //
 // Reading order: log.go (the life of a batch), segment.go, frame.go, recycle.go, then
-// open.go, reading.go and replay.go (after a crash), move.go, inspect.go. Left out: the
+// open.go, reading.go and replay.go (after a crash), move.go, hurt.go and salvage.go (damage), inspect.go. Left out: the
 // choice of O_DSYNC (see vfs.SyncMode), and moving the entries of a huge group in parts.
 package wal

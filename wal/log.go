@@ -20,6 +20,13 @@ type Options struct {
 	// begun; 16 MiB if zero. A single larger batch still goes into one segment.
 	SegmentBytes int64
 
+	// Salvage is asked, where something is lost that had been durable, whether to go on
+	// with what is left: the hard states of groups that may have lost something say that
+	// they are injured, and a group zero, which is none, that others may be of which
+	// nothing is left. What it refuses, and where it is nil, Open answers with a
+	// [DamageError], and changes nothing.
+	Salvage func(map[raft.GroupID]*raft.Saved) error
+
 	// Env times the syncs and draws the salts; env.Real if nil.
 	Env env.Env
 }
@@ -41,6 +48,8 @@ type Log struct {
 	groups   map[raft.GroupID]*group
 	buf      []byte
 	failed   error
+
+	damages []*DamageError // that Open went past
 
 	mu     sync.Mutex
 	status Status

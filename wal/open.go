@@ -13,8 +13,8 @@ import (
 	"github.com/quorate-db/quorate/vfs"
 )
 
-// DamageError says that the log lost something that had been durable. The node
-// must not go on with what is left.
+// DamageError says that the log lost something that had been durable. Who goes on
+// with what is left must know which groups may be hurt (see Options.Salvage).
 type DamageError struct {
 	Path   string // of the file
 	Offset int64  // in bytes, of the first frame that is not as it was written
@@ -22,8 +22,12 @@ type DamageError struct {
 }
 
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("wal: %s is damaged at offset %d: %s; restore this member from its peers: "+
-		"remove it from the cluster, empty its data directory and let it join again", e.Path, e.Offset, e.Why)
+	return e.where() + "; restore this member from its peers: " +
+		"remove it from the cluster, empty its data directory and let it join again"
+}
+
+func (e *DamageError) where() string {
+	return fmt.Sprintf("wal: %s is damaged at offset %d: %s", e.Path, e.Offset, e.Why)
 }
 
 // Open opens the log in dir, which is made if it does not exist, and returns what
@@ -77,9 +81,12 @@ func (l *Log) recover() (map[raft.GroupID]*raft.Saved, error) {
 	if err := l.fs.SyncDir(l.dir); err != nil {
 		return nil, err
 	}
-	if len(numbers) == 0 {
+	switch {
+	case len(numbers) == 0:
 		s := newSegment(nil, l.opts.Env)
 		return saved, l.create(s, s.appendHeader(nil))
+	case len(l.damages) > 0:
+		return saved, l.rewrite(saved)
 	}
 	return saved, l.release()
 }
@@ -122,6 +129,7 @@ func (l *Log) keep(spares []string) error {
 // read replays the segments. The last one is made fit for being written.
 func (l *Log) read(numbers []uint64) (map[raft.GroupID]*raft.Saved, error) {
 	r := newReading(l.dir)
+	r.past = l.opts.Salvage != nil
 	var data []byte
 	for i, number := range numbers {
 		file, err := l.fs.Open(segmentPath(l.dir, number))
@@ -150,6 +158,9 @@ func (l *Log) read(numbers []uint64) (map[raft.GroupID]*raft.Saved, error) {
 		l.groups[id] = &group{state: s.State, base: s.Base, last: log.Last()}
 	}
 	l.segments, l.begun, l.written = r.segments, int64(r.begun), r.end()
+	if len(r.damages) > 0 {
+		return saved, l.salvage(r, saved)
+	}
 	l.status.Cut = int64(l.current().torn(data, int(r.end())))
 	return saved, mend(l.file, data, r.final, int(r.end()))
 }

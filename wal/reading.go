@@ -18,6 +18,11 @@ type reading struct {
 	begun    int // where the first batch of the last segment is or will be
 	final    int // where its last valid frame begins; the header, if there is none
 	batches  int // how many are in it
+
+	past    bool           // damage is passed over: what can be hurt by it is injured
+	damages []*DamageError // that were passed over
+	blind   bool           // nothing of the segment before could be read
+	known   bool           // a segment could be read
 }
 
 func newReading(dir string) *reading {
@@ -31,19 +36,24 @@ func (r *reading) add(number uint64, data []byte) error {
 	}
 	s, err := parseHeader(data, number)
 	if err != nil {
-		return r.damage(number, 0, err.Error())
+		if err := r.pass(r.damage(number, 0, err.Error())); err != nil {
+			return err
+		}
+		r.blind = true
+		r.segments = append(r.segments, &segment{number: number, held: map[raft.GroupID]held{}})
+		return nil
 	}
-	if n := len(r.segments); n > 0 && r.segments[n-1].size != s.before {
-		return r.damage(number-1, int(r.segments[n-1].size),
-			fmt.Sprintf("no valid frame follows, although the segment once held %d bytes", s.before))
+	if n := len(r.segments); n > 0 && r.segments[n-1].size != s.before && !r.blind {
+		if err := r.pass(r.damage(number-1, int(r.segments[n-1].size),
+			fmt.Sprintf("no valid frame follows, although the segment once held %d bytes", s.before))); err != nil {
+			return err
+		}
 	}
 	r.segments = append(r.segments, s)
 	end, err := r.frames(s, data)
 	s.size = int64(end)
-	if err != nil {
-		return err
-	}
-	return r.checkTail(s, data, end)
+	r.blind, r.known = false, true
+	return err
 }
 
 // frames replays the frames of a segment and returns where the last one ends.
@@ -52,38 +62,66 @@ func (r *reading) frames(s *segment, data []byte) (end int, err error) {
 	for {
 		payload := s.seal.frame(data, end)
 		if payload == nil {
-			return end, nil
-		}
-		statement := s.number > 1 && end == segmentHeader
-		err := decodeBatch(payload, func(record codec.Record) error {
-			hold(r.segments, record.Group, &record.Write.Append)
-			if statement && len(r.segments) == 1 {
-				return r.replay.begin(record)
+			next, err := r.behind(s, data, end)
+			if err != nil || next == 0 {
+				return end, err
 			}
-			return r.replay.add(record)
-		})
-		if err != nil {
+			end = next
+			continue
+		}
+		if err := r.batch(payload, s.number > 1 && end == segmentHeader); err != nil {
 			return end, r.damage(s.number, end, err.Error())
 		}
 		r.final, end = end, end+frameHeader+len(payload)
 		r.batches++
-		if statement {
+		if r.batches == 1 && s.number > 1 {
 			r.begun = end
 		}
 	}
 }
 
-// checkTail returns an error if the bytes behind the last valid frame, at end,
-// cannot be what a crash left of a batch that was never acknowledged, or an
-// earlier use of the file. Of a segment that is not the last, the next one knows
-// where it ended, too.
-func (r *reading) checkTail(s *segment, data []byte, end int) error {
-	if s.number > 1 && end == segmentHeader {
-		return r.damage(s.number, end, "the segment's first frame, which was durable before the segment was used, is not valid")
+// batch replays the records of one frame; a statement is the first of a segment.
+func (r *reading) batch(payload []byte, statement bool) error {
+	err := decodeBatch(payload, func(record codec.Record) error {
+		hold(r.segments, record.Group, &record.Write.Append)
+		switch {
+		case !statement:
+			return r.replay.add(record)
+		case !r.known:
+			return r.replay.begin(record)
+		default:
+			return r.replay.restate(record)
+		}
+	})
+	if statement {
+		r.replay.forgot = false // it speaks of every group that there was
 	}
-	if later, found := s.seal.headerAfter(data, end); found {
-		return r.damage(s.number, end, fmt.Sprintf("the frame is not valid, and a later one begins at offset %d", later))
+	return err
+}
+
+// behind looks at the bytes behind the last valid frame, at end. It returns where the
+// next one begins, zero if there is none; and an error if they cannot be what a crash
+// left of a batch that was never acknowledged, or an earlier use of the file. Of a
+// segment that is not the last, the next one knows where it ended, too.
+func (r *reading) behind(s *segment, data []byte, end int) (next int, err error) {
+	later, found := s.seal.headerAfter(data, end)
+	switch {
+	case s.number > 1 && end == segmentHeader:
+		return later, r.pass(r.damage(s.number, end, "the segment's first frame, which was durable before the segment was used, is not valid"))
+	case found:
+		return later, r.pass(r.damage(s.number, end, fmt.Sprintf("the frame is not valid, and a later one begins at offset %d", later)))
+	default:
+		return 0, nil
 	}
+}
+
+// pass goes past damage, if it may: from there on every group may have lost something.
+func (r *reading) pass(damage *DamageError) error {
+	if !r.past {
+		return damage
+	}
+	r.damages = append(r.damages, damage)
+	r.replay.lose()
 	return nil
 }
 
@@ -113,6 +151,6 @@ func (r *reading) finish() (map[raft.GroupID]*raft.Saved, error) {
 	return saved, nil
 }
 
-func (r *reading) damage(number uint64, offset int, why string) error {
+func (r *reading) damage(number uint64, offset int, why string) *DamageError {
 	return &DamageError{segmentPath(r.dir, number), int64(offset), why}
 }

@@ -13,6 +13,7 @@ import (
 // replay adds up the writes of all groups as the segments are read.
 type replay struct {
 	groups map[raft.GroupID]*replayed
+	forgot bool // there may be groups of which nothing is left
 }
 
 // replayed is one group. Where nothing was removed, saved is raft.Saved.Add of all
@@ -32,6 +33,7 @@ type replay struct {
 type replayed struct {
 	saved raft.Saved
 	base  raft.Snapshot
+	hurt  *hurt // nil: none of its writes can be missing
 }
 
 var errGap = errors.New("entries do not follow those before them; a write in between is missing")
@@ -52,6 +54,9 @@ func (r *replay) add(record codec.Record) error {
 	g := r.groups[record.Group]
 	if g == nil {
 		g = &replayed{}
+		if r.forgot {
+			g.hurt = &hurt{}
+		}
 		r.groups[record.Group] = g
 	}
 	if err := g.add(record.Write); err != nil {
@@ -70,6 +75,9 @@ func (g *replayed) add(w raft.Write) error {
 	if err := g.saved.Add(raft.Write{State: w.State, Base: w.Base}); err != nil {
 		return err
 	}
+	if g.hurt != nil {
+		g.hurt.note(&w)
+	}
 	if len(w.Append.Entries) == 0 {
 		return nil
 	}
@@ -83,7 +91,7 @@ func (g *replayed) append(span raft.Span) error {
 		return err
 	}
 	if !g.holds(span.Prev) {
-		if !g.gone(span.Prev) {
+		if g.hurt == nil && !g.gone(span.Prev) {
 			return errGap
 		}
 		g.skip(span.Prev)
@@ -127,6 +135,10 @@ func (r *replay) finish() (map[raft.GroupID]*raft.Saved, error) {
 	all := make(map[raft.GroupID]*raft.Saved, len(r.groups))
 	for _, id := range slices.Sorted(maps.Keys(r.groups)) {
 		g := r.groups[id]
+		if !g.certain() {
+			all[id] = g.injured()
+			continue
+		}
 		if g.saved.Base.ID != g.base.ID {
 			return nil, fmt.Errorf("group %d: the entries between %v and %v are missing", id, g.base.ID, g.saved.Base.ID)
 		}

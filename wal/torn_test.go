@@ -40,7 +40,7 @@ func (w *written) recovers(t *testing.T, how string, data []byte) {
 		t.Fatalf("%s: the file has %d bytes, and its last whole batch ends at %d", how, len(got), end)
 	}
 	must(t, l.Append([]codec.Record{record(9, state(5, 5))}))
-	again := open(t, disk.Crash(vfs.Lost), want+"group 9: {Term:5 Vote:5 Commit:0} base 0/0 []\n")
+	again := open(t, disk.Crash(vfs.Lost), want+"group 9: {Term:5 Vote:5 Commit:0 Injured:false} base 0/0 []\n")
 	if got := again.Status().Cut; got != 0 {
 		t.Fatalf("%s: the second recovery cut %d bytes", how, got)
 	}
