@@ -18,6 +18,7 @@ type machine struct {
 	durable DurableStateMachine // nil if the state is in memory only
 	applied raft.Index          // owned by the goroutine
 	since   backlog             // applied since the last compaction was begun
+	ahead   raft.Index          // the state had come so far when the log had lost what led there: it comes again
 
 	mu        sync.Mutex
 	jobs      []job
@@ -153,7 +154,7 @@ func (m *machine) apply(entries []raft.Entry) error {
 		e := &entries[i]
 		m.since.entries++
 		m.since.bytes += uint64(len(e.Data))
-		if e.Kind == raft.Command && len(e.Data) >= ticketSize {
+		if e.Kind == raft.Command && len(e.Data) >= ticketSize && e.Index > m.ahead {
 			m.commands = append(m.commands, Command{Index: e.Index, Data: e.Data[ticketSize:]})
 			m.tickets = append(m.tickets, binary.LittleEndian.Uint64(e.Data))
 		}

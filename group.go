@@ -28,6 +28,7 @@ type Group struct {
 	sending snapshots // transfers to followers, owned by the loop
 	early   early     // a campaign that is to come, owned by the loop
 	minded  bool      // is in loop.minded
+	injured bool      // its log had lost something when it started; owned by the loop
 
 	mu     sync.Mutex
 	leader engine.Leader

@@ -85,11 +85,14 @@ func (h *Host) open() (err error) {
 	if h.id, err = identify(&h.cfg); err != nil {
 		return err
 	}
-	log, saved, err := wal.Open(fs, filepath.Join(dir, logDir), wal.Options{SegmentBytes: h.cfg.LogSegmentBytes, Env: h.cfg.Env})
+	log, saved, err := wal.Open(fs, filepath.Join(dir, logDir), wal.Options{
+		SegmentBytes: h.cfg.LogSegmentBytes, Env: h.cfg.Env, Salvage: h.maySalvage,
+	})
 	if err != nil {
 		return err
 	}
 	h.disk, h.saved = newWriter(h, log), saved
+	h.tellDamage(log)
 	if h.snaps, err = snap.Open(fs, filepath.Join(dir, snapshotDir)); err != nil {
 		return err
 	}

@@ -154,7 +154,8 @@ func (h *Host) mind() {
 		g.minded = false
 		g.reads.expire(h, g)
 		g.campaignEarly()
-		if g.early.tick != 0 || g.reads.open() {
+		g.noteHealing()
+		if g.early.tick != 0 || g.injured || g.reads.open() {
 			g.mindMe()
 		}
 	}

@@ -56,7 +56,7 @@ func (m *machine) load(id raft.EntryID) error {
 	if err := m.sm.Restore(r); err != nil {
 		return fmt.Errorf("quorate: snapshot %v cannot be loaded: %w", id, err)
 	}
-	m.applied = id.Index
+	m.applied, m.ahead = id.Index, 0
 	return nil
 }
 
@@ -114,7 +114,7 @@ func (m *machine) prune(below raft.Index) {
 // the state must be durable without them.
 func (m *machine) maybeCompact() error {
 	cfg := &m.group.host.cfg
-	if m.since.entries < cfg.SnapshotEntries && m.since.bytes < cfg.SnapshotBytes || m.saving.Load() {
+	if m.since.entries < cfg.SnapshotEntries && m.since.bytes < cfg.SnapshotBytes || m.saving.Load() || m.applied < m.ahead {
 		return nil
 	}
 	m.since = backlog{}

@@ -56,14 +56,20 @@ func (h *Host) recoverAll(groups []*Group, cfgs []GroupConfig) (cores []*raft.Ra
 	var begin []codec.Record
 	for i, g := range groups {
 		if saved[i] = h.takeSaved(g.id); saved[i] != nil {
+			if g.adopt(saved[i]) {
+				begin = append(begin, codec.Record{Group: g.id, Write: raft.Write{State: saved[i].State, Base: &saved[i].Base}})
+			}
 			continue
 		}
 		saved[i] = &raft.Saved{}
+		if len(cfgs[i].Members) > 0 {
+			if *saved[i], err = raft.Bootstrap(membership.New(cfgs[i].Members...)); err != nil {
+				return nil, err
+			}
+		}
+		saved[i].State.Injured = h.forgetful()
 		if len(cfgs[i].Members) == 0 {
 			continue // it waits to be invited
-		}
-		if *saved[i], err = raft.Bootstrap(membership.New(cfgs[i].Members...)); err != nil {
-			return nil, err
 		}
 		begin = append(begin, codec.Record{Group: g.id, Write: raft.Write{State: saved[i].State, Base: &saved[i].Base}})
 	}
@@ -99,8 +105,15 @@ func (g *Group) recover(saved *raft.Saved) (*raft.Raft, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.observe(func(o Observer) { o.Recovered(g.id, saved, applied) })
+	known := applied
+	if saved.State.Injured {
+		known = min(known, max(saved.State.Commit, saved.Base.ID.Index)) // as raft.New has it
+	}
+	h.observe(func(o Observer) { o.Recovered(g.id, saved, known) })
 	core, err := raft.New(h.cfg.core(h.id, applied), *saved)
+	if errors.Is(err, raft.ErrLost) {
+		return nil, h.lostForGood(g.id, err)
+	}
 	if errors.Is(err, raft.ErrAhead) {
 		return nil, fmt.Errorf("quorate: group %d: the log in %s ends before entry %d, which the state machine has applied: the log has lost entries, or is not this machine's: "+
 			"remove this member from the group, empty %s and let it join again (%w)", g.id, filepath.Join(h.cfg.Dir, logDir), applied, h.cfg.Dir, err)
@@ -109,6 +122,11 @@ func (g *Group) recover(saved *raft.Saved) (*raft.Raft, error) {
 		return nil, fmt.Errorf("quorate: group %d cannot be started: %w", g.id, err)
 	}
 	g.machine.applied = core.Status().Applied
+	if saved.State.Injured {
+		g.machine.ahead = applied
+		g.injured = true
+		h.cfg.Logger.Warn("the log has lost something of a group; this node's part in it neither votes nor acknowledges until the others have given it back", "group", g.id)
+	}
 	g.waiting.applied.Index = g.machine.applied
 	return core, nil
 }
