@@ -19,6 +19,8 @@ type ghost struct {
 	reached map[raft.Term]raft.Index // in each term, how far its durable log has come
 	written uint64                   // the last of its node's writes that was about it
 	excused bool                     // its disk was damaged on purpose: what it lost is no news
+	hurt    bool                     // its log was: if it has lost something, it must know it
+	lost    []raft.Saved             // what it had each time when it did
 }
 
 func (j *judge) ghost(id raft.NodeID) *ghost {
@@ -39,7 +41,8 @@ func (o *observer) Recovered(id raft.GroupID, saved *raft.Saved, applied raft.In
 		return
 	}
 	g := j.ghost(n.id)
-	if n.life > 1 && !g.excused && !g.explains(saved) {
+	injured := saved.State.Injured && (g.hurt || g.saved.State.Injured)
+	if n.life > 1 && !g.excused && !injured && !g.explains(saved) && !g.begunEarlier(saved) {
 		j.fail(n, broken("I8", "the disk of node %d holds term %d, vote %d and the log %v..%v; durable were term %d, vote %d and %v..%v",
 			n.id, saved.State.Term, saved.State.Vote, saved.Base.ID, last(saved),
 			g.saved.State.Term, g.saved.State.Vote, g.saved.Base.ID, last(&g.saved)))
@@ -47,6 +50,11 @@ func (o *observer) Recovered(id raft.GroupID, saved *raft.Saved, applied raft.In
 	}
 	if !equal(&g.saved, saved) {
 		g.before = nil
+	}
+	if saved.State.Injured {
+		g.lost = append(g.lost, g.saved)
+		j.checker.Forgot(n.id)
+		r.applied = 0
 	}
 	g.saved = raft.Saved{State: saved.State, Base: saved.Base, Entries: append([]raft.Entry{}, saved.Entries...)}
 	g.pending = nil
@@ -114,6 +122,14 @@ func (j *judge) flipped(n *node, saved *raft.Saved) error {
 	}
 	return broken("D04", "a bit has flipped on the disk of node %d, and its log opens as if nothing were wrong, with %v..%v of group %d; durable were %v..%v",
 		n.id, saved.Base.ID, last(saved), j.group, g.saved.Base.ID, last(&g.saved))
+}
+
+// begunEarlier reports whether a damaged log is whole but for the word that its beginning
+// could go: nobody needs that.
+func (g *ghost) begunEarlier(saved *raft.Saved) bool {
+	again := raft.Saved{State: saved.State, Base: saved.Base, Entries: slices.Clone(saved.Entries)}
+	return g.hurt && saved.Base.ID.Index < g.saved.Base.ID.Index && saved.Holds(g.saved.Base.ID) &&
+		again.Add(raft.Write{Base: &g.saved.Base}) == nil && g.explains(&again)
 }
 
 // explains reports whether a disk may hold this.

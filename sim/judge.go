@@ -127,7 +127,8 @@ func (j *judge) counted(n *node, core *raft.Raft, at raft.Index, before, now *me
 	id := core.Entries(at-1, at, 1)[0].EntryID
 	has := func(node raft.NodeID) bool {
 		g := j.ghost(node)
-		return g.excused || g.saved.Base.ID.Index >= id.Index || g.saved.Holds(id)
+		has := func(s raft.Saved) bool { return s.Base.ID.Index >= id.Index || s.Holds(id) }
+		return g.excused || has(g.saved) || slices.ContainsFunc(g.lost, has)
 	}
 	if !decides(before, has) && !decides(now, has) {
 		j.fail(n, broken("I8", "node %d takes %v for committed, and it is not on the disks of a majority", n.id, id))

@@ -259,7 +259,7 @@ func drawFlip(p *Plan, a *Action, rng *rand.Rand) {
 }
 
 // doFlip ends a process, spoils a place on its disk, and starts it again. Plans do it
-// to a minority only. What a log takes for its end, as it must a last record that is
+// to a minority only: what a log has lost, the others must give back. What a log takes for its end, as it must a last record that is
 // spoilt, is taken back: nobody could tell it from one that was never finished. Of a
 // single byte it must be the last record alone.
 func doFlip(s *run, a *Action, n *node) {
@@ -282,7 +282,11 @@ func doFlip(s *run, a *Action, n *node) {
 	}
 	if where != "" {
 		for _, j := range s.judges {
-			j.ghost(n.id).excused = true
+			j.ghost(n.id).excused = j.ghost(n.id).excused || a.Op != "wal"
+			j.ghost(n.id).hurt = true
+		}
+		if a.Op == "wal" {
+			n.disk.flaws-- // the others give back what it has lost
 		}
 		s.note(n, "its disk has changed what it holds: %s", where)
 	}

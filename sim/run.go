@@ -262,6 +262,8 @@ func (s *run) atRest() string {
 				return fmt.Sprintf("node %d does not serve", m.ID)
 			case n.replicas[g].applied < leader.last:
 				return fmt.Sprintf("node %d has applied %d of %d", m.ID, n.replicas[g].applied, leader.last)
+			case s.judges[g].ghost(n.id).saved.State.Injured:
+				return fmt.Sprintf("node %d is injured", m.ID)
 			}
 		}
 	}
