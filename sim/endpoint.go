@@ -22,8 +22,9 @@ type endpoint struct {
 	peers map[raft.NodeID]string // addresses
 	over  bool                   // closed
 
-	number uint64  // of the last frame
-	calls  []*call // that wait for an answer
+	number  uint64    // of the last frame
+	calls   []*call   // that wait for an answer
+	streams env.Tasks // that come in
 }
 
 func (e *endpoint) up() bool { return !e.over && e.node.alive && e.node.life == e.life }
@@ -38,7 +39,8 @@ func (e *endpoint) RemovePeer(id raft.NodeID) { delete(e.peers, id) }
 func (e *endpoint) Addr() string              { return e.cfg.Listen }
 func (e *endpoint) Stats() transport.Stats    { return transport.Stats{} }
 
-// Close ends calls and streams, too.
+// Close ends calls and streams, too, and waits for those who take in streams, as it
+// does over TCP.
 func (e *endpoint) Close() error {
 	if e.over || !e.up() {
 		return nil
@@ -55,6 +57,7 @@ func (e *endpoint) Close() error {
 	for _, c := range e.calls {
 		c.finish(nil, fmt.Errorf("%w: this node closes", transport.ErrLost))
 	}
+	e.streams.Wait(&e.node.process)
 	return nil
 }
 

@@ -53,8 +53,10 @@ func (e *endpoint) OpenStream(ctx context.Context, to raft.NodeID, header []byte
 	net.streams = append(net.streams, s)
 	header = append([]byte{}, header...)
 	s.toReceiver(func() {
-		p := &target.node.process
-		p.Go(func() {
+		if !target.up() {
+			return
+		}
+		target.streams.Go(&target.node.process, func() {
 			err := target.cfg.Handler.Stream(e.cfg.Node, header, s.body)
 			s.toSender(func() { s.judge(err, true) })
 		})
