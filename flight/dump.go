@@ -31,7 +31,7 @@ var (
 
 const (
 	magic   = "quorflit"
-	version = 1
+	version = 2
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
