@@ -37,7 +37,9 @@ func (l *Log) rewrite(saved map[raft.GroupID]*raft.Saved) error {
 	old := l.segments
 	l.segments = nil
 	content := s.appendHeader(nil)
-	for _, records := range l.all(saved) {
+	// What is said last may be taken for torn if it is damaged in its turn: it is
+	// nothing new.
+	for _, records := range append(l.all(saved), l.statements()) {
 		at := len(content)
 		content = appendBatch(content, records)
 		if len(content)-at-frameHeader > maxBatch {
