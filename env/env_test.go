@@ -3,6 +3,7 @@ package env_test
 import (
 	"math/rand/v2"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,10 +92,10 @@ func TestWaitTakesWhatComes(t *testing.T) {
 func TestYieldLetsOthersGoFirst(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	world := env.Real()
-	ran := false
-	world.Go(func() { ran = true })
+	var ran atomic.Bool
+	world.Go(func() { ran.Store(true) })
 	for range 100 { // the collector's goroutines may be ready, too
-		if world.Yield(); ran {
+		if world.Yield(); ran.Load() {
 			return
 		}
 	}
