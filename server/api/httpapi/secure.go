@@ -80,10 +80,14 @@ func (g *guarded) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends handshakes in progress too.
+// Close ends handshakes in progress too. Whoever serves learns of it before the
+// listener below is closed, and closes in its turn: either may be first.
 func (g *guarded) Close() error {
 	g.end()
-	return g.Listener.Close()
+	if err := g.Listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 func (g *guarded) run() {
