@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"io"
 	"net"
 )
 
@@ -38,7 +39,7 @@ func (t *Transport) greet(conn net.Conn) (net.Conn, error) {
 		return wire, nil
 	}
 	t.counters.refused.Add(1)
-	t.counters.insecure.Add(1)
+	t.distrust(err)
 	t.log.warn("refused a connection without good credentials", "remote", conn.RemoteAddr().String(), "error", err.Error())
 	if plain, ok := errors.AsType[interface {
 		error
@@ -69,7 +70,17 @@ func (t *Transport) prove(conn net.Conn, address string) (net.Conn, error) {
 	}
 	wire, err := t.cfg.Credentials.Dialled(conn, address)
 	if err != nil {
-		t.counters.insecure.Add(1)
+		t.distrust(err)
 	}
 	return wire, err
+}
+
+// distrust counts a handshake that failed. One that was cut off says nothing about
+// who was there: a node that stops closes its connections wherever they are.
+func (t *Transport) distrust(err error) {
+	op, ok := errors.AsType[*net.OpError](err)
+	broke := ok && (op.Op == "read" || op.Op == "write")
+	if !broke && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.counters.insecure.Add(1)
+	}
 }

@@ -208,6 +208,34 @@ func TestCloseEndsHandshakes(t *testing.T) {
 	})
 }
 
+// A connection that ends in the middle of a handshake, as those of a node that stops
+// do, says nothing about anybody's credentials.
+func TestHandshakesCutOffAreNotInsecure(t *testing.T) {
+	n := start(t, 1, with(t, certstest.New(t).Issue(t)))
+	for _, says := range []string{"", "\x16\x03\x01\x02"} {
+		conn := stranger(t, n)
+		if _, err := io.WriteString(conn, says); err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	n.SetPeer(2, silent.Addr().String())
+	conn, err := silent.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	until(t, "all are noticed", func() bool { return n.Stats().Refused == 2 && n.peer(2).LastError != "" })
+	if got := n.Stats().Insecure; got != 0 {
+		t.Errorf("%d counted", got)
+	}
+}
+
 // A stranger may begin a handshake and say nonsense in it.
 func TestGarbageWithinTLS(t *testing.T) {
 	ca := certstest.New(t)
