@@ -145,30 +145,26 @@ func (h *Host) offer(some []proposal) {
 		return nil
 	})
 	for ; n < len(some); n++ {
-		some[n].settle(err)
+		some[n].settle(raft.EntryID{}, err)
 	}
 }
 
-func (p *proposal) offer(core *raft.Raft) error {
+func (p *proposal) offer(core *raft.Raft) (raft.EntryID, error) {
 	if p.group.machine.behind() {
-		if p.entry != nil {
-			p.group.sample.offered(p.group.host, p.entry.ticket, raft.EntryID{}, ErrBusy)
-		}
-		return ErrBusy
+		return raft.EntryID{}, ErrBusy
 	}
-	id, err := core.ProposeIn(p.term, p.data)
-	if p.entry != nil {
-		p.group.sample.offered(p.group.host, p.entry.ticket, id, err)
-	}
-	return err
+	return core.ProposeIn(p.term, p.data)
 }
 
-// settle answers a proposal if it was refused; one from another node in any case.
-func (p *proposal) settle(err error) {
-	switch {
-	case p.entry == nil:
+// settle says what became of an offer: to a caller here only if it was refused, to
+// another node in any case.
+func (p *proposal) settle(id raft.EntryID, err error) {
+	if p.entry == nil {
 		p.answer(encodeAnswer(asRefusal(err)))
-	case err != nil:
+		return
+	}
+	p.group.sample.offered(p.group.host, p.entry.ticket, id, err)
+	if err != nil {
 		p.group.waiting.refuse(p.entry, asRefusal(err))
 	}
 }
@@ -423,5 +419,6 @@ func (g *Group) stop(err error) {
 		g.host.tell(Event{Kind: GroupStopped, Group: g.id, Err: err})
 	}
 	g.host.cfg.Logger.Error("a group has stopped on this node", "group", g.id, "err", err)
+	g.sample.end(g.host)
 	g.waiting.end(fmt.Errorf("%w: %w", ErrUnknownOutcome, err), fmt.Errorf("%w: %w", ErrStopped, err))
 }

@@ -27,7 +27,6 @@ type neighbour struct {
 	heard      uint64 // the tick of its last word
 	told       uint64 // the tick of our last word to it
 	generation uint64 // as it last said; zero: it has not
-	groups     int    // that it shares with us
 	silent     bool   // not heard for an election timeout
 }
 
@@ -62,7 +61,7 @@ func (h *Host) hear(m *codec.Envelope) {
 	if m.Group != nodeGroup {
 		return
 	}
-	if n.groups == 0 && m.Message.Kind == raft.Heartbeat {
+	if h.loop.book.shared[n.id] == 0 && m.Message.Kind == raft.Heartbeat {
 		// We know of no group that we share with it. It does: one that has invited us
 		// and then slept while we could not be reached, say. It has to know that we live.
 		h.loop.life.say(h, n, raft.HeartbeatReply)
@@ -96,7 +95,7 @@ func (l *liveness) tick(h *Host) {
 	now := h.loop.ticks
 	for _, n := range l.nodes {
 		// To all in the same tick: if we fall silent, all shall know at the same time.
-		if n.groups > 0 && now%ticksPerHeartbeat == 0 && now-n.told > ticksPerHeartbeat/2 {
+		if h.loop.book.shared[n.id] > 0 && now%ticksPerHeartbeat == 0 && now-n.told > ticksPerHeartbeat/2 {
 			n.told = now
 			l.say(h, n, raft.Heartbeat)
 		}
@@ -170,17 +169,3 @@ const (
 
 	groupsPerTick = 256 // on a host, and then campaigns are spread over one tick more
 )
-
-// count keeps for each node how many groups it shares with us.
-func (l *liveness) count(old, now []Member, self NodeID, ticks uint64) {
-	for _, m := range old {
-		if m.ID != self {
-			l.meet(m.ID, ticks).groups--
-		}
-	}
-	for _, m := range now {
-		if m.ID != self {
-			l.meet(m.ID, ticks).groups++
-		}
-	}
-}

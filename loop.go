@@ -284,7 +284,6 @@ func (b *addressBook) set(h *Host, m engine.Members) {
 	if b.groups == nil {
 		b.groups, b.shared, b.leaving = map[GroupID][]Member{}, map[NodeID]int{}, map[NodeID]uint64{}
 	}
-	h.loop.life.count(b.groups[m.Group], m.Config.Members, h.id, h.loop.ticks)
 	for _, old := range b.groups[m.Group] {
 		if b.shared[old.ID]--; b.shared[old.ID] == 0 {
 			b.leaving[old.ID] = h.loop.ticks + partingTicks
@@ -296,7 +295,11 @@ func (b *addressBook) set(h *Host, m engine.Members) {
 		delete(b.leaving, member.ID)
 	}
 	for _, member := range m.Config.Members {
-		if member.ID != h.id && member.Address != "" {
+		if member.ID == h.id {
+			continue
+		}
+		h.loop.life.meet(member.ID, h.loop.ticks)
+		if member.Address != "" {
 			h.peers.SetPeer(member.ID, member.Address)
 		}
 	}

@@ -108,6 +108,11 @@ func (s *sample) note(h *Host, step func(took time.Duration) (over bool)) {
 	}
 }
 
+// end gives up on what is being timed.
+func (s *sample) end(h *Host) {
+	s.note(h, func(time.Duration) bool { return true })
+}
+
 // offered says that the core has taken a proposal, or refused it.
 func (s *sample) offered(h *Host, ticket uint64, entry raft.EntryID, err error) {
 	s.note(h, func(took time.Duration) bool {

@@ -1,8 +1,13 @@
 package quorate
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
+
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
 )
 
 func TestABucketHoldsWhatItSays(t *testing.T) {
@@ -28,5 +33,36 @@ func TestWarningsAreFew(t *testing.T) {
 	}
 	if given != 10 {
 		t.Errorf("%d warnings", given)
+	}
+}
+
+// A group that stops takes what was timed in it along: the others would be looked at for
+// its sake for ever.
+func TestAGroupThatStopsIsTimedNoLonger(t *testing.T) {
+	h, err := Open(Config{Dir: t.TempDir(), ID: 1, Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := h.Start(GroupConfig{ID: 7, Members: []Member{{ID: 1, Role: membership.Voter, Address: h.Addr()}}, StateMachine: nothing{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Propose(t.Context(), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	g.sample.begin(h, 1<<60)
+	if h.vitals.timed.Load() != 1 {
+		t.Fatal("it is not timed")
+	}
+	var broken raft.Violation
+	if err := g.do(func(core *raft.Raft) error { core.Persisted(1 << 40); return nil }); !errors.As(err, &broken) {
+		t.Fatal(err)
+	}
+	<-g.Stopped()
+	if err := h.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.vitals.timed.Load(); n != 0 {
+		t.Errorf("%d are", n)
 	}
 }

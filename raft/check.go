@@ -25,11 +25,26 @@ func (r *Raft) mark(last EntryID) {
 // (doc.go lists V1 to V14). It costs the same however long the log is.
 func (r *Raft) check() {
 	was, last := &r.was, r.log.last()
+	r.checkTerm(was)
+	r.checkLog(was, last)
+	assert((r.role == Leader) == (r.leading != nil) || broken("V11: a %v with leader's data: %t", r.role, r.leading != nil))
+	assert(!r.asleep || r.lead != 0 && r.commit == last.Index || broken("V13: asleep with leader %x, %d committed, last %v", r.lead, r.commit, last))
+	assert(r.injured == 0 || r.role == Follower || broken("V14: an injured %v", r.role))
+	if r.role == Leader {
+		r.checkLeader(was, last)
+	}
+	r.mark(last)
+}
+
+func (r *Raft) checkTerm(was *mark) {
 	assert(r.term >= was.term || broken("V1: term %d fell to %d", was.term, r.term))
 	if r.term == was.term {
 		assert(was.vote == 0 || r.vote == was.vote || broken("V1: vote for %x became %x in term %d", was.vote, r.vote, r.term))
 		assert(was.lead == 0 || r.lead == 0 || r.lead == was.lead || broken("V5: leader %x became %x in term %d", was.lead, r.lead, r.term))
 	}
+}
+
+func (r *Raft) checkLog(was *mark, last EntryID) {
 	assert(r.log.base.Index <= r.applied || broken("V2: compacted %d of applied %d", r.log.base.Index, r.applied))
 	assert(r.applied <= r.commit || broken("V2: applied %d of committed %d", r.applied, r.commit))
 	assert(r.commit <= last.Index || broken("V2: commit %d after last %v", r.commit, last))
@@ -40,13 +55,6 @@ func (r *Raft) check() {
 	}
 	assert(last.Term <= r.term || broken("V4: last entry %v in term %d", last, r.term))
 	assert(r.disk.durable <= last.Index && r.disk.handed <= last.Index || broken("V10: durable %d, handed out %d, last %v", r.disk.durable, r.disk.handed, last))
-	assert((r.role == Leader) == (r.leading != nil) || broken("V11: a %v with leader's data: %t", r.role, r.leading != nil))
-	assert(!r.asleep || r.lead != 0 && r.commit == last.Index || broken("V13: asleep with leader %x, %d committed, last %v", r.lead, r.commit, last))
-	assert(r.injured == 0 || r.role == Follower || broken("V14: an injured %v", r.role))
-	if r.role == Leader {
-		r.checkLeader(was, last)
-	}
-	r.mark(last)
 }
 
 func (r *Raft) checkLeader(was *mark, last EntryID) {

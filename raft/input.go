@@ -176,8 +176,7 @@ func (m *Message) archive(a *archive.Archive) {
 	archiveID(a, &m.Last)
 	archive.Number(a, &m.Commit)
 	archive.Number(a, &m.Round)
-	entries := m.Kind == AppendEntries
-	if entries {
+	if m.Kind == AppendEntries {
 		archiveID(a, &m.Span.Prev)
 		archiveEntries(a, m.Span.Prev, &m.Span.Entries)
 		return
