@@ -5,11 +5,13 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/quorate-db/quorate/internal/goal"
 	"github.com/quorate-db/quorate/snap"
 	"github.com/quorate-db/quorate/vfs"
 	"github.com/quorate-db/quorate/wal"
@@ -289,15 +291,6 @@ func (y *tally) String() string {
 	return text
 }
 
-// goal prints a line for programs.
-func goal(name string, value, limit int, ok bool) {
-	says := "ok"
-	if !ok {
-		says = "short"
-	}
-	fmt.Printf("GOAL %s %d %d %s\n", name, value, limit, says)
-}
-
 // many is how many of something there are, depending on what is wanted.
 func many(all, some int) int {
 	if *sweepAll {
@@ -368,7 +361,7 @@ func TestD03FlippedBits(t *testing.T) {
 	}
 	if *sweepAll && *sweepOne == "" {
 		cases, losses := alone.cases+together.cases, alone.losses+together.losses
-		goal("corruption_cases", cases, 100_000, cases >= 100_000)
-		goal("corruption_losses", losses, 0, losses == 0)
+		goal.AtLeast(os.Stdout, "corruption_cases", float64(cases), 100_000)
+		goal.AtMost(os.Stdout, "corruption_losses", float64(losses), 0)
 	}
 }

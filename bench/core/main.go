@@ -56,7 +56,7 @@ func run(w io.Writer, rounds int, peer string) (err error) {
 		return err
 	}
 	size.print(w)
-	for _, g := range append(goals(&f), goal{"core_wasm_brotli_kb", float64(size.packed) / 1000, 620}) {
+	for _, g := range append(goals(&f), score{"core_wasm_brotli_kb", float64(size.packed) / 1000, 620}) {
 		g.print(w)
 	}
 	return nil

@@ -3,27 +3,29 @@ package main
 import (
 	"fmt"
 	"io"
+
+	"github.com/quorate-db/quorate/internal/goal"
 )
 
-// goal is a figure and its limit.
-type goal struct {
+// score is a figure and its limit.
+type score struct {
 	name  string
 	value float64
 	limit float64
 	more  bool // the limit is the least, rather than the most
 }
 
-func (g goal) print(w io.Writer) {
-	verdict := "short"
-	if g.value == g.limit || g.value > g.limit == g.more {
-		verdict = "ok"
+func (s score) print(w io.Writer) {
+	if s.more {
+		goal.AtLeast(w, s.name, s.value, s.limit)
+	} else {
+		goal.AtMost(w, s.name, s.value, s.limit)
 	}
-	fmt.Fprintf(w, "GOAL %s %.4g %g %s\n", g.name, g.value, g.limit, verdict)
 }
 
 // atMost are the goals of a figure that should be small.
-func atMost(name string, value, firm, stretch float64) []goal {
-	return []goal{{name, value, firm, false}, {name + "_stretch", value, stretch, false}}
+func atMost(name string, value, firm, stretch float64) []score {
+	return []score{{name, value, firm, false}, {name + "_stretch", value, stretch, false}}
 }
 
 // aims are what our figures should be as parts of those of the best peer.
@@ -47,7 +49,7 @@ var aims = []struct {
 
 // goals holds each aim against the peer beside which we look worst. Without a peer,
 // or without us, there are none.
-func (f *figures) goals() (all []goal) {
+func (f *figures) goals() (all []score) {
 	if f.who[0] != nameOurs {
 		return nil
 	}
@@ -57,7 +59,7 @@ func (f *figures) goals() (all []goal) {
 		}
 		name := fmt.Sprintf("host_%s_ratio_%d_%s_%d_%s", a.of.name, a.load.groups, plural("group", a.load.groups), a.load.clients, plural("client", a.load.clients))
 		value := f.hardest(a.load, a.of)
-		all = append(all, goal{name, value, a.firm, a.of.more}, goal{name + "_stretch", value, a.stretch, a.of.more})
+		all = append(all, score{name, value, a.firm, a.of.more}, score{name + "_stretch", value, a.stretch, a.of.more})
 	}
 	if one, many := (load{1, 1024}), (load{48, 1024}); f.costs[one] != nil && f.costs[many] != nil {
 		value := f.median(many, 0, cpuOf.figure) / f.median(one, 0, cpuOf.figure)

@@ -79,7 +79,7 @@ func (s *stillness) find(who string, groups int) int {
 	return slices.Index(s.cases, idleCase{who, groups})
 }
 
-func (s *stillness) goals() (all []goal) {
+func (s *stillness) goals() (all []score) {
 	// One more group of ours is seen best among many: few are lost in what three hosts
 	// need to talk at all.
 	ours, theirs := s.find(nameOurs, manyIdle), s.find(nameDragonboat, fewIdle)
@@ -94,8 +94,8 @@ func (s *stillness) goals() (all []goal) {
 			seen.Reelected = math.Inf(1)
 		}
 		all = append(all, atMost("idle_groups_cores", seen.CPU/1e6, 0.5, 0.1)...)
-		all = append(all, goal{"idle_groups_memory_mb", seen.Memory / 1e6, 1000, false})
-		all = append(all, goal{"reelect_election_timeouts", seen.Reelected, 3, false})
+		all = append(all, score{"idle_groups_memory_mb", seen.Memory / 1e6, 1000, false})
+		all = append(all, score{"reelect_election_timeouts", seen.Reelected, 3, false})
 	}
 	return all
 }

@@ -200,7 +200,7 @@ func recoveryTable(w io.Writer, who []string, seen map[string]recovered, entries
 	fmt.Fprintln(w)
 }
 
-func recoveryGoals(who []string, seen map[string]recovered) []goal {
+func recoveryGoals(who []string, seen map[string]recovered) []score {
 	if !slices.Contains(who, nameOurs) || seen[nameDragonboat].CPU == 0 {
 		return nil
 	}

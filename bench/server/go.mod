@@ -5,6 +5,7 @@ go 1.26.0
 tool go.etcd.io/etcd/server/v3
 
 require (
+	github.com/quorate-db/quorate v0.0.0
 	go.etcd.io/etcd/client/v3 v3.7.3
 	go.uber.org/zap v1.27.1
 )
@@ -69,3 +70,5 @@ require (
 	k8s.io/utils v0.0.0-20260108192941-914a6e750570 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
+
+replace github.com/quorate-db/quorate => ../../

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/quorate-db/quorate/internal/goal"
 )
 
 // results are the figures of each workload and contestant, one for each round.
@@ -122,10 +124,10 @@ func (r results) printGoal(out io.Writer, a aim) {
 		suffix string
 		value  float64
 	}{{"", a.firm}, {"_stretch", a.stretch}} {
-		verdict := "short"
-		if value == limit.value || value > limit.value == (a.of == rate) {
-			verdict = "ok"
+		if a.of == rate {
+			goal.AtLeast(out, name+limit.suffix, value, limit.value)
+		} else {
+			goal.AtMost(out, name+limit.suffix, value, limit.value)
 		}
-		fmt.Fprintf(out, "GOAL %s%s %.4g %g %s\n", name, limit.suffix, value, limit.value, verdict)
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/quorate-db/quorate/internal/goal"
 )
 
 func main() {
@@ -75,7 +77,7 @@ func run(b *bench, states int, only string, write bool) error {
 			return err
 		}
 	}
-	fmt.Printf("GOAL mutants_surviving %d 0 %s\n", surviving, verdict(surviving == 0))
+	goal.AtMost(os.Stdout, "mutants_surviving", float64(surviving), 0)
 	return nil
 }
 

@@ -3,10 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/quorate-db/quorate/internal/goal"
 )
 
 // What must come of it: so many mutants, of which none survives so many seeds, and
@@ -96,17 +99,10 @@ func runSimulated(b *bench, seeds int, only string, write bool) error {
 			return err
 		}
 	}
-	fmt.Printf("GOAL sim_mutants_surviving %d 0 %s\n", surviving, verdict(surviving == 0))
-	fmt.Printf("GOAL sim_mutants %d %d %s\n", len(falls), mutantsWanted, verdict(len(falls) >= mutantsWanted))
-	fmt.Printf("GOAL forgetful_node_seeds %d %d %s\n", forgot, forgetfulSeeds, verdict(forgot <= forgetfulSeeds))
+	goal.AtMost(os.Stdout, "sim_mutants_surviving", float64(surviving), 0)
+	goal.AtLeast(os.Stdout, "sim_mutants", float64(len(falls)), mutantsWanted)
+	goal.AtMost(os.Stdout, "forgetful_node_seeds", float64(forgot), forgetfulSeeds)
 	return nil
-}
-
-func verdict(ok bool) string {
-	if ok {
-		return "ok"
-	}
-	return "short"
 }
 
 // shown are the mutants of the core, by name, that the simulator gets to see too:

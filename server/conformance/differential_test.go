@@ -8,10 +8,12 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/quorate-db/quorate/internal/goal"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/prototext"
@@ -61,21 +63,12 @@ func TestSameAnswers(t *testing.T) {
 	if *nodes > 1 {
 		suffix = fmt.Sprintf("_on_%d_nodes", *nodes)
 	}
-	goal(t, "conformance_differences"+suffix, differences, 0, differences == 0)
-	goal(t, "conformance_sequences"+suffix, done, 5000, done >= 5000)
+	goal.AtMost(os.Stdout, "conformance_differences"+suffix, float64(differences), 0)
+	goal.AtLeast(os.Stdout, "conformance_sequences"+suffix, float64(done), 5000)
 	for _, o := range slices.Sorted(maps.Keys(outcomes)) {
 		t.Logf("%5d %s", outcomes[o], o)
 	}
 	t.Logf("%d sequences of %d requests in %v, the last revision is %d", done, requestsPerSequence, time.Since(begin).Round(time.Second), revision)
-}
-
-func goal(t *testing.T, name string, value, limit int, ok bool) {
-	t.Helper()
-	word := "short"
-	if ok {
-		word = "ok"
-	}
-	fmt.Printf("GOAL %s %d %d %s\n", name, value, limit, word)
 }
 
 // answer is what a server said to a request.

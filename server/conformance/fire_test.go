@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quorate-db/quorate/internal/goal"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -467,13 +468,9 @@ func (f *fire) judge(last int64, took time.Duration) {
 	if snapshots == 0 || f.compacted == 0 {
 		f.Errorf("%d snapshots were taken over, and compacted is %d", snapshots, f.compacted)
 	}
-	verdict := "ok"
-	if f.Failed() {
-		verdict = "short"
-	}
 	fmt.Printf("%d watchers, %d kills, %d snapshots taken over, %d revisions of which %d compacted, %d events told, %v\n",
 		len(f.observers), *kills, snapshots, last, f.compacted, events, took.Round(time.Second))
 	if *kills >= 10 && *watchers >= 100 {
-		fmt.Printf("GOAL watch_under_fire_kills %d 10 %s\n", *kills, verdict)
+		goal.Print(os.Stdout, "watch_under_fire_kills", float64(*kills), 10, !f.Failed())
 	}
 }

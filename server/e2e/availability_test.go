@@ -150,8 +150,8 @@ func TestSIGTERMHandsLeadershipOver(t *testing.T) {
 	}
 	p.awaitMore(t, 20)
 	p.end()
-	t.Logf("longest time without an acknowledged write: %v, in election timeouts %s",
-		p.longest(), number(float64(p.longest())/float64(election)))
+	t.Logf("longest time without an acknowledged write: %v, in election timeouts %.2f",
+		p.longest(), p.longest().Seconds()/election.Seconds())
 	acked, _ := l.wait()
 
 	old.start()

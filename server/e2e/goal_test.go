@@ -3,17 +3,17 @@
 package e2e
 
 import (
-	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/quorate-db/quorate/internal/goal"
 )
 
-// goal is a figure to be reached, and how far we are.
-type goal struct {
+// aim is a figure to be reached, and how far we are.
+type aim struct {
 	name  string
 	limit float64
 	least bool // the value should be at least the limit, not at most
@@ -23,20 +23,13 @@ type goal struct {
 	value    float64
 }
 
-func (g *goal) met() bool {
-	if g.least {
-		return g.measured && g.value >= g.limit
-	}
-	return g.measured && g.value <= g.limit
-}
-
 // board is all goals, in the order in which they are printed.
 type board struct {
 	mu   sync.Mutex
-	list []*goal
+	list []*aim
 }
 
-var goals = board{list: []*goal{
+var goals = board{list: []*aim{
 	{name: "writes_lost", limit: 0},
 	{name: "hashes_equal", limit: 1, least: true},
 	{name: "unavailability_median_election_timeouts", limit: 2},
@@ -48,7 +41,7 @@ func (b *board) report(t *testing.T, name string, value float64) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i := slices.IndexFunc(b.list, func(g *goal) bool { return g.name == name })
+	i := slices.IndexFunc(b.list, func(g *aim) bool { return g.name == name })
 	if i < 0 {
 		t.Fatalf("no goal is called %q", name)
 	}
@@ -67,21 +60,15 @@ func (b *board) print(w io.Writer) {
 		if !g.reported {
 			continue
 		}
-		value, verdict := "none", "short"
-		if g.measured {
-			value = number(g.value)
+		switch {
+		case !g.measured:
+			goal.Unknown(w, g.name, g.limit)
+		case g.least:
+			goal.AtLeast(w, g.name, g.value, g.limit)
+		default:
+			goal.AtMost(w, g.name, g.value, g.limit)
 		}
-		if g.met() {
-			verdict = "ok"
-		}
-		fmt.Fprintf(w, "GOAL %s %s %s %s\n", g.name, value, number(g.limit), verdict)
 	}
-}
-
-// number writes a figure with at most two decimals.
-func number(v float64) string {
-	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'f', 2, 64), 64) // it has just been written
-	return strconv.FormatFloat(rounded, 'f', -1, 64)
 }
 
 func median(all []time.Duration) time.Duration {

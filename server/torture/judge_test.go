@@ -12,11 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/quorate-db/quorate/check/linear"
+	"github.com/quorate-db/quorate/internal/goal"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
 )
@@ -36,13 +36,11 @@ func (s *scores) print(w io.Writer) {
 		return
 	}
 	line := func(name string, value, limit int) {
-		text, verdict := strconv.Itoa(value), "ok"
 		if s.judged < s.begun { // a run that broke off proves nothing
-			text, verdict = "none", "short"
-		} else if value != limit {
-			verdict = "short"
+			goal.Unknown(w, "torture_"+name, float64(limit))
+			return
 		}
-		fmt.Fprintf(w, "GOAL torture_%s %s %d %s\n", name, text, limit, verdict)
+		goal.Print(w, "torture_"+name, float64(value), float64(limit), value == limit)
 	}
 	line("writes_lost", s.lost, 0)
 	line("linearizable", s.linearizable, 1)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quorate-db/quorate/internal/goal"
 	"github.com/quorate-db/quorate/raft/explore"
 )
 
@@ -18,7 +19,7 @@ func main() {
 	states := flag.Int("states", 2_000_000, "visit at most this many distinct states of each setup")
 	only := flag.String("setup", "", "visit this setup only (names with commas between them)")
 	workers := flag.Int("workers", runtime.GOMAXPROCS(0), "goroutines that search")
-	goal := flag.Int("goal", 0, "print a GOAL line: the setups of three voters together shall have this many distinct states")
+	wanted := flag.Int("goal", 0, "print a GOAL line: the setups of three voters together shall have this many distinct states")
 	quiet := flag.Bool("quiet", false, "print results only")
 	script := flag.String("play", "", "play the script in this file instead, and say whether it shows a violation")
 	flag.Parse()
@@ -40,12 +41,8 @@ func main() {
 			os.Exit(2)
 		}
 	}
-	if *goal > 0 {
-		verdict := "ok"
-		if e.total < *goal {
-			verdict = "short"
-		}
-		fmt.Printf("GOAL explored_states %d %d %s\n", e.total, *goal, verdict)
+	if *wanted > 0 {
+		goal.AtLeast(os.Stdout, "explored_states", float64(e.total), float64(*wanted))
 	}
 }
 
