@@ -20,6 +20,7 @@ type ghost struct {
 	written uint64                   // the last of its node's writes that was about it
 	excused bool                     // its disk was damaged on purpose: what it lost is no news
 	hurt    bool                     // its log was: if it has lost something, it must know it
+	left    *raft.Saved              // what that has left, until its node has started; nil: what saved says
 	lost    []raft.Saved             // what it had each time when it did
 }
 
@@ -48,9 +49,13 @@ func (o *observer) Recovered(id raft.GroupID, saved *raft.Saved, applied raft.In
 			g.saved.State.Term, g.saved.State.Vote, g.saved.Base.ID, last(&g.saved)))
 		return
 	}
-	if !equal(&g.saved, saved) {
-		g.before = nil
+	switch {
+	case g.left != nil && equal(g.left, saved):
+		g.written = 0 // what is last in a log that was salvaged says nothing new
+	case !equal(&g.saved, saved):
+		g.before, g.written = nil, n.writes // it may be what was being written
 	}
+	g.left = nil
 	if saved.State.Injured {
 		g.lost = append(g.lost, g.saved)
 		j.checker.Forgot(n.id)
@@ -111,17 +116,25 @@ func logOf(prev raft.EntryID, entries []raft.Entry) *check.Log {
 
 // flipped looks at what a log still gives of the group after a bit of it has
 // flipped: all of it, or all but what was in the last frame, which nobody can tell
-// from one that was never finished (D04).
-func (j *judge) flipped(n *node, saved *raft.Saved) error {
-	g := j.ghost(n.id)
-	if saved == nil {
-		saved = &raft.Saved{}
-	}
-	if g.excused || g.before == nil || g.explains(saved) || g.written == n.writes && equal(g.before, saved) {
+// from one that was never finished (D04). A log that is still to be salvaged, or whose
+// groups have not begun again, may hold either.
+func (j *judge) flipped(n *node, all map[raft.GroupID]*raft.Saved) error {
+	g, saved := j.ghost(n.id), given(all, j.group)
+	unfinished := g.written == n.writes && (g.before == nil || equal(g.before, saved))
+	if g.excused || g.left != nil || unfinished || g.explains(saved) {
 		return nil
 	}
 	return broken("D04", "a bit has flipped on the disk of node %d, and its log opens as if nothing were wrong, with %v..%v of group %d; durable were %v..%v",
 		n.id, saved.Base.ID, last(saved), j.group, g.saved.Base.ID, last(&g.saved))
+}
+
+// given returns what a log gives of a group. One that it does not know begins
+// injured if the log is marked as one that may have lost all of it.
+func given(all map[raft.GroupID]*raft.Saved, id raft.GroupID) *raft.Saved {
+	if saved := all[id]; saved != nil {
+		return saved
+	}
+	return &raft.Saved{State: raft.HardState{Injured: all[0] != nil}}
 }
 
 // begunEarlier reports whether a damaged log is whole but for the word that its beginning
@@ -167,6 +180,10 @@ func (o *observer) Durable(records []codec.Record) {
 		}
 		g, w := j.ghost(o.node.id), &records[i].Write
 		if !slices.ContainsFunc(records[:i], func(r codec.Record) bool { return r.Group == records[i].Group }) {
+			if g.left != nil { // it begins anew, or with a snapshot
+				g.lost = append(g.lost, g.saved)
+				g.saved, g.pending, g.left = *g.left, nil, nil
+			}
 			before := g.saved
 			g.before, g.written = &before, writes
 			o.node.writes = writes

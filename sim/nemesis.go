@@ -270,10 +270,10 @@ func doFlip(s *run, a *Action, n *node) {
 	before := n.disk.mem.Crash(vfs.Kept)
 	where, size := n.disk.flip(a.Op)
 	if where != "" && a.Op == "wal" {
-		if saved, err := reopened(n.disk.mem); err == nil {
+		if saved, err := reopened(n.disk.mem, nil); err == nil {
 			if size == 1 {
 				for _, j := range s.judges {
-					j.fail(n, j.flipped(n, saved[j.group]))
+					j.fail(n, j.flipped(n, saved))
 				}
 			}
 			n.disk.mem, where = before, ""
@@ -286,6 +286,7 @@ func doFlip(s *run, a *Action, n *node) {
 			j.ghost(n.id).hurt = true
 		}
 		if a.Op == "wal" {
+			s.leaves(n)
 			n.disk.flaws-- // the others give back what it has lost
 		}
 		s.note(n, "its disk has changed what it holds: %s", where)
@@ -293,9 +294,21 @@ func doFlip(s *run, a *Action, n *node) {
 	n.boot()
 }
 
+// leaves tells the judges what a damaged log has left. Of one that nothing can be read
+// of, nobody will ask.
+func (s *run) leaves(n *node) {
+	all, err := reopened(n.disk.mem, func(map[raft.GroupID]*raft.Saved) error { return nil })
+	if err != nil {
+		return
+	}
+	for _, j := range s.judges {
+		j.ghost(n.id).left = given(all, j.group)
+	}
+}
+
 // reopened returns what a new start would find in the log.
-func reopened(mem *vfs.Mem) (map[raft.GroupID]*raft.Saved, error) {
-	log, saved, err := wal.Open(mem.Crash(vfs.Kept), "data/wal", wal.Options{Env: bystander()})
+func reopened(mem *vfs.Mem, salvage func(map[raft.GroupID]*raft.Saved) error) (map[raft.GroupID]*raft.Saved, error) {
+	log, saved, err := wal.Open(mem.Crash(vfs.Kept), "data/wal", wal.Options{Salvage: salvage, Env: bystander()})
 	if err != nil {
 		return nil, err
 	}
