@@ -142,13 +142,18 @@ func (s *segment) torn(data []byte, end int) int {
 // end is where the last segment ends, in bytes.
 func (r *reading) end() int64 { return r.segments[len(r.segments)-1].size }
 
-// finish returns what was saved of each group.
+// finish returns what was saved of each group. What closes a hole is durable before
+// there is one: if it is missing, more than a torn batch was cut, and what else was in
+// that nobody knows.
 func (r *reading) finish() (map[raft.GroupID]*raft.Saved, error) {
 	saved, err := r.replay.finish()
 	if err != nil {
-		return nil, r.damage(r.segments[0].number, 0, err.Error())
+		if err := r.pass(r.damage(r.segments[0].number, 0, err.Error())); err != nil {
+			return nil, err
+		}
+		saved, err = r.replay.finish()
 	}
-	return saved, nil
+	return saved, err
 }
 
 func (r *reading) damage(number uint64, offset int, why string) *DamageError {

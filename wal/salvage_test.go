@@ -198,3 +198,40 @@ func TestALogIsNotSalvagedAgainstItsOwnersWill(t *testing.T) {
 		t.Errorf("the disk was\n%s\nand is\n%s", disk, h.mem.String())
 	}
 }
+
+// A log that was salvaged loses all from some place on. What comes first in it says where
+// each group's log ends: one that ends earlier is injured, and nothing is refused.
+func TestASalvagedLogMayLoseItsEnd(t *testing.T) {
+	for name, batches := range histories {
+		h := tell(t, batches())
+		files := segmentsOf(t, h.mem)
+		flip(t, h.mem, files[0], segmentHeader+3)
+		l, whole, err := salvage(h.mem)
+		must(t, err)
+		must(t, l.Close())
+		file, injured := segmentsOf(t, h.mem)[0], 0
+		data := load(t, h.mem, file)
+		for at := segmentHeader; at < len(data); at++ {
+			mem := h.mem.Crash(vfs.Kept)
+			store(t, mem, file, append(slices.Clone(data[:at]), make([]byte, len(data)-at)...))
+			l, saved, err := salvage(mem)
+			must(t, err)
+			must(t, l.Close())
+			for id := range whole {
+				one, was := model{id: saved[id]}, model{id: whole[id]}
+				switch {
+				case saved[id] == nil && saved[0] == nil:
+					t.Fatalf("%s at %d: group %d is gone, and nobody says so", name, at, id)
+				case saved[id] == nil:
+				case saved[id].State.Injured && !whole[id].State.Injured:
+					injured++
+				case one.picture() != was.picture() && !saved[id].State.Injured:
+					t.Fatalf("%s at %d: not injured, and yet\n%sit was\n%s", name, at, one.picture(), was.picture())
+				}
+			}
+		}
+		if injured == 0 {
+			t.Errorf("%s: nobody is injured: the test looks at nothing", name)
+		}
+	}
+}
