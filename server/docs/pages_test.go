@@ -62,6 +62,7 @@ func (c table) parts(t *testing.T, text string) (before, rows, after string) {
 func TestTables(t *testing.T) {
 	for _, c := range []table{
 		{"docs/operations.md", "| flag | default | meaning |", flags()},
+		{"docs/etcd-compat.md", "| flag of etcd | here |", foreign()},
 		{"docs/http-api.md", "| code | status | retry | meaning |", problems()},
 	} {
 		before, rows, after := c.parts(t, read(t, c.page))
@@ -89,12 +90,39 @@ func flags() string {
 	node.Flags(fs)
 	var rows strings.Builder
 	fs.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
 		def := ""
 		if f.DefValue != "" {
 			def = "`" + f.DefValue + "` "
 		}
 		fmt.Fprintf(&rows, "| `--%s` | %s| %s |\n", f.Name, def, f.Usage)
 	})
+	return rows.String()
+}
+
+// foreign are the flags that are there for the sake of etcd's command lines; those
+// of which the same is to be said stand together.
+func foreign() string {
+	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	fs.SortFlags = false
+	node.Flags(fs)
+	var says []string
+	names := make(map[string][]string)
+	fs.VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			return
+		}
+		if names[f.Usage] == nil {
+			says = append(says, f.Usage)
+		}
+		names[f.Usage] = append(names[f.Usage], "`--"+f.Name+"`")
+	})
+	var rows strings.Builder
+	for _, s := range says {
+		fmt.Fprintf(&rows, "| %s | %s |\n", strings.Join(names[s], ", "), s)
+	}
 	return rows.String()
 }
 

@@ -3,12 +3,14 @@ package node
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/quorate-db/quorate/server/api/etcdv3"
 	"github.com/quorate-db/quorate/server/api/httpapi"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/transport/certs"
@@ -27,10 +29,34 @@ type Config struct {
 	SnapshotCount uint64 // compact the log every so many entries
 	SessionTTL    time.Duration
 	Limits        httpapi.Limits
-	RequestBytes  int           // largest request of an etcd client that writes
-	TxnOps        int           // compares, or operations, of an etcd client's transaction
-	WatchProgress time.Duration // between two messages to a watcher of an etcd client that nothing happened
-	Warnings      []string      // what Load found odd and did not refuse, one sentence each
+	Etcd          Etcd
+	Serving       Serving
+	Log           Log
+	Warnings      []string // what Load found odd and did not refuse, one sentence each
+}
+
+// Etcd is what only etcd's clients are concerned with.
+type Etcd struct {
+	RequestBytes  int           // largest request that writes
+	TxnOps        int           // compares, or operations, of a transaction
+	WatchProgress time.Duration // between two messages to a watcher that nothing happened
+	Streams       uint32        // that a connection may have open; zero: as many as Limits.Requests
+	KeepAlive     etcdv3.KeepAlive
+}
+
+// Serving is what is served besides both APIs at the client door.
+type Serving struct {
+	HTTP     []string // URLs of plain HTTP, which then the client door serves no longer
+	Metrics  []string // URLs where only metrics and health are served
+	Gateway  bool     // the etcd API as JSON
+	Profiles bool     // of the process
+}
+
+// Log is where and how a process tells what it does.
+type Log struct {
+	Level   slog.Level
+	Format  string   // json, console, or empty: as fits the output
+	Outputs []string // default, stderr, stdout, or names of files
 }
 
 // Door is a listener. The scheme of a URL is http or https; to peers these mean
@@ -42,7 +68,8 @@ type Door struct {
 	// Certs are for https. With a CA, who comes in must show a certificate that
 	// it has signed; without one, whoever comes is let in.
 	Certs    certs.Files
-	CertAuth bool // there must be a CA
+	CertAuth bool        // there must be a CA
+	TLS      httpapi.TLS // to clients only
 }
 
 // Bootstrap says how a node without a data directory comes to its cluster. It
@@ -72,7 +99,7 @@ const (
 // Check returns an error, one sentence that names the flag, unless a node can be
 // started with this configuration.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkName, c.checkURLs, c.checkTLS, c.checkTiming, c.checkLimits, c.checkBootstrap} {
+	for _, check := range []func() error{c.checkName, c.checkURLs, c.checkTLS, c.checkTiming, c.checkLimits, c.checkEtcd, c.checkLog, c.checkBootstrap} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -92,17 +119,19 @@ func (c *Config) checkName() error {
 
 func (c *Config) checkURLs() error {
 	for _, list := range []struct {
-		flag string
-		urls []string
-		most int
+		flag        string
+		urls        []string
+		least, most int
 	}{
-		{"--listen-client-urls", c.Client.Listen, 16},
-		{"--advertise-client-urls", c.Client.Advertise, 16},
-		{"--listen-peer-urls", c.Peer.Listen, 1},
-		{"--initial-advertise-peer-urls", c.Peer.Advertise, 1},
+		{"--listen-client-urls", c.Client.Listen, 1, 16},
+		{"--advertise-client-urls", c.Client.Advertise, 1, 16},
+		{"--listen-peer-urls", c.Peer.Listen, 1, 1},
+		{"--initial-advertise-peer-urls", c.Peer.Advertise, 1, 1},
+		{"--listen-client-http-urls", c.Serving.HTTP, 0, 16},
+		{"--listen-metrics-urls", c.Serving.Metrics, 0, 16},
 	} {
-		if len(list.urls) == 0 || len(list.urls) > list.most {
-			return fmt.Errorf("%s has %d URLs: it takes 1 to %d", list.flag, len(list.urls), list.most)
+		if len(list.urls) < list.least || len(list.urls) > list.most {
+			return fmt.Errorf("%s has %d URLs: it takes %d to %d", list.flag, len(list.urls), list.least, list.most)
 		}
 		for _, u := range list.urls {
 			host, err := hostPort(u)
@@ -181,12 +210,31 @@ func (c *Config) checkLimits() error {
 		return fmt.Errorf("--max-value-bytes %d: it takes 1 to %d", l.ValueBytes, httpapi.MaxValueBytes)
 	case l.Requests < 1:
 		return fmt.Errorf("--max-requests %d: it takes at least 1", l.Requests)
-	case c.RequestBytes < 1 || c.RequestBytes > kv.MaxValueBytes:
-		return fmt.Errorf("--max-request-bytes %d: it takes 1 to %d", c.RequestBytes, kv.MaxValueBytes)
-	case c.WatchProgress < minWatchProgress:
-		return fmt.Errorf("--watch-progress-notify-interval %v: it takes at least %v", c.WatchProgress, minWatchProgress)
-	case c.TxnOps < 1 || c.TxnOps > maxTxnOps:
-		return fmt.Errorf("--max-txn-ops %d: it takes 1 to %d", c.TxnOps, maxTxnOps)
+	}
+	return nil
+}
+
+func (c *Config) checkEtcd() error {
+	e := &c.Etcd
+	switch {
+	case e.RequestBytes < 1 || e.RequestBytes > kv.MaxValueBytes:
+		return fmt.Errorf("--max-request-bytes %d: it takes 1 to %d", e.RequestBytes, kv.MaxValueBytes)
+	case e.WatchProgress < minWatchProgress:
+		return fmt.Errorf("--watch-progress-notify-interval %v: it takes at least %v", e.WatchProgress, minWatchProgress)
+	case e.TxnOps < 1 || e.TxnOps > maxTxnOps:
+		return fmt.Errorf("--max-txn-ops %d: it takes 1 to %d", e.TxnOps, maxTxnOps)
+	case e.KeepAlive.MinTime < 0 || e.KeepAlive.Interval < 0 || e.KeepAlive.Timeout < 0:
+		return errors.New("--grpc-keepalive-min-time, --grpc-keepalive-interval and --grpc-keepalive-timeout are not negative")
+	}
+	return nil
+}
+
+func (c *Config) checkLog() error {
+	switch {
+	case c.Log.Format != "" && c.Log.Format != "json" && c.Log.Format != "console":
+		return fmt.Errorf("--log-format %q: it is json or console", c.Log.Format)
+	case len(c.Log.Outputs) == 0:
+		return errors.New("--log-outputs is empty: name stderr, stdout or a file")
 	}
 	return nil
 }

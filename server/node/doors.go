@@ -8,72 +8,102 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/quorate-db/quorate/server/api/etcdv3"
 	"github.com/quorate-db/quorate/server/api/httpapi"
 )
 
-// doors are where clients come in: both APIs at each address.
+// doors are where clients come in: both APIs at each address, unless some are for a
+// part of them only.
 type doors struct {
 	keeper *httpapi.Doorkeeper // nil: no client comes over TLS
-	splits []*splitter
-	http   *http.Server
-	etcd   *etcdv3.Server
+
+	forHTTP, forEtcd, forWatching []net.Listener
+
+	http, watched *http.Server
+	etcd          *etcdv3.Server
 }
 
 // listen opens the addresses; who comes waits until serve.
 func (d *doors) listen(n *node) error {
 	if n.certs.clients != nil {
-		d.keeper = httpapi.NewDoorkeeper(n.certs.clients, n.log)
+		d.keeper = httpapi.NewDoorkeeper(n.certs.clients, n.cfg.Client.TLS, n.log)
 	}
-	for _, url := range n.cfg.Client.Listen {
-		l, err := net.Listen("tcp", address(url))
-		if err != nil {
-			return explain(err, "--listen-client-urls")
+	for _, at := range n.cfg.clientDoors() {
+		for _, url := range at.urls {
+			l, err := net.Listen("tcp", address(url))
+			if err != nil {
+				return explain(err, at.flag)
+			}
+			if encrypted(url) {
+				l = d.keeper.Guard(l)
+			}
+			at.open(d, l)
 		}
-		if encrypted(url) {
-			l = d.keeper.Guard(l)
-		}
-		d.splits = append(d.splits, split(l))
 	}
 	return nil
+}
+
+// opening is a flag with addresses and what is heard there.
+type opening struct {
+	flag string
+	urls []string
+	open func(*doors, net.Listener)
+}
+
+// clientDoors are all addresses for who is no member.
+func (c *Config) clientDoors() []opening {
+	client := func(d *doors, l net.Listener) {
+		s := split(l)
+		d.forHTTP, d.forEtcd = append(d.forHTTP, s.http), append(d.forEtcd, s.grpc)
+	}
+	if len(c.Serving.HTTP) > 0 {
+		client = func(d *doors, l net.Listener) { d.forEtcd = append(d.forEtcd, l) }
+	}
+	return []opening{
+		{"--listen-client-urls", c.Client.Listen, client},
+		{"--listen-client-http-urls", c.Serving.HTTP, func(d *doors, l net.Listener) { d.forHTTP = append(d.forHTTP, l) }},
+		{"--listen-metrics-urls", c.Serving.Metrics, func(d *doors, l net.Listener) { d.forWatching = append(d.forWatching, l) }},
+	}
 }
 
 // serve begins to answer.
 func (d *doors) serve(n *node) {
 	d.etcd = n.etcdServer()
-	d.http = n.httpServer()
-	for _, s := range d.splits {
-		n.work.Go(func() {
-			if err := d.http.Serve(s.http); !errors.Is(err, http.ErrServerClosed) {
-				n.fail(deaf(s, err))
-			}
-		})
-		n.work.Go(func() {
-			if err := d.etcd.Serve(s.grpc); err != nil {
-				n.fail(deaf(s, err))
-			}
-		})
+	api := n.httpAPI()
+	d.http, d.watched = api.HTTP(), api.Watched()
+	for _, s := range []struct {
+		at    []net.Listener
+		serve func(net.Listener) error
+	}{{d.forHTTP, d.http.Serve}, {d.forWatching, d.watched.Serve}, {d.forEtcd, d.etcd.Serve}} {
+		for _, l := range s.at {
+			n.work.Go(func() {
+				if err := s.serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+					n.fail(fmt.Errorf("clients are no longer heard at %v: %w: find the cause, then restart", l.Addr(), err))
+				}
+			})
+		}
 	}
-}
-
-func deaf(s *splitter, err error) error {
-	return fmt.Errorf("clients are no longer heard at %v: %w: find the cause, then restart", s.inner.Addr(), err)
 }
 
 // close lets requests in progress end, until ctx does.
 func (d *doors) close(ctx context.Context, log *slog.Logger) (errs []error) {
 	if d.http == nil {
-		for _, s := range d.splits {
-			errs = append(errs, s.close())
+		for _, l := range slices.Concat(d.forHTTP, d.forWatching, d.forEtcd) {
+			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
 		}
 		return errs
 	}
 	ended := make(chan bool)
 	go func() { ended <- d.etcd.Close(ctx) }()
-	if err := d.http.Shutdown(ctx); err != nil {
-		log.Warn("requests in progress are cut off", "error", err)
-		errs = append(errs, d.http.Close())
+	for _, s := range []*http.Server{d.http, d.watched} {
+		if err := s.Shutdown(ctx); err != nil {
+			log.Warn("requests in progress are cut off", "error", err)
+			errs = append(errs, s.Close())
+		}
 	}
 	if !<-ended {
 		log.Warn("calls of etcd clients in progress are cut off", "error", ctx.Err())
@@ -81,8 +111,8 @@ func (d *doors) close(ctx context.Context, log *slog.Logger) (errs []error) {
 	return errs
 }
 
-func (n *node) httpServer() *http.Server {
-	return httpapi.New(httpapi.Options{
+func (n *node) httpAPI() *httpapi.Server {
+	o := httpapi.Options{
 		Name:      n.cfg.Name,
 		ClusterID: n.identity.ClusterID,
 		Version:   Version(),
@@ -94,13 +124,17 @@ func (n *node) httpServer() *http.Server {
 		Logger:    n.log,
 		Ready:     n.isReady,
 
-		Flight:  func(w io.Writer) error { return n.host.Dump(group, w) },
-		Gateway: n.doors.etcd.Gateway,
+		Flight:   func(w io.Writer) error { return n.host.Dump(group, w) },
+		Profiles: n.cfg.Serving.Profiles,
 
 		LeaderChanges: n.seen.leaders.Load,
 		PeerScheme:    n.cfg.Peer.scheme(),
 		Doorkeeper:    n.doors.keeper,
-	}).HTTP()
+	}
+	if n.cfg.Serving.Gateway {
+		o.Gateway = n.doors.etcd.Gateway
+	}
+	return httpapi.New(o)
 }
 
 func (n *node) etcdServer() *etcdv3.Server {
@@ -114,12 +148,14 @@ func (n *node) etcdServer() *etcdv3.Server {
 		Logger:     n.log,
 		Learner:    n.seen.learner.Load,
 		Size:       n.store.Size,
+		KeepAlive:  n.cfg.Etcd.KeepAlive,
 		Limits: etcdv3.Limits{
-			RequestBytes:   n.cfg.RequestBytes,
-			TxnOps:         n.cfg.TxnOps,
+			RequestBytes:   n.cfg.Etcd.RequestBytes,
+			TxnOps:         n.cfg.Etcd.TxnOps,
 			Requests:       n.cfg.Limits.Requests,
+			Streams:        n.cfg.Etcd.Streams,
 			RequestTimeout: n.cfg.Limits.RequestTimeout,
-			WatchProgress:  n.cfg.WatchProgress,
+			WatchProgress:  n.cfg.Etcd.WatchProgress,
 			Election:       n.cfg.Election,
 		},
 	})

@@ -1,7 +1,9 @@
 package node
 
 import (
+	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -20,82 +22,16 @@ const EnvPrefix = "QUORATE_"
 // foreignEnv are variables with the prefix that are not for a node.
 var foreignEnv = []string{"QUORATE_ENDPOINTS", "QUORATE_CACERT", "QUORATE_CERT", "QUORATE_KEY", "QUORATE_CONFIG_FILE"}
 
-// setting is one thing that can be said in a flag, a variable or a file.
-type setting struct {
-	name, def, usage string
-	set              func(c *Config, value string) error
-}
-
-var settings = []setting{
-	{"name", "default", "name of this member, unique in its cluster",
-		func(c *Config, v string) error { c.Name = v; return nil }},
-	{"data-dir", "", "directory of this member's data (default NAME.quorate)",
-		func(c *Config, v string) error { c.DataDir = v; return nil }},
-	{"listen-client-urls", "http://127.0.0.1:2379", "where clients are heard; several with commas",
-		func(c *Config, v string) error { c.Client.Listen = list(v); return nil }},
-	{"advertise-client-urls", "", "where clients reach this member (default: as listened)",
-		func(c *Config, v string) error { c.Client.Advertise = list(v); return nil }},
-	{"listen-peer-urls", "http://127.0.0.1:2380", "where other members are heard; http means plain TCP, https TLS",
-		func(c *Config, v string) error { c.Peer.Listen = list(v); return nil }},
-	{"initial-advertise-peer-urls", "", "where other members reach this one (default: as listened)",
-		func(c *Config, v string) error { c.Peer.Advertise = list(v); return nil }},
-	{"cert-file", "", "certificate that clients are shown, in PEM; https needs it",
-		func(c *Config, v string) error { c.Client.Certs.Cert = v; return nil }},
-	{"key-file", "", "its private key",
-		func(c *Config, v string) error { c.Client.Certs.Key = v; return nil }},
-	{"trusted-ca-file", "", "clients must show a certificate that a CA in this file has signed",
-		func(c *Config, v string) error { c.Client.Certs.CA = v; return nil }},
-	{"client-cert-auth", "false", "insist that there is a --trusted-ca-file",
-		func(c *Config, v string) error { return truth(&c.Client.CertAuth, v) }},
-	{"peer-cert-file", "", "certificate that other members are shown, in PEM; https needs it",
-		func(c *Config, v string) error { c.Peer.Certs.Cert = v; return nil }},
-	{"peer-key-file", "", "its private key",
-		func(c *Config, v string) error { c.Peer.Certs.Key = v; return nil }},
-	{"peer-trusted-ca-file", "", "other members must show a certificate that a CA in this file has signed; https needs it",
-		func(c *Config, v string) error { c.Peer.Certs.CA = v; return nil }},
-	{"peer-client-cert-auth", "false", "insist that there is a --peer-trusted-ca-file",
-		func(c *Config, v string) error { return truth(&c.Peer.CertAuth, v) }},
-	{"initial-cluster", "", "members that begin the cluster: a=http://HOST:PORT,b=... (default: this one alone)",
-		func(c *Config, v string) (err error) { c.Bootstrap.Cluster, err = seeds(v); return err }},
-	{"initial-cluster-state", StateNew, "new, or existing for a member added beforehand (needs --join)",
-		func(c *Config, v string) error { c.Bootstrap.State = v; return nil }},
-	{"initial-cluster-token", "", "keeps clusters with equal members apart (default " + defaultToken + ")",
-		func(c *Config, v string) error { c.Bootstrap.Token = v; return nil }},
-	{"join", "", "client URL of any member of the cluster to join",
-		func(c *Config, v string) error { c.Bootstrap.Join = v; return nil }},
-	{"heartbeat-interval", "100", "milliseconds between heartbeats of a leader",
-		func(c *Config, v string) error { return millis(&c.Heartbeat, v) }},
-	{"election-timeout", "1000", "milliseconds without a leader before a member stands",
-		func(c *Config, v string) error { return millis(&c.Election, v) }},
-	{"snapshot-count", "10000", "compact the log every so many entries",
-		func(c *Config, v string) error { return number(&c.SnapshotCount, v) }},
-	{"request-timeout", "5s", "how long a request may wait for the cluster",
-		func(c *Config, v string) error { return duration(&c.Limits.RequestTimeout, v) }},
-	{"max-key-bytes", "4096", "largest key",
-		func(c *Config, v string) error { return number(&c.Limits.KeyBytes, v) }},
-	{"max-value-bytes", "1572864", "largest value",
-		func(c *Config, v string) error { return number(&c.Limits.ValueBytes, v) }},
-	{"max-requests", "1024", "requests in progress at a time; more are answered 429",
-		func(c *Config, v string) error { return number(&c.Limits.Requests, v) }},
-	{"max-request-bytes", "1572864", "largest request of an etcd client that writes",
-		func(c *Config, v string) error { return number(&c.RequestBytes, v) }},
-	{"max-txn-ops", "128", "operations of an etcd client's transaction",
-		func(c *Config, v string) error { return number(&c.TxnOps, v) }},
-	{"watch-progress-notify-interval", "10m", "how often an etcd client's watcher that asks for it hears that nothing happened",
-		func(c *Config, v string) error { return duration(&c.WatchProgress, v) }},
-	{"session-ttl", "10m", "how long a session lives without a write",
-		func(c *Config, v string) error { return duration(&c.SessionTTL, v) }},
-}
-
 // Flags defines the flags of a node, --config-file among them.
 func Flags(fs *pflag.FlagSet) {
 	for _, s := range settings {
 		fs.String(s.name, s.def, s.usage)
-		if s.def == "false" {
+		if s.def == "false" || s.def == "true" {
 			fs.Lookup(s.name).NoOptDefVal = "true"
 		}
 	}
 	fs.String("config-file", "", "YAML file whose keys are the names of these flags")
+	foreignFlags(fs)
 }
 
 // Load returns the configuration that flags, environment and file say together:
@@ -103,34 +39,63 @@ func Flags(fs *pflag.FlagSet) {
 // default. The set must have been made by Flags and parsed; environ is as from
 // os.Environ. The error, one sentence, names where the wrong word stands.
 func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
-	env := environment(environ)
-	path := env["QUORATE_CONFIG_FILE"]
+	w := words{flags: fs, env: environment(environ)}
+	w.path = w.env["QUORATE_CONFIG_FILE"]
 	if f := fs.Lookup("config-file"); f.Changed {
-		path = f.Value.String()
+		w.path = f.Value.String()
 	}
-	file, err := readFile(path)
-	if err != nil {
+	var err error
+	if w.file, err = readFile(w.path); err != nil {
 		return Config{}, err
 	}
 	var c Config
 	for _, s := range settings {
-		value, origin := s.def, "the default of --"+s.name
-		if v, ok := file[s.name]; ok {
-			value, origin = v, s.name+" in "+path
-		}
-		if v, ok := env[variable(s.name)]; ok {
-			value, origin = v, variable(s.name)
-		}
-		if f := fs.Lookup(s.name); f.Changed {
-			value, origin = f.Value.String(), "--"+s.name
-		}
+		value, origin := w.of(s)
 		if err := s.set(&c, value); err != nil {
 			return Config{}, fmt.Errorf("%s: %w", origin, err)
 		}
 	}
 	c.derive()
-	c.Warnings = append(strangers(env), c.unused()...)
+	if c.Warnings, err = w.foreign(); err != nil {
+		return c, err
+	}
+	c.Warnings = slices.Concat(c.Warnings, strangers(w.env), unheard(environ), c.unused())
 	return c, c.Check()
+}
+
+// words are all that a node is told.
+type words struct {
+	flags *pflag.FlagSet
+	env   map[string]string
+	file  map[string]string
+	path  string // of the file
+}
+
+// said returns what is said under a name, and where.
+func (w *words) said(name string) (value, origin string, said bool) {
+	if v, ok := w.file[name]; ok {
+		value, origin = v, name+" in "+w.path
+	}
+	if v, ok := w.env[variable(name)]; ok {
+		value, origin = v, variable(name)
+	}
+	if f := w.flags.Lookup(name); f.Changed {
+		value, origin = f.Value.String(), "--"+name
+	}
+	return value, origin, origin != ""
+}
+
+// of returns what a setting is to be, and where that is said.
+func (w *words) of(s setting) (value, origin string) {
+	if value, origin, said := w.said(s.name); said {
+		return value, origin
+	}
+	for name, now := range older {
+		if value, origin, said := w.said(name); said && now == s.name {
+			return value, origin
+		}
+	}
+	return s.def, "the default of --" + s.name
 }
 
 // derive fills in what follows from the rest.
@@ -172,11 +137,28 @@ func strangers(env map[string]string) []string {
 	}
 	var warnings []string
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if !slices.Contains(known, name) {
+		flag := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, EnvPrefix), "_", "-"))
+		if !slices.Contains(known, name) && !isForeign(flag) {
 			warnings = append(warnings, fmt.Sprintf("the environment variable %s sets nothing: no flag has this name", name))
 		}
 	}
 	return warnings
+}
+
+// unheard warns of etcd's own variables. They are not taken for ours: a machine may
+// have them for its etcd, and a node must not come up as another one.
+func unheard(environ []string) []string {
+	var names []string
+	for _, kv := range environ {
+		if name, value, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "ETCD_") && value != "" {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	return []string{fmt.Sprintf("etcd's environment variables set nothing here (%s): say QUORATE_ instead of ETCD_", strings.Join(names, ", "))}
 }
 
 // readFile returns the settings in a file, as text; none if path is empty.
@@ -194,7 +176,7 @@ func readFile(path string) (map[string]string, error) {
 	}
 	values := make(map[string]string)
 	for _, key := range slices.Sorted(maps.Keys(raw)) {
-		if !slices.ContainsFunc(settings, func(s setting) bool { return s.name == key }) {
+		if !slices.ContainsFunc(settings, func(s setting) bool { return s.name == key }) && !isForeign(key) {
 			return nil, fmt.Errorf("--config-file %s: %q is no setting: the keys are the names of the flags of serve", path, key)
 		}
 		if values[key], err = text(raw[key]); err != nil {
@@ -272,11 +254,51 @@ func truth(to *bool, value string) (err error) {
 	return nil
 }
 
-func number[N int | uint64](to *N, value string) error {
+func number[N int | uint32 | uint64](to *N, value string) error {
 	n, err := strconv.ParseUint(value, 10, 31)
 	if err != nil {
 		return fmt.Errorf("%q is not a whole number below 2 billion", value)
 	}
 	*to = N(n)
 	return nil
+}
+
+func level(value string) (slog.Level, error) {
+	switch value {
+	case "debug":
+		return slog.LevelDebug, nil
+	case "info", "":
+		return slog.LevelInfo, nil
+	case "warn":
+		return slog.LevelWarn, nil
+	case "error", "dpanic", "panic", "fatal":
+		return slog.LevelError, nil
+	}
+	return 0, fmt.Errorf("%q is no level: it is debug, info, warn or error", value)
+}
+
+func tlsVersion(value string) (uint16, error) {
+	switch value {
+	case "":
+		return 0, nil
+	case "TLS1.2":
+		return tls.VersionTLS12, nil
+	case "TLS1.3":
+		return tls.VersionTLS13, nil
+	}
+	return 0, fmt.Errorf("%q is not spoken: it is TLS1.2 or TLS1.3", value)
+}
+
+// suites are cipher suites by their names. Those that are no longer safe can be
+// named too: etcd takes them, and who names them knows a client that needs them.
+func suites(value string) (ids []uint16, err error) {
+	known := slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites())
+	for _, name := range list(value) {
+		i := slices.IndexFunc(known, func(s *tls.CipherSuite) bool { return s.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("%q is no cipher suite that is known here", name)
+		}
+		ids = append(ids, known[i].ID)
+	}
+	return ids, nil
 }

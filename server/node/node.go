@@ -190,14 +190,11 @@ func (n *node) hostConfig() quorate.Config {
 // itself comes later and may still fail; but a wrong flag should be found before
 // a cluster was begun or joined because of it.
 func (n *node) probe() error {
-	for _, door := range []struct {
-		flag string
-		urls []string
-	}{{"--listen-client-urls", n.cfg.Client.Listen}, {"--listen-peer-urls", n.cfg.Peer.Listen}} {
-		for _, url := range door.urls {
+	for _, at := range append(n.cfg.clientDoors(), opening{flag: "--listen-peer-urls", urls: n.cfg.Peer.Listen}) {
+		for _, url := range at.urls {
 			l, err := net.Listen("tcp", address(url))
 			if err != nil {
-				return explain(err, door.flag)
+				return explain(err, at.flag)
 			}
 			_ = l.Close() // nobody ever connected
 		}

@@ -25,6 +25,11 @@ func (d *Door) scheme() string {
 // tls reports whether the door has an https URL to listen at.
 func (d *Door) tls() bool { return slices.ContainsFunc(d.Listen, encrypted) }
 
+// clientTLS reports whether some clients come over TLS, at whichever door.
+func (c *Config) clientTLS() bool {
+	return slices.ContainsFunc(slices.Concat(c.Client.Listen, c.Serving.HTTP, c.Serving.Metrics), encrypted)
+}
+
 // credentials are a node's certificates as they are used.
 type credentials struct {
 	peers   *certs.Peers  // nil: plain TCP
@@ -39,7 +44,7 @@ func (c *Config) credentials(log *slog.Logger) (all credentials, err error) {
 			return all, fmt.Errorf("--peer-cert-file, --peer-key-file, --peer-trusted-ca-file: %w", err)
 		}
 	}
-	if c.Client.tls() {
+	if c.clientTLS() {
 		if all.clients, err = certs.Load(c.Client.Certs, log); err != nil {
 			return all, fmt.Errorf("--cert-file, --key-file, --trusted-ca-file: %w", err)
 		}
@@ -57,17 +62,21 @@ func (c *Config) credentials(log *slog.Logger) (all credentials, err error) {
 func (c *Config) checkTLS() error {
 	for _, d := range []struct {
 		door         *Door
+		tls          bool
 		flag, prefix string
-	}{{&c.Client, "--listen-client-urls", "--"}, {&c.Peer, "--listen-peer-urls", "--peer-"}} {
+	}{{&c.Client, c.clientTLS(), "--listen-client-urls", "--"}, {&c.Peer, c.Peer.tls(), "--listen-peer-urls", "--peer-"}} {
 		files := d.door.Certs
 		switch {
 		case (files.Cert == "") != (files.Key == ""):
 			return fmt.Errorf("%scert-file and %skey-file go together: name both or none", d.prefix, d.prefix)
-		case d.door.tls() && files.Cert == "":
+		case d.tls && files.Cert == "":
 			return fmt.Errorf("%s: https needs a certificate: name its file with %scert-file and its key's with %skey-file", d.flag, d.prefix, d.prefix)
 		case d.door.CertAuth && files.CA == "":
 			return fmt.Errorf("%sclient-cert-auth needs %strusted-ca-file: name the certificate of the CA that signs theirs", d.prefix, d.prefix)
 		}
+	}
+	if v := c.Client.TLS; v.Max != 0 && v.Max < v.Min {
+		return errors.New("--tls-max-version is older than --tls-min-version, so that clients could speak none")
 	}
 	if err := c.checkPeerTLS(); err != nil {
 		return err
@@ -96,7 +105,7 @@ func (c *Config) checkPeerTLS() error {
 
 // unused warns of certificates that nobody will see.
 func (c *Config) unused() (warnings []string) {
-	if c.Client.Certs.Cert != "" && !c.Client.tls() {
+	if c.Client.Certs.Cert != "" && !c.clientTLS() {
 		warnings = append(warnings, "--cert-file is shown to no client: all of --listen-client-urls are http")
 	}
 	if c.Peer.Certs.Cert != "" && !c.Peer.tls() {

@@ -12,6 +12,7 @@
 package etcdv3
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math"
@@ -22,6 +23,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/quorate-db/quorate"
@@ -42,7 +44,8 @@ type Group interface {
 	lease.Asker
 }
 
-// Options is what a server is made of. All fields are needed.
+// Options is what a server is made of. All fields are needed unless they say
+// otherwise.
 type Options struct {
 	ClusterID  uint64
 	MemberID   quorate.NodeID
@@ -50,7 +53,8 @@ type Options struct {
 	Machine    *kv.Machine
 	Hub        *watch.Hub
 	Limits     Limits
-	PeerScheme string // of peer URLs: http or https
+	KeepAlive  KeepAlive // may be zero
+	PeerScheme string    // of peer URLs: http or https
 	Logger     *slog.Logger
 
 	// Learner says whether this node is a learner, and Size how many bytes its
@@ -64,9 +68,29 @@ type Limits struct {
 	RequestBytes   int           // a request that writes; the flag --max-request-bytes
 	TxnOps         int           // compares, or operations, of a transaction and those around it; --max-txn-ops
 	Requests       int           // calls in progress at a time; the flag --max-requests
+	Streams        uint32        // calls and streams of one connection; zero: as Requests; the flag --max-concurrent-streams
 	RequestTimeout time.Duration // how long a call may wait for the cluster; the flag --request-timeout
 	WatchProgress  time.Duration // between two messages to a watcher about how far it has come, and 10 % more; --watch-progress-notify-interval
 	Election       time.Duration // --election-timeout; after three without a leader, streams that require one end; and no lease lives shorter than one and a half
+}
+
+// KeepAlive is when connections are found to be dead; the flags --grpc-keepalive-...
+type KeepAlive struct {
+	MinTime  time.Duration // a client that pings more often is disconnected; zero: grpc-go's own 5 minutes
+	Interval time.Duration // a client so long silent is pinged; zero: never
+	Timeout  time.Duration // and disconnected if it does not answer
+}
+
+func (k KeepAlive) options() (all []grpc.ServerOption) {
+	if k.MinTime > 0 {
+		all = append(all, grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: k.MinTime}))
+	}
+	if k.Interval > 0 && k.Timeout > 0 {
+		all = append(all, grpc.KeepaliveParams(keepalive.ServerParameters{Time: k.Interval, Timeout: k.Timeout}))
+	} else {
+		all = append(all, grpc.KeepaliveParams(keepalive.ServerParameters{Time: math.MaxInt64}))
+	}
+	return all
 }
 
 // overheadBytes is what a request may have beyond RequestBytes before it is read.
@@ -88,13 +112,13 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{Options: o, health: health.NewServer(), slots: make(chan struct{}, o.Limits.Requests)}
 	s.open, s.end = context.WithCancel(context.Background())
-	s.Server = grpc.NewServer(
+	s.Server = grpc.NewServer(append(o.KeepAlive.options(),
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32), // a range is as large as the client asks for
-		grpc.MaxConcurrentStreams(uint32(o.Limits.Requests)),
+		grpc.MaxConcurrentStreams(cmp.Or(o.Limits.Streams, uint32(o.Limits.Requests))),
 		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(s.stream),
-	)
+	)...)
 	s.Gateway = gateway.New(gateway.Options{
 		Unary: s.unary, Stream: s.stream, MessageBytes: o.Limits.RequestBytes + overheadBytes, Requests: o.Limits.Requests,
 	})

@@ -24,6 +24,7 @@ const handshakeTime = 5 * time.Second
 // net/http would do it too, but tells nobody who was turned away and why.
 type Doorkeeper struct {
 	certs  *certs.Source
+	tls    TLS
 	log    *slog.Logger
 	failed atomic.Uint64
 
@@ -32,9 +33,28 @@ type Doorkeeper struct {
 	held int       // failures since then that were not
 }
 
+// TLS is which versions of it clients may speak, and in 1.2 with which suites;
+// zero leaves it to package certs, and none of the suites to crypto/tls.
+type TLS struct {
+	Min, Max uint16
+	Suites   []uint16
+}
+
 // NewDoorkeeper returns one for listeners that share certificates.
-func NewDoorkeeper(source *certs.Source, log *slog.Logger) *Doorkeeper {
-	return &Doorkeeper{certs: source, log: log}
+func NewDoorkeeper(source *certs.Source, tls TLS, log *slog.Logger) *Doorkeeper {
+	return &Doorkeeper{certs: source, tls: tls, log: log}
+}
+
+// config is how to take the next client.
+func (d *Doorkeeper) config() *tls.Config {
+	// Whoever can speak HTTP/1.1 does: on a node, HTTP/2 is for gRPC, whose clients
+	// offer nothing else.
+	c := d.certs.Server("http/1.1", "h2")
+	if d.tls.Min != 0 {
+		c.MinVersion = d.tls.Min
+	}
+	c.MaxVersion, c.CipherSuites = d.tls.Max, d.tls.Suites
+	return c
 }
 
 // Failed is how many clients were turned away since the start. There may be no
@@ -114,9 +134,7 @@ func (g *guarded) pass(p passed) bool {
 func (g *guarded) greet(raw net.Conn) {
 	ctx, cancel := context.WithTimeout(g.open, handshakeTime)
 	defer cancel()
-	// Whoever can speak HTTP/1.1 does: on a node, HTTP/2 is for gRPC, whose clients
-	// offer nothing else.
-	conn := tls.Server(raw, g.keeper.certs.Server("http/1.1", "h2"))
+	conn := tls.Server(raw, g.keeper.config())
 	if err := conn.HandshakeContext(ctx); err != nil {
 		g.keeper.refuse(raw, g.keeper.certs.ExplainCaller(err))
 		return

@@ -44,12 +44,48 @@ func guard(t *testing.T) (keeper *Doorkeeper, web *httptest.Server, files certs.
 	if err != nil {
 		t.Fatal(err)
 	}
-	keeper = NewDoorkeeper(source, slog.New(slog.NewTextHandler(log, nil)))
+	keeper = NewDoorkeeper(source, TLS{}, slog.New(slog.NewTextHandler(log, nil)))
 	web = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	web.Listener = keeper.Guard(web.Listener)
 	web.Start()
 	t.Cleanup(web.Close)
 	return keeper, web, files, log
+}
+
+// TLS 1.2 is spoken only where somebody has said so, and then with the suites named.
+func TestOlderTLS(t *testing.T) {
+	files := certstest.New(t).Issue(t)
+	source, err := certs.Load(files, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const suite = tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+	for _, c := range []struct {
+		policy TLS
+		wants  uint16 // what it comes to for a client that speaks 1.2 only; zero: nothing
+	}{
+		{TLS{}, 0},
+		{TLS{Min: tls.VersionTLS13}, 0},
+		{TLS{Min: tls.VersionTLS12, Suites: []uint16{suite}}, suite},
+	} {
+		inner, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		door := NewDoorkeeper(source, c.policy, slog.New(slog.DiscardHandler)).Guard(inner)
+		t.Cleanup(func() { door.Close() })
+		old := source.Client("127.0.0.1")
+		old.MinVersion, old.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
+		conn, err := tls.Dial("tcp", inner.Addr().String(), old)
+		var got uint16
+		if err == nil {
+			got = conn.ConnectionState().CipherSuite
+			conn.Close()
+		}
+		if got != c.wants {
+			t.Errorf("%+v: suite %#x (%v), want %#x", c.policy, got, err, c.wants)
+		}
+	}
 }
 
 // A client that can speak both versions of HTTP is served in the first: the second

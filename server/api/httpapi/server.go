@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
 	"net/url"
 	"slices"
 	"strings"
@@ -68,8 +69,11 @@ type Options struct {
 	// LeaderChanges is how often another leader was seen since the start.
 	LeaderChanges func() uint64
 
-	// Gateway answers what etcd's clients ask with JSON.
+	// Gateway answers what etcd's clients ask with JSON; nil if nobody shall.
 	Gateway http.Handler
+
+	// Profiles serves those of the process under /debug/pprof/.
+	Profiles bool
 
 	// PeerScheme is that of peer URLs: http, or https where the members speak TLS
 	// to each other; http if empty.
@@ -121,16 +125,47 @@ func (s *Server) routes() {
 	s.handle("/v1/members/{id}/promote", methods{"POST": s.promoteMember})
 	s.handle("/v1/leader/transfer", methods{"POST": s.transfer})
 	s.handle("/version", methods{"GET": s.version})
-	s.open("/metrics", methods{"GET": s.metrics.answer})
-	s.open("/health", methods{"GET": s.health})
-	s.open("/livez", methods{"GET": s.all(s.live())})
-	s.open("/livez/{check}", methods{"GET": s.one(s.live())})
-	s.open("/readyz", methods{"GET": s.all(s.ready())})
-	s.open("/readyz/{check}", methods{"GET": s.one(s.ready())})
-	for _, path := range slices.Concat(gateway.Paths(), gateway.Prefixes) {
-		s.open(path, methods{"": s.etcd}) // it turns away by itself
+	s.watched(s.mux)
+	if s.Gateway != nil {
+		for _, path := range slices.Concat(gateway.Paths(), gateway.Prefixes) {
+			s.open(s.mux, path, methods{"": s.etcd}) // it turns away by itself
+		}
+	}
+	if s.Profiles {
+		s.profiles()
 	}
 	s.handle("/", methods{"": s.nothing})
+}
+
+// watched are the paths for who watches nodes.
+func (s *Server) watched(mux *http.ServeMux) {
+	s.open(mux, "/metrics", methods{"GET": s.metrics.answer})
+	s.open(mux, "/health", methods{"GET": s.health})
+	s.open(mux, "/livez", methods{"GET": s.all(s.live())})
+	s.open(mux, "/livez/{check}", methods{"GET": s.one(s.live())})
+	s.open(mux, "/readyz", methods{"GET": s.all(s.ready())})
+	s.open(mux, "/readyz/{check}", methods{"GET": s.one(s.ready())})
+}
+
+// profiles are those of net/http/pprof: for a person, who knows what they cost.
+func (s *Server) profiles() {
+	for path, handler := range map[string]http.HandlerFunc{
+		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	} {
+		s.mux.Handle("/debug/pprof/"+path, s.counted("/debug/pprof/", func(w http.ResponseWriter, r *http.Request) error {
+			handler(w, r)
+			return nil
+		}))
+	}
+}
+
+// Watched returns a server for this one's metrics and health, and nothing else.
+func (s *Server) Watched() *http.Server {
+	mux := http.NewServeMux()
+	s.watched(mux)
+	only := s.HTTP()
+	only.Handler = mux
+	return only
 }
 
 func (s *Server) nothing(_ http.ResponseWriter, r *http.Request) error {
@@ -150,7 +185,9 @@ func (s *Server) handle(path string, m methods) {
 
 // open answers at a path whatever the load: who asks whether a node lives must
 // not take a busy one for a dead one.
-func (s *Server) open(path string, m methods) { s.mux.Handle(path, s.counted(path, m.answer)) }
+func (s *Server) open(mux *http.ServeMux, path string, m methods) {
+	mux.Handle(path, s.counted(path, m.answer))
+}
 
 const keyPath = "/v1/kv/"
 

@@ -11,14 +11,41 @@ import (
 	"sync"
 
 	"golang.org/x/term"
+
+	"github.com/quorate-db/quorate/server/node"
 )
 
-// newLogger writes lines for a person if w is a terminal, and JSON if not.
-func newLogger(w io.Writer) *slog.Logger {
-	if isTerminal(w) {
-		return slog.New(&lines{w: w, mu: new(sync.Mutex)})
+// newLogger writes where it is told to, from a level on: lines for a person, if w is a
+// terminal or the format says console, and JSON if not. It is to be closed.
+func newLogger(w io.Writer, cfg node.Log) (*slog.Logger, func(), error) {
+	var to []io.Writer
+	var files []*os.File
+	done := func() {
+		for _, f := range files {
+			_ = f.Close() // all that was said went out with each line
+		}
 	}
-	return slog.New(slog.NewJSONHandler(w, nil))
+	for _, name := range cfg.Outputs {
+		switch name {
+		case "default", "stderr":
+			to = append(to, w)
+		case "stdout":
+			to = append(to, os.Stdout)
+		default:
+			f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+			if err != nil {
+				done()
+				return nil, nil, usagef("--log-outputs: %w", err)
+			}
+			to, files = append(to, f), append(files, f)
+		}
+	}
+	console := cfg.Format == "console" || cfg.Format == "" && len(to) == 1 && isTerminal(to[0])
+	out := io.MultiWriter(to...)
+	if console {
+		return slog.New(&lines{w: out, mu: new(sync.Mutex), least: cfg.Level}), done, nil
+	}
+	return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.Level})), done, nil
 }
 
 func isTerminal(w io.Writer) bool {
@@ -30,11 +57,12 @@ func isTerminal(w io.Writer) bool {
 type lines struct {
 	w      io.Writer
 	mu     *sync.Mutex // one line at a time; shared by all handlers of one writer
-	prefix string      // of attribute names, from WithGroup
-	fixed  string      // what WithAttrs has said already
+	least  slog.Level
+	prefix string // of attribute names, from WithGroup
+	fixed  string // what WithAttrs has said already
 }
 
-func (h *lines) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (h *lines) Enabled(_ context.Context, level slog.Level) bool { return level >= h.least }
 
 func (h *lines) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder

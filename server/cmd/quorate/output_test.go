@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
+	"github.com/quorate-db/quorate/server/node"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -52,6 +55,28 @@ func TestLinesForPeople(t *testing.T) {
 	line := out.String()
 	if _, rest, ok := strings.Cut(line, " "); !ok || rest != "WARN: lost node=a raft.leader=7 raft.why=\"no answer\" raft.at.term=3\n" {
 		t.Errorf("wrote %q", line)
+	}
+}
+
+// A log goes where it is told to, from its level on.
+func TestWhereTheLogGoes(t *testing.T) {
+	var out bytes.Buffer
+	file := filepath.Join(t.TempDir(), "a.log")
+	for range 2 { // the second one goes on where the first has ended
+		log, done, err := newLogger(&out, node.Log{Level: slog.LevelWarn, Outputs: []string{"stderr", file}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info("not told")
+		log.Warn("told")
+		done()
+	}
+	text, err := os.ReadFile(file)
+	if err != nil || string(text) != out.String() || strings.Count(out.String(), `"msg":"told"`) != 2 || strings.Contains(out.String(), "not told") {
+		t.Errorf("the file has %q (%v), standard error %q", text, err, &out)
+	}
+	if _, _, err := newLogger(&out, node.Log{Outputs: []string{t.TempDir()}}); exitCode(err) != exitUsage {
+		t.Errorf("a directory for a file: %v", err)
 	}
 }
 

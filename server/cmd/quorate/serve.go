@@ -34,7 +34,11 @@ func serveCommand() *cobra.Command {
 			if stopOnEOF {
 				ctx = untilEOF(ctx, cmd.InOrStdin())
 			}
-			log := newLogger(cmd.ErrOrStderr())
+			log, done, err := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			if err != nil {
+				return err
+			}
+			defer done()
 			for _, w := range cfg.Warnings {
 				log.Warn(w)
 			}

@@ -99,7 +99,7 @@ func single(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 1 {
 		source, err := certs.Load(certs.Files{Cert: ts.Getenv("CERT"), Key: ts.Getenv("KEY"), CA: ts.Getenv("CA")}, nil)
 		ts.Check(err)
-		server.Listener = httpapi.NewDoorkeeper(source, slog.New(slog.DiscardHandler)).Guard(server.Listener)
+		server.Listener = httpapi.NewDoorkeeper(source, httpapi.TLS{}, slog.New(slog.DiscardHandler)).Guard(server.Listener)
 		scheme = "https://"
 	}
 	server.Start()
