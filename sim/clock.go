@@ -33,7 +33,6 @@ type timer struct {
 	c      chan time.Time
 	period time.Duration // of the process's time
 	round  uint64        // counts the starts: a firing of an earlier one is void
-	fire   func()        // of a ticker, made once
 }
 
 // NewTimer implements [env.Clock].
@@ -54,20 +53,24 @@ func (t *timer) C() <-chan time.Time { return t.c }
 
 func (t *timer) Reset(d time.Duration) {
 	t.Stop()
-	round := t.round
-	t.fire = func() {
-		if t.round != round {
-			return
-		}
-		select {
-		case t.c <- t.who.Now():
-		default:
-		}
-		if t.period > 0 {
-			t.who.world.after(t.who.clock.span(t.period), t.who, t.fire)
-		}
+	t.start(d)
+}
+
+func (t *timer) start(d time.Duration) {
+	t.who.world.plan(t.who.clock.span(d), t.who, event{timer: t, round: t.round})
+}
+
+func (t *timer) fire(round uint64) {
+	if t.round != round {
+		return
 	}
-	t.who.world.after(t.who.clock.span(d), t.who, t.fire)
+	select {
+	case t.c <- t.who.Now():
+	default:
+	}
+	if t.period > 0 {
+		t.start(t.period)
+	}
 }
 
 func (t *timer) Stop() {
@@ -80,7 +83,12 @@ func (t *timer) Stop() {
 
 // sleep lets the running task wait.
 func (p *process) sleep(d time.Duration) {
-	t := p.NewTimer(d)
+	if p.world.running == nil {
+		p.Wait(nil, nil, nil, nil) // who is being unwound goes no further
+	}
+	t := &p.world.running.thread.nap
+	t.who = p
+	t.Reset(d)
 	defer t.Stop()
 	p.Wait(t, nil, nil, nil)
 }

@@ -93,14 +93,13 @@ func (e *endpoint) ship(to raft.NodeID, messages []codec.Envelope) {
 	}
 	w, l := net.world, net.link(e.node.number, target.node.number)
 	e.number++
-	frame := make([]byte, 0, 32+96*len(messages))
-	frame = transport.AppendMessages(frame, e.number, env.Timestamp(w.now), messages)
+	net.draft = transport.AppendMessages(net.draft[:0], e.number, env.Timestamp(w.now), messages)
+	frame := net.draft
 	w.mix(uint64(w.now), uint64(e.cfg.Node)<<32|uint64(to), uint64(len(frame)))
 	if chance(w.rng, net.weather.Drop) {
 		return
 	}
 	if chance(w.rng, net.weather.Garble) {
-		frame = bytes.Clone(frame)
 		frame[w.rng.IntN(len(frame))] ^= 1 << w.rng.IntN(8)
 	}
 	copies := 1
@@ -113,10 +112,8 @@ func (e *endpoint) ship(to raft.NodeID, messages []codec.Envelope) {
 	}
 	for ; copies > 0; copies-- {
 		if d, ok := net.transit(l, order); ok {
-			w.after(d, &target.node.process, func() { target.receive(e.cfg.Node, frame) })
-		}
-		if copies > 1 {
-			frame = bytes.Clone(frame) // the receiver keeps what it was given
+			own := bytes.Clone(frame) // the receiver keeps what it was given
+			w.after(d, &target.node.process, func() { target.receive(e.cfg.Node, own) })
 		}
 	}
 }

@@ -18,6 +18,7 @@ type network struct {
 	ends    map[string]*endpoint // by address; those that listen
 	links   map[way]*link
 	streams []*stream // under way
+	draft   []byte    // the frame that is sent now
 }
 
 // way is one direction between two nodes, by their numbers.

@@ -283,4 +283,5 @@ func (s *run) end() {
 	for _, n := range s.nodes {
 		n.kill()
 	}
+	s.world.end()
 }

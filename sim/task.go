@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/quorate-db/quorate/env"
 )
@@ -21,26 +22,58 @@ type process struct {
 	tasks []*task // that are not over
 	hot   int     // which of them ran last
 
-	frozen bool     // it is not given the processor
-	late   []func() // events that came meanwhile
+	frozen bool    // it is not given the processor
+	late   []event // events that came meanwhile
 
 	fuse  int    // at so many waits from now the process dies; 0: it does not
 	fused func() // called when it has
 }
 
-// task is one goroutine of a process. It is a coroutine: it goes on only when it is
-// resumed, and then runs until it waits.
+// task is one goroutine of a process: it goes on only when it is resumed, and then
+// runs until it waits.
 type task struct {
 	who    *process
-	resume func() (struct{}, bool)
-	cancel func()
-	yield  func(struct{}) bool
+	main   func()
+	thread *thread // nil: it has not begun
 	over   bool
 
-	fresh bool // it has not begun
 	timer *timer
 	on    [3]<-chan struct{}
 	got   int // which of them came
+}
+
+// thread is a coroutine that runs a task, and another one when that is over: most
+// tasks are short, and a new coroutine for each would first have to grow its stack.
+type thread struct {
+	resume func() (struct{}, bool)
+	cancel func()
+	yield  func(struct{}) bool
+	task   *task
+	nap    timer // for whoever sleeps
+}
+
+// thread returns one that has nothing to do.
+func (w *world) thread() *thread {
+	if last := len(w.idle) - 1; last >= 0 {
+		t := w.idle[last]
+		w.idle = w.idle[:last]
+		return t
+	}
+	t := &thread{nap: timer{c: make(chan time.Time, 1)}}
+	t.resume, t.cancel = iter.Pull(func(yield func(struct{}) bool) {
+		t.yield = yield
+		for t.task.run(); yield(struct{}{}); t.task.run() {
+		}
+	})
+	return t
+}
+
+// end lets go of the threads; all processes are dead.
+func (w *world) end() {
+	for _, t := range w.idle {
+		t.cancel()
+	}
+	w.idle = nil
 }
 
 // killed unwinds the tasks of a process that has died.
@@ -64,8 +97,8 @@ func (p *process) kill() {
 	tasks := p.tasks
 	p.tasks = nil
 	for _, t := range tasks {
-		if t != p.world.running {
-			t.cancel()
+		if t != p.world.running && t.thread != nil {
+			t.thread.cancel()
 		}
 	}
 }
@@ -75,19 +108,19 @@ func (p *process) Go(f func()) {
 	if !p.alive {
 		panic(killed{})
 	}
-	t := &task{who: p, fresh: true}
-	t.resume, t.cancel = iter.Pull(func(yield func(struct{}) bool) {
-		t.yield = yield
-		defer func() {
-			t.over = true
-			if r := recover(); r != nil && r != (killed{}) {
-				p.world.running = nil
-				p.world.fail(&Panic{r, stack()})
-			}
-		}()
-		f()
-	})
-	p.tasks = append(p.tasks, t)
+	p.tasks = append(p.tasks, &task{who: p, main: f})
+}
+
+// run is all that a task does in its thread.
+func (t *task) run() {
+	defer func() {
+		t.over = true
+		if r := recover(); r != nil && r != (killed{}) {
+			t.who.world.running = nil
+			t.who.world.fail(&Panic{r, stack()})
+		}
+	}()
+	t.main()
 }
 
 // Yield implements env.Runner. What is ready goes on in an order that the seed
@@ -111,7 +144,7 @@ func (p *process) Wait(on env.Timer, a, b, c <-chan struct{}) int {
 	}
 	t.timer, _ = on.(*timer)
 	t.on = [3]<-chan struct{}{a, b, c}
-	if !t.ready() && !t.yield(struct{}{}) {
+	if !t.ready() && !t.thread.yield(struct{}{}) {
 		panic(killed{})
 	}
 	t.timer, t.on = nil, [3]<-chan struct{}{}
@@ -120,8 +153,7 @@ func (p *process) Wait(on env.Timer, a, b, c <-chan struct{}) int {
 
 // ready reports whether the task can go on, and takes what it waited for.
 func (t *task) ready() bool {
-	if t.fresh {
-		t.fresh = false
+	if t.thread == nil {
 		return true
 	}
 	if t.timer != nil && len(t.timer.c) > 0 {
@@ -170,9 +202,16 @@ func (p *process) settle() {
 }
 
 func (p *process) run(t *task) {
+	if t.thread == nil {
+		t.thread = p.world.thread()
+		t.thread.task = t
+	}
 	p.world.running = t
-	t.resume()
+	t.thread.resume()
 	p.world.running = nil
+	if t.over {
+		p.world.idle = append(p.world.idle, t.thread)
+	}
 	if burnt := p.fused; burnt != nil && !p.alive {
 		p.fused = nil
 		burnt()
@@ -197,9 +236,9 @@ func (p *process) thaw() {
 	p.frozen = false
 	late := p.late
 	p.late = nil
-	for _, do := range late {
+	for i := range late {
 		if p.alive {
-			do()
+			late[i].happen()
 			p.settle()
 		}
 	}

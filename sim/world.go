@@ -13,8 +13,9 @@ type world struct {
 	events  agenda
 	spare   []*event // to be used again
 	seq     uint64
-	running *task // the one that runs; nil between events
-	failure error // the first violation, which ends the run
+	running *task     // the one that runs; nil between events
+	idle    []*thread // to be used again
+	failure error     // the first violation, which ends the run
 	steps   uint64
 	still   int // events since time last went on
 	stop    <-chan struct{}
@@ -32,7 +33,18 @@ type event struct {
 	seq  uint64 // of two at the same time, the one planned first
 	who  *process
 	life uint64 // of the process, when this was planned
-	do   func()
+
+	do    func()
+	timer *timer // fires, if it is not nil
+	round uint64 // of the timer
+}
+
+func (e *event) happen() {
+	if e.timer != nil {
+		e.timer.fire(e.round)
+	} else {
+		e.do()
+	}
 }
 
 // agenda is the events to come, the next one first.
@@ -89,12 +101,17 @@ func (a *agenda) pop() *event {
 
 // after plans something for later; who may be nil.
 func (w *world) after(d time.Duration, who *process, do func()) {
+	w.plan(d, who, event{do: do})
+}
+
+func (w *world) plan(d time.Duration, who *process, what event) {
 	w.seq++
-	e := w.blank()
-	*e = event{at: w.now + max(0, d), seq: w.seq, who: who, do: do}
+	what.at, what.seq, what.who = w.now+max(0, d), w.seq, who
 	if who != nil {
-		e.life = who.life
+		what.life = who.life
 	}
+	e := w.blank()
+	*e = what
 	w.events.push(e)
 }
 
@@ -145,12 +162,12 @@ func (w *world) step(until time.Duration) bool {
 	}
 	switch p := e.who; {
 	case p == nil:
-		e.do()
+		e.happen()
 	case p.life != e.life || !p.alive:
 	case p.frozen:
-		p.late = append(p.late, e.do)
+		p.late = append(p.late, e)
 	default:
-		e.do()
+		e.happen()
 		p.settle()
 	}
 	return true
