@@ -19,6 +19,7 @@ import (
 type liveness struct {
 	nodes      []*neighbour // by rising ID
 	generation uint64
+	words      []codec.Envelope // that are sent now
 }
 
 // neighbour is one other node.
@@ -64,7 +65,8 @@ func (h *Host) hear(m *codec.Envelope) {
 	if h.loop.book.shared[n.id] == 0 && m.Message.Kind == raft.Heartbeat {
 		// We know of no group that we share with it. It does: one that has invited us
 		// and then slept while we could not be reached, say. It has to know that we live.
-		h.loop.life.say(h, n, raft.HeartbeatReply)
+		h.loop.life.word(h, n, raft.HeartbeatReply)
+		h.loop.life.say(h)
 	}
 	if m.Message.Round == n.generation {
 		return
@@ -97,7 +99,7 @@ func (l *liveness) tick(h *Host) {
 		// To all in the same tick: if we fall silent, all shall know at the same time.
 		if h.loop.book.shared[n.id] > 0 && now%ticksPerHeartbeat == 0 && now-n.told > ticksPerHeartbeat/2 {
 			n.told = now
-			l.say(h, n, raft.Heartbeat)
+			l.word(h, n, raft.Heartbeat)
 		}
 		if silence := now - n.heard; !n.silent && silence > uint64(h.cfg.electionTicks()) {
 			n.silent = true
@@ -109,13 +111,21 @@ func (l *liveness) tick(h *Host) {
 			h.loop.engine.LedBy(h.id, func(_ GroupID, core *raft.Raft) { core.Silent(n.id, int(silence)) })
 		}
 	}
+	l.say(h)
 }
 
-// say sends a node a heartbeat, or the answer to one.
-func (l *liveness) say(h *Host, n *neighbour, kind raft.Kind) {
-	h.peers.Send([]codec.Envelope{{Group: nodeGroup, Message: raft.Message{
+// word is a heartbeat for a node, or the answer to one. It is sent by say.
+func (l *liveness) word(h *Host, n *neighbour, kind raft.Kind) {
+	l.words = append(l.words, codec.Envelope{Group: nodeGroup, Message: raft.Message{
 		Kind: kind, From: h.id, To: n.id, Round: l.generation,
-	}}})
+	}})
+}
+
+func (l *liveness) say(h *Host) {
+	if len(l.words) > 0 {
+		h.peers.Send(l.words)
+		l.words = l.words[:0]
+	}
 }
 
 // introduce tells a core that begins to lead who is silent: it need not wait for them.

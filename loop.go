@@ -91,9 +91,10 @@ func (h *Host) run() {
 // last one leaves nothing for another.
 func (h *Host) turn(last bool) {
 	l := &h.loop
-	h.mindClock()
+	now := h.cfg.Env.Now()
+	h.mindClock(now)
 	if l.flight != nil {
-		l.flight.Clock(uint64(h.cfg.Env.Now().UnixMicro()))
+		l.flight.Clock(uint64(now.UnixMicro()))
 	}
 	h.inbox.take(&l.work, last || l.gate.open(h.disk.current.Load(), h.disk.written.Load(), l.ticks))
 	for _, task := range l.work.tasks {
@@ -117,8 +118,8 @@ func (h *Host) turn(last bool) {
 
 // mindClock tells the cores if ticks are late, since a lease is counted in them: a
 // process that was stopped for a while must not take an old one for valid.
-func (h *Host) mindClock() {
-	if !h.cfg.Lease || !h.loop.late(h.cfg.Env.Now(), h.cfg.tick()) {
+func (h *Host) mindClock(now time.Time) {
+	if !h.cfg.Lease || !h.loop.late(now, h.cfg.tick()) {
 		return
 	}
 	h.loop.engine.Awake(func(_ GroupID, core *raft.Raft) { core.Slept() }) // who sleeps has no lease
@@ -130,8 +131,9 @@ func (l *loop) late(now time.Time, tick time.Duration) bool {
 }
 
 func (h *Host) tick() {
-	h.mindClock()
-	h.loop.ticked = h.cfg.Env.Now()
+	now := h.cfg.Env.Now()
+	h.mindClock(now)
+	h.loop.ticked = now
 	h.loop.ticks++
 	h.loop.engine.Tick()
 	h.loop.book.tick(h)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/check/linear"
+	"github.com/quorate-db/quorate/raft"
 )
 
 // Config is how a user's own state machine is put to the test. Only Command is
@@ -105,6 +106,10 @@ func digest(result any) uint64 {
 		return crc64.Checksum(r, sums)
 	case uint64:
 		return crc64.Checksum(binary.LittleEndian.AppendUint64(nil, r), sums)
+	case raft.Index:
+		return digest(uint64(r))
+	case answer:
+		return digest(append(binary.LittleEndian.AppendUint64(nil, r.revision), r.outcome...))
 	default:
 		return crc64.Checksum(fmt.Appendf(nil, "%+v", r), sums)
 	}

@@ -53,7 +53,11 @@ func (a *Archive) Fail() { a.failed, a.buf = true, nil }
 // Number keeps a number that is mostly small, in one to ten bytes.
 func Number[T ~int | ~uint8 | ~uint64](a *Archive, v *T) {
 	if !a.reading {
-		a.buf = binary.AppendUvarint(a.buf, uint64(*v))
+		if u := uint64(*v); u < 0x80 { // most are
+			a.buf = append(a.buf, byte(u))
+		} else {
+			a.buf = binary.AppendUvarint(a.buf, u)
+		}
 		return
 	}
 	u, n := binary.Uvarint(a.buf)
