@@ -29,9 +29,9 @@ type unwatched struct{}
 func (unwatched) Begins(uint64, *raft.Raft)                           {}
 func (unwatched) Given(uint64, *raft.Raft, *raft.Input, []raft.Event) {}
 
-// A group of which an invariant breaks leaves a file that breaks it again, and names it.
-func TestABrokenInvariantIsWrittenDown(t *testing.T) {
-	dir := t.TempDir()
+// alone is a host in the directory, and the only group on it, which has a leader.
+func alone(t *testing.T, dir string) (*Host, *Group) {
+	t.Helper()
 	h, err := Open(Config{Dir: dir, ID: 1, Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -43,6 +43,13 @@ func TestABrokenInvariantIsWrittenDown(t *testing.T) {
 	if _, err := g.Propose(t.Context(), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
+	return h, g
+}
+
+// A group of which an invariant breaks leaves a file that breaks it again, and names it.
+func TestABrokenInvariantIsWrittenDown(t *testing.T) {
+	dir := t.TempDir()
+	h, g := alone(t, dir)
 	lie := g.do(func(core *raft.Raft) error { core.Persisted(1 << 40); return nil })
 	<-g.Stopped()
 	said := g.Status().Err

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate/raft"
-	"github.com/quorate-db/quorate/raft/membership"
 )
 
 func TestABucketHoldsWhatItSays(t *testing.T) {
@@ -39,17 +38,7 @@ func TestWarningsAreFew(t *testing.T) {
 // A group that stops takes what was timed in it along: the others would be looked at for
 // its sake for ever.
 func TestAGroupThatStopsIsTimedNoLonger(t *testing.T) {
-	h, err := Open(Config{Dir: t.TempDir(), ID: 1, Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := h.Start(GroupConfig{ID: 7, Members: []Member{{ID: 1, Role: membership.Voter, Address: h.Addr()}}, StateMachine: nothing{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := g.Propose(t.Context(), []byte("x")); err != nil {
-		t.Fatal(err)
-	}
+	h, g := alone(t, t.TempDir())
 	g.sample.begin(h, 1<<60)
 	if h.vitals.timed.Load() != 1 {
 		t.Fatal("it is not timed")

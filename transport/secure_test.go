@@ -178,6 +178,24 @@ func TestCertificatesAreReplacedWhileNodesRun(t *testing.T) {
 	}
 }
 
+// dialled is the other end of a connection that the node makes to a peer, number 2,
+// which says nothing.
+func dialled(t *testing.T, n *node) net.Conn {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	n.SetPeer(2, l.Addr().String())
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 // Close waits neither for a stranger in the middle of a handshake, nor for an
 // answer to ours.
 func TestCloseEndsHandshakes(t *testing.T) {
@@ -185,17 +203,7 @@ func TestCloseEndsHandshakes(t *testing.T) {
 	a := start(t, 1, with(t, ca.Issue(t)), limits(Limits{Timeout: 100 * patienceOfTests}))
 	stranger(t, a)
 	until(t, "the stranger is let in", func() bool { return a.counters.accepted.Load() == 1 })
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	a.SetPeer(2, silent.Addr().String())
-	conn, err := silent.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	dialled(t, a)
 	done := make(chan struct{})
 	go func() { a.Close(); close(done) }()
 	until(t, "it is closed", func() bool {
@@ -219,17 +227,7 @@ func TestHandshakesCutOffAreNotInsecure(t *testing.T) {
 		}
 		conn.Close()
 	}
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	n.SetPeer(2, silent.Addr().String())
-	conn, err := silent.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn.Close()
+	dialled(t, n).Close()
 	until(t, "all are noticed", func() bool { return n.Stats().Refused == 2 && n.peer(2).LastError != "" })
 	if got := n.Stats().Insecure; got != 0 {
 		t.Errorf("%d counted", got)
