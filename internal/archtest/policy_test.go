@@ -56,6 +56,7 @@ var policy = []row{
 	{"fsmtest", free, []string{".", "raft/...", "vfs"}, "it plays commands to a state machine, and has no cluster"},
 	{"quoratetest", free, []string{".", "raft/...", "codec", "transport", "vfs"}, "hosts in one process, on a disk and a network in memory"},
 	{"typed", below, []string{".", "raft"}, "a thin cover over a group; it waits where the group does"},
+	{"session", free, []string{".", "raft"}, "commands that count once; its clients wait for one another as callers do"},
 	{"lab/...", free, []string{"..."}, "the simulator behind a page"},
 	{"examples/...", free, []string{".", "raft/...", "engine", "sim"}, "programs to copy use what is public"},
 	{"internal/goal", free, nil, "lines that measurements print for programs"},
