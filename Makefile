@@ -18,7 +18,7 @@ SEQUENCES ?= 5000
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e torture bench bench-core bench-host bench-server fuzz explore seeds sim conformance watch-fire bench-sim sweep mutants cover check fmt vet lint arch cross generate tools clean
+.PHONY: help build test race e2e torture bench bench-core bench-host bench-server fuzz explore seeds sim conformance watch-fire bench-sim sweep mutants cover check fmt vet lint arch cross generate proto tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -120,6 +120,15 @@ cross: ## that other systems, and the browser's core, compile
 
 generate: ## rewrite the generated files
 	$(GO) generate $(MODULES)
+
+proto: ## generate server/api/lockpb from its .proto files; needs protoc
+	@mkdir -p bin
+	$(GO) run ./server/api/lockpb/imports > bin/imports.binpb
+	@go_plugin="$$($(TOOL) protoc-gen-go)" && grpc_plugin="$$($(TOOL) protoc-gen-go-grpc)" && \
+	  protoc --descriptor_set_in=bin/imports.binpb --proto_path=server/api/lockpb \
+	    --plugin=protoc-gen-go="$$go_plugin" --go_out=server/api/lockpb --go_opt=paths=source_relative \
+	    --plugin=protoc-gen-go-grpc="$$grpc_plugin" --go-grpc_out=server/api/lockpb --go-grpc_opt=paths=source_relative \
+	    lock.proto election.proto
 
 tools: ## build the linters now rather than at their first use
 	@$(TOOL) staticcheck

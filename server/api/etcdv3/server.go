@@ -8,7 +8,7 @@
 //
 // Reading order: server.go (what it is made of, and what each call passes), kv.go,
 // request.go and response.go (the translation), errors.go; stream.go, watch.go,
-// lease.go, cluster.go, maintenance.go.
+// lease.go, turn.go, lock.go, election.go, cluster.go, maintenance.go.
 package etcdv3
 
 import (
@@ -29,6 +29,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/api/gateway"
+	"github.com/quorate-db/quorate/server/api/lockpb"
 	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/lease"
@@ -103,6 +104,7 @@ type Server struct {
 	Gateway *gateway.Gateway // to the same services, for clients with JSON only
 	health  *health.Server
 	slots   chan struct{} // one for each unary call in progress
+	benches chan struct{} // one for each that waits for what other clients do
 
 	open context.Context // ends with Close
 	end  context.CancelFunc
@@ -110,7 +112,7 @@ type Server struct {
 
 // New returns a server; its Serve takes connections on which TLS is already done.
 func New(o Options) *Server {
-	s := &Server{Options: o, health: health.NewServer(), slots: make(chan struct{}, o.Limits.Requests)}
+	s := &Server{Options: o, health: health.NewServer(), slots: make(chan struct{}, o.Limits.Requests), benches: make(chan struct{}, benches*o.Limits.Requests)}
 	s.open, s.end = context.WithCancel(context.Background())
 	s.Server = grpc.NewServer(append(o.KeepAlive.options(),
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
@@ -127,6 +129,9 @@ func New(o Options) *Server {
 	pb.RegisterWatchServer(s, &watchServer{Server: s})
 	pb.RegisterClusterServer(s, &clusterServer{Server: s})
 	pb.RegisterMaintenanceServer(s, &maintenanceServer{Server: s})
+	queues := &turns{Server: s, keys: &kvServer{Server: s}, leases: &leaseServer{Server: s}}
+	lockpb.RegisterLockServer(s, &lockServer{turns: queues})
+	lockpb.RegisterElectionServer(s, &electionServer{turns: queues})
 	healthpb.RegisterHealthServer(s, s.health)
 	s.SetReady(false)
 	return s
@@ -149,10 +154,14 @@ func (s *Server) SetReady(ready bool) {
 }
 
 // unary lets a call in if there is room and this node may answer it.
-func (s *Server) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
+	room := s.slots
+	if forOthers[info.FullMethod] {
+		room = s.benches
+	}
 	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
+	case room <- struct{}{}:
+		defer func() { <-room }()
 	default:
 		return nil, certain(rpctypes.ErrGRPCRequestTooManyRequests)
 	}
@@ -162,8 +171,26 @@ func (s *Server) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, ne
 	if err := s.leaderRequired(ctx); err != nil {
 		return nil, err
 	}
-	return next(ctx, req)
+	if !forOthers[info.FullMethod] {
+		return next(ctx, req)
+	}
+	err = s.lasting(ctx, func(ctx context.Context) error {
+		answer, err = next(ctx, req)
+		return err
+	})
+	return answer, err
 }
+
+// forOthers are the calls that wait for what other clients do, as long as that may
+// take: for benches, lest a thousand who wait for a lock keep out the one who would
+// unlock it.
+var forOthers = map[string]bool{
+	lockpb.Lock_Lock_FullMethodName:         true,
+	lockpb.Election_Campaign_FullMethodName: true,
+}
+
+// benches is how many such calls there may be for each of the others.
+const benches = 16
 
 // forLearners are the calls that need no vote: what a learner knows may be old.
 func forLearners(req any) bool {
@@ -185,14 +212,22 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 	if err := s.leaderRequired(ss.Context()); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ss.Context())
+	return s.lasting(ss.Context(), func(ctx context.Context) error {
+		return next(srv, &endingStream{ServerStream: ss, ctx: ctx})
+	})
+}
+
+// lasting makes a call that only its client ends, or this node: when it closes or,
+// if the client requires one, has had no leader for long.
+func (s *Server) lasting(client context.Context, call func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(client)
 	defer cancel(nil)
 	defer context.AfterFunc(s.open, func() { cancel(rpctypes.ErrGRPCStopped) })()
 	if requiresLeader(ctx) {
 		go s.endWithoutLeader(ctx, cancel)
 	}
-	err := next(srv, &endingStream{ServerStream: ss, ctx: ctx})
-	if cause := context.Cause(ctx); err != nil && cause != nil && ss.Context().Err() == nil {
+	err := call(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil && client.Err() == nil {
 		return cause
 	}
 	return err

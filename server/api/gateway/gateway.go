@@ -16,6 +16,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
@@ -31,14 +33,14 @@ type Options struct {
 	Stream grpc.StreamServerInterceptor
 
 	MessageBytes int // of the largest request, as a gRPC message
-	Requests     int // with one answer that may be read and answered at a time
+	Requests     int // with one answer that may be read at a time
 }
 
 // Gateway is an http.Handler, and a grpc.ServiceRegistrar for what it calls.
 type Gateway struct {
 	Options
 	methods map[string]method // by their full names
-	room    chan struct{}     // one for each request with one answer in progress
+	room    chan struct{}     // one for each request with one answer that is being read
 	origins *http.CrossOriginProtection
 }
 
@@ -123,20 +125,26 @@ func (g *Gateway) route(r *http.Request) (method, error) {
 
 // call calls a method with one answer.
 func (g *Gateway) call(ctx context.Context, w http.ResponseWriter, r *http.Request, m method) (proto.Message, error) {
-	// A body is in memory before the interceptor counts the call.
+	// The interceptor counts a call only once its body is in memory.
 	select {
 	case g.room <- struct{}{}:
-		defer func() { <-g.room }()
 	default:
 		return nil, rpctypes.ErrGRPCRequestTooManyRequests
 	}
+	read := sync.OnceFunc(func() { <-g.room })
+	defer read()
 	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, g.bodyBytes()))
+	control := http.NewResponseController(w)
 	out, err := m.unary.Handler(m.impl, ctx, func(in any) error {
+		defer read()
 		if err := g.decode(body, in); err != nil && !isEnd(err) {
 			return badRequest(err, "")
 		}
+		// The service knows how long it may take. What has no deadline needs none lifted.
+		_ = control.SetWriteDeadline(time.Time{})
 		return status.FromContextError(ctx.Err()).Err()
 	}, g.Unary)
+	_ = control.SetWriteDeadline(time.Now().Add(sendTime)) // likewise
 	if err != nil {
 		return nil, err
 	}
