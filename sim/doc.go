@@ -9,10 +9,12 @@
 // quorate.Network (frames that are lost, late, doubled or out of order). No rule
 // of Raft, and none of the host's, has a second copy here.
 //
-// A run has two phases. In the first, faults happen as its plan says; what must
+// A run has three phases. In the first, faults happen as its plan says; what must
 // never happen is checked at every step (judge.go). Then the faults stop, and the
 // cluster must come to rest: one leader, every client answered, equal logs and
-// states. At the end, what the clients saw must be linearizable.
+// states. In the third, where groups may sleep, they do, and lose a leader: the
+// others must notice (succession.go). At the end, what the clients saw must be
+// linearizable.
 //
 // # Reading order
 //

@@ -89,6 +89,7 @@ func Execute(p *Plan, setup Setup) (*Result, error) {
 	}
 	s.protect(s.storm)
 	s.protect(s.settle)
+	s.protect(s.succession)
 	s.protect(s.conclude)
 	s.end()
 	s.counts.Steps, s.counts.Actions = s.world.steps, len(p.Actions)

@@ -112,6 +112,26 @@ var outer = []mutant{
 		"g.taken = fx.Install.ID.Index",
 		"g.taken = fx.Install.ID.Index + 1"},
 
+	// Nodes listen to each other for groups that sleep.
+	{"a node that falls silent is not noticed", "", "liveness.go",
+		"!n.silent && silence > uint64(h.cfg.electionTicks()) {",
+		"!n.silent && silence > 1<<40 {"},
+	{"who is spoken to counts as heard", "", "liveness.go",
+		"			n.told = now\n			l.word(",
+		"			n.told, n.heard = now, now\n			l.word("},
+	{"who falls silent is missed by nobody whom it led", "", "liveness.go",
+		"				core.Silent(n.id, int(silence))\n				h.succeed(id, core, n.id)\n",
+		"				_, _ = core, id\n"},
+	{"who falls silent is noticed once", "", "liveness.go",
+		"		n.silent = false\n",
+		""},
+	{"who hears one node has heard all", "", "liveness.go",
+		"	n.heard = h.loop.ticks\n",
+		"	for _, other := range h.loop.life.nodes {\n		other.heard = h.loop.ticks\n	}\n"},
+	{"a node that falls silent is noticed late", "", "liveness.go",
+		"silence > uint64(h.cfg.electionTicks()) {",
+		"silence > 40*uint64(h.cfg.electionTicks()) {"},
+
 	// Transactions, in the simulator's own store.
 	{"half of a transaction is carried out", "", "sim/registers.go",
 		"	for _, c := range all {\n		changed = s.carryOut(c) || changed",
