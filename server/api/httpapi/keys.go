@@ -37,12 +37,15 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 	}
 	h := w.Header()
 	h.Set(wire.HeaderRevision, strconv.FormatInt(at, 10))
+	if match := r.Header.Get("If-Match"); match != "" && (found == nil || match != "*" && match != etag(found.Mod)) {
+		return problem(wire.PreconditionFailed, fmt.Sprintf("the key %s is not as If-Match requires: read it without", printable(string(key))))
+	}
 	if found == nil {
 		return problem(wire.NotFound, fmt.Sprintf("the key %s does not exist", printable(string(key))))
 	}
 	h.Set("ETag", etag(found.Mod))
 	h.Set("Cache-Control", "no-cache")
-	if r.Header.Get("If-None-Match") == etag(found.Mod) {
+	if none := r.Header.Get("If-None-Match"); none == "*" || none == etag(found.Mod) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}

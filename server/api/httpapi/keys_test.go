@@ -28,6 +28,11 @@ func TestPutGetDelete(t *testing.T) {
 		t.Errorf("HEAD: %q with %v", head.body, head.header)
 	}
 	do(t, web, "GET", "/v1/kv/greeting", "", `If-None-Match: "2"`).want(t, 304)
+	do(t, web, "GET", "/v1/kv/greeting", "", `If-None-Match: *`).want(t, 304)
+	do(t, web, "GET", "/v1/kv/greeting", "", `If-Match: "2"`).want(t, 200)
+	do(t, web, "GET", "/v1/kv/greeting", "", `If-Match: *`).want(t, 200)
+	do(t, web, "GET", "/v1/kv/greeting", "", `If-Match: "1"`).problem(t, wire.PreconditionFailed)
+	do(t, web, "GET", "/v1/kv/nothing", "", `If-Match: *`).problem(t, wire.PreconditionFailed)
 
 	for _, deleted := range []bool{true, false} {
 		got := decode[wire.Written](t, do(t, web, "DELETE", "/v1/kv/greeting", "").want(t, 200))
@@ -104,6 +109,7 @@ func TestBadRequests(t *testing.T) {
 		{"PUT", "/v1/kv/k", "v", wire.HeaderSequence + ": 12", wire.Malformed, wire.HeaderSession},
 		{"PUT", "/v1/kv/k?timeout=soon", "v", "", wire.Malformed, "500ms"},
 		{"PUT", "/v1/kv/k?timeout=-1s", "v", "", wire.Malformed, "timeout"},
+		{"PUT", "/v1/kv/k?timeout=1ns", "v", "", wire.Malformed, "from 1ms to 1m0s"},
 		{"PUT", "/v1/kv/k?timeout=2m", "v", "", wire.Malformed, "1m"},
 		{"PUT", "/v1/kv/k?consistency=stale", "v", "", wire.Malformed, "consistency"},
 		{"GET", "/v1/kv/k?consistency=strong", "", "", wire.Malformed, "linearizable"},

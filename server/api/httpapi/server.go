@@ -118,9 +118,9 @@ func (s *Server) routes() {
 	s.handle("/v1/kv", methods{"GET": s.list})
 	s.handle("/v1/sessions", methods{"POST": s.openSession})
 	s.handle("/v1/sessions/{id}", methods{"DELETE": s.closeSession})
-	s.handle("/v1/status", methods{"GET": s.status})
+	s.open(s.mux, "/v1/status", methods{"GET": s.status})
 	s.handle("/v1/flight", methods{"GET": s.flight})
-	s.handle("/v1/members", methods{"GET": s.members, "POST": s.addMember})
+	s.open(s.mux, "/v1/members", methods{"GET": s.members, "POST": s.admitted(s.addMember)})
 	s.handle("/v1/members/{id}", methods{"DELETE": s.removeMember, "PUT": s.updateMember})
 	s.handle("/v1/members/{id}/promote", methods{"POST": s.promoteMember})
 	s.handle("/v1/leader/transfer", methods{"POST": s.transfer})
@@ -184,7 +184,8 @@ func (s *Server) handle(path string, m methods) {
 }
 
 // open answers at a path whatever the load: who asks whether a node lives must
-// not take a busy one for a dead one.
+// not take a busy one for a dead one, and without a leader, when every request in
+// progress waits for one, the status is what is needed most.
 func (s *Server) open(mux *http.ServeMux, path string, m methods) {
 	mux.Handle(path, s.counted(path, m.answer))
 }
@@ -270,8 +271,12 @@ func (w *statusWriter) WriteHeader(status int) {
 // Unwrap lets net/http find what its own writer can do.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// maxTimeout is the longest that a request may ask to wait.
-const maxTimeout = time.Minute
+// What a request may ask to wait: in less than the shortest nothing can be done,
+// and the answer would blame the cluster.
+const (
+	minTimeout = time.Millisecond
+	maxTimeout = time.Minute
+)
 
 // query returns the parameters of a request, and its context with the deadline
 // that it asks for. Parameters other than the known ones are refused: a typing
@@ -300,8 +305,8 @@ func (s *Server) deadline(r *http.Request, query url.Values) (context.Context, c
 	if text := query.Get("timeout"); text != "" {
 		var err error
 		timeout, err = time.ParseDuration(text)
-		if err != nil || timeout <= 0 || timeout > maxTimeout {
-			return nil, nil, problem(wire.Malformed, fmt.Sprintf("timeout=%q: write a duration from 1ms to %v, like 500ms", text, maxTimeout))
+		if err != nil || timeout < minTimeout || timeout > maxTimeout {
+			return nil, nil, problem(wire.Malformed, fmt.Sprintf("timeout=%q: write a duration from %v to %v, like 500ms", text, minTimeout, maxTimeout))
 		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)

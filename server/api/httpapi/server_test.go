@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func TestTooManyRequests(t *testing.T) {
 	defer slow.Close()
 	first := make(chan int)
 	go func() {
-		resp, err := slow.Client().Get(slow.URL + "/v1/members")
+		resp, err := slow.Client().Post(slow.URL+"/v1/leader/transfer", "application/json", strings.NewReader(`{"to":"1"}`))
 		if err != nil {
 			first <- 0
 			return
@@ -51,7 +52,11 @@ func TestTooManyRequests(t *testing.T) {
 	}()
 	<-arrived
 	do(t, slow, "PUT", "/v1/kv/k", "v").problem(t, wire.Busy)
-	do(t, slow, "GET", "/readyz/linearizable_read", "").want(t, 200) // who asks for life is always answered
+	do(t, slow, "GET", "/v1/status?hash=true", "").problem(t, wire.Busy)
+	// Who asks for life, or for what is the matter, is always answered.
+	for _, path := range []string{"/readyz/linearizable_read", "/v1/status", "/v1/members"} {
+		do(t, slow, "GET", path, "").want(t, 200)
+	}
 	close(release)
 	if status := <-first; status != 200 {
 		t.Errorf("the request in progress was answered %d", status)
@@ -59,19 +64,16 @@ func TestTooManyRequests(t *testing.T) {
 	do(t, slow, "PUT", "/v1/kv/k", "v").want(t, 200)
 }
 
-// waiting is a cluster whose status is answered once it is released.
+// waiting is a cluster that hands over once it is released.
 type waiting struct {
 	*oneNode
 	arrived, release chan struct{}
 }
 
-func (w waiting) Status() quorate.Status {
-	select {
-	case w.arrived <- struct{}{}:
-	case <-w.release:
-	}
+func (w waiting) Transfer(ctx context.Context, to quorate.NodeID) error {
+	w.arrived <- struct{}{}
 	<-w.release
-	return w.oneNode.Status()
+	return w.oneNode.Transfer(ctx, to)
 }
 
 func TestMembers(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 	"github.com/quorate-db/quorate/server/api/wire"
 )
 
-// status answers GET /v1/status from what this node knows: it never waits.
+// status answers GET /v1/status from what this node knows: it never waits. The hash
+// is a walk over all keys, and counts as a request in progress.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	_, cancel, query, err := s.query(r, "hash")
 	if err != nil {
@@ -23,9 +24,12 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	switch query.Get("hash") {
 	case "", "false":
 	case "true":
-		if out.Hash, err = s.hash(); err != nil {
-			return err
-		}
+		return s.admitted(func(w http.ResponseWriter, _ *http.Request) error {
+			if out.Hash, err = s.hash(); err != nil {
+				return err
+			}
+			return reply(w, http.StatusOK, out)
+		})(w, r)
 	default:
 		return problem(wire.Malformed, fmt.Sprintf("hash=%q: it is true or false", query.Get("hash")))
 	}
