@@ -52,7 +52,7 @@ func (t *Transport) blame(conn net.Conn, err error) {
 		return
 	}
 	t.counters.violations.Add(1)
-	t.log.warn("closed a connection whose other end is not or not well", "remote", conn.RemoteAddr().String(), "error", err.Error())
+	t.log.warn("closed a connection; its other end is no node of quorate, or is not well", "remote", conn.RemoteAddr().String(), "error", err.Error())
 }
 
 // observe merges a peer's clock into ours.

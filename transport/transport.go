@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -243,5 +242,6 @@ func (l *link) flush() {
 	}
 }
 
-// name is how logs and errors call a node.
-func name(id raft.NodeID) string { return strconv.FormatUint(uint64(id), 16) }
+// name is how logs and errors call a node: with all 16 digits, as the list of
+// members has it, so that one can be searched for in the other.
+func name(id raft.NodeID) string { return fmt.Sprintf("%016x", uint64(id)) }

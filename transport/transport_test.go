@@ -63,6 +63,7 @@ func TestOneFrameForManyGroups(t *testing.T) {
 	a, b := start(t, 1), start(t, 2)
 	mesh(a, b)
 	a.connected(t, b)
+	until(t, "the log calls the peer by all its digits", func() bool { return a.log.with("peer=0000000000000002") >= 1 })
 	config := membership.New(membership.Member{ID: 1, Role: membership.Voter, Address: "x:1"})
 	var batch []codec.Envelope
 	for g := range 50 {
