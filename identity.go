@@ -70,7 +70,7 @@ func checkLogThere(cfg *Config) error {
 	}
 	if len(names) == 0 {
 		return fmt.Errorf("quorate: the log of this node is missing from %s: put it back, or remove this member from its groups, "+
-			"empty %s and let it join again", dir, cfg.Dir)
+			"empty its data directory and let it join again", dir)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func (h *Host) maySalvage(saved map[GroupID]*raft.Saved) error {
 
 func (h *Host) lostForGood(id GroupID, err error) error {
 	return fmt.Errorf("quorate: group %d: %w: nobody can give it back; restore the group from a backup, or, if it has other members, "+
-		"remove this one, empty %s and let it join again", id, err, h.cfg.Dir)
+		"remove this one, empty its data directory and let it join again", id, err)
 }
 
 // tellDamage says where the log was damaged.

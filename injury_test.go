@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +100,10 @@ func TestTheOnlyMemberOfAGroupIsNotHealed(t *testing.T) {
 		_, err := quorate.Open(c.nodes[0].cfg)
 		if damage := (*wal.DamageError)(nil); !errors.Is(err, raft.ErrLost) || !errors.As(err, &damage) {
 			t.Fatalf("opened with %v", err)
+		}
+		// One sentence: where, what it means, and no advice that cannot help.
+		if said := err.Error(); !strings.HasPrefix(said, "wal: ") || strings.Contains(said, "\n") || strings.Contains(said, "from its peers") {
+			t.Errorf("it says %q", said)
 		}
 	}
 }

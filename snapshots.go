@@ -22,7 +22,11 @@ func (m *machine) recover(saved *raft.Saved) (raft.Index, error) {
 		}
 		// The crash came after the log began anew from a snapshot and before
 		// the state machine had loaded it.
-		return base.Index, m.load(base)
+		if err := m.load(base); err != nil {
+			return 0, fmt.Errorf("quorate: group %d: the state machine has applied %d entries, the log begins after %v, and no snapshot that covers what is between can be read: "+
+				"remove this member from the group, empty its data directory and let it join again (%w)", m.group.id, m.applied, base, err)
+		}
+		return base.Index, nil
 	}
 	ids, err := m.group.host.snaps.List(m.group.id)
 	if err != nil {
@@ -41,7 +45,7 @@ func (m *machine) recover(saved *raft.Saved) (raft.Index, error) {
 	}
 	if base.Index > raft.BootstrapID.Index {
 		return 0, errors.Join(damage, fmt.Errorf("quorate: group %d: the log begins after %v, and no snapshot that covers what was before can be read from %s: "+
-			"remove this member from the group, empty the directory and let it join again", m.group.id, base, m.group.host.cfg.Dir))
+			"remove this member from the group, empty its data directory and let it join again", m.group.id, base, m.group.host.cfg.Dir))
 	}
 	return 0, nil
 }

@@ -116,7 +116,7 @@ func (g *Group) recover(saved *raft.Saved) (*raft.Raft, error) {
 	}
 	if errors.Is(err, raft.ErrAhead) {
 		return nil, fmt.Errorf("quorate: group %d: the log in %s ends before entry %d, which the state machine has applied: the log has lost entries, or is not this machine's: "+
-			"remove this member from the group, empty %s and let it join again (%w)", g.id, filepath.Join(h.cfg.Dir, logDir), applied, h.cfg.Dir, err)
+			"remove this member from the group, empty its data directory and let it join again (%w)", g.id, filepath.Join(h.cfg.Dir, logDir), applied, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("quorate: group %d cannot be started: %w", g.id, err)

@@ -1,8 +1,6 @@
 package wal
 
 import (
-	"errors"
-
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/raft"
 )
@@ -18,11 +16,21 @@ func (l *Log) salvage(r *reading, saved map[raft.GroupID]*raft.Saved) error {
 		l.groups[0] = &group{state: saved[0].State}
 	}
 	if err := l.opts.Salvage(saved); err != nil {
-		return errors.Join(err, r.damages[0])
+		return &refusal{r.damages[0], err}
 	}
 	l.damages = r.damages
 	return nil
 }
+
+// refusal is damage that Options.Salvage would not go past. What it says of the way
+// out is told in place of what damage says: the two may contradict each other.
+type refusal struct {
+	damage *DamageError
+	why    error
+}
+
+func (r *refusal) Error() string   { return r.damage.where() + "; " + r.why.Error() }
+func (r *refusal) Unwrap() []error { return []error{r.damage, r.why} }
 
 // salvageBytes is about how much of a group's entries one record of a rewritten log
 // holds.

@@ -87,7 +87,7 @@ func TestAFlippedBitInTheLogIsRefused(t *testing.T) {
 		t.Fatalf("%s does not hold the value", path)
 	}
 	flip(t, path, int64(at))
-	n.serve().refused(t, 1, path, "damaged at offset", "remove it from the cluster")
+	n.serve().refused(t, 1, path, "damaged at offset", "restore the group from a backup")
 	// It was refused, and not repaired by the attempt.
 	n.serve().refused(t, 1, path)
 

@@ -146,7 +146,7 @@ func exitCode(err error) int {
 // message is the error in one line that ends with what to do, where the error
 // itself does not say so.
 func message(called *cobra.Command, err error, code int) string {
-	text := strings.Join(strings.Fields(err.Error()), " ")
+	text := strings.TrimPrefix(strings.Join(strings.Fields(err.Error()), " "), "quorate: ") // run says it
 	var answered *client.Error
 	var handshake *certs.Error
 	switch {
