@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -41,7 +42,7 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestMessageIsOneLine(t *testing.T) {
-	got := message(rootCommand(), errors.New("two\n\tlines"), exitFailed)
+	got := message(rootCommand(), errors.New("quorate: two\n\tlines"), exitFailed)
 	if got != "two lines" {
 		t.Errorf("message is %q", got)
 	}
@@ -77,6 +78,23 @@ func TestWhereTheLogGoes(t *testing.T) {
 	}
 	if _, _, err := newLogger(&out, node.Log{Outputs: []string{t.TempDir()}}); exitCode(err) != exitUsage {
 		t.Errorf("a directory for a file: %v", err)
+	}
+}
+
+// Who does not answer must not shift what the others say.
+func TestStatusTableIsAligned(t *testing.T) {
+	up := &wire.Status{Name: "c", ID: 3, Role: "leader", Term: 2, Leader: 3}
+	var out bytes.Buffer
+	r := remote{output: "table"}
+	statuses := []answered{{Endpoint: "http://a:1"}, {Endpoint: "http://long-name:1", Status: up}}
+	if err := r.show(&out, statuses, func(w io.Writer) { statusTable(w, statuses, true) }); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	for head, cell := range map[string]string{"TERM": "2", "LEADER": "0000000000000003", "LAST": "0"} {
+		if at := strings.Index(lines[0], head); !strings.HasPrefix(lines[1][at:], "-") || !strings.HasPrefix(lines[2][at:], cell) {
+			t.Errorf("%s is not above its cells:\n%s", head, out.String())
+		}
 	}
 }
 

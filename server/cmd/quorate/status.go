@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -124,7 +125,8 @@ func statusTable(w io.Writer, statuses []answered, hash bool) {
 	row(w, head...)
 	for _, a := range statuses {
 		if a.Status == nil {
-			row(w, a.Endpoint, "-", "-", "no answer")
+			silent := append([]any{a.Endpoint, "-", "-", "no answer"}, slices.Repeat([]any{"-"}, len(head)-4)...)
+			row(w, silent...) // with all cells, or the rows below are aligned by themselves
 			continue
 		}
 		s := a.Status
