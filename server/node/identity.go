@@ -158,7 +158,7 @@ func (id *identity) write(dir string) (err error) {
 // check refuses a configuration that describes another member than the one whose
 // directory this is.
 func (id *identity) check(cfg *Config) error {
-	if id.Name != cfg.Name {
+	if id.Name != cfg.Name && !id.Joining { // the cluster may have refused the name
 		return fmt.Errorf("the data directory %s belongs to the member %q, not to %q: choose another --data-dir, or set --name %s",
 			cfg.DataDir, id.Name, cfg.Name, id.Name)
 	}

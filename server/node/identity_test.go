@@ -174,6 +174,25 @@ func TestJoinIsTakenUpAgain(t *testing.T) {
 	}
 }
 
+// A cluster that refuses a name says to choose another: the directory of a member
+// that has not joined yet takes it.
+func TestAJoinIsTakenUpUnderAnotherName(t *testing.T) {
+	c := newCluster(t)
+	cfg := configure(t, "--name=d", "--join="+c.URL)
+	before := &identity{Format: identityFormat, ClusterID: 0xc, NodeID: 7, Name: "taken", Joining: true, Joined: true}
+	if err := before.write(cfg.DataDir); err != nil {
+		t.Fatal(err)
+	}
+	identified(t, cfg)
+	if id, err := readIdentity(cfg.DataDir); err != nil || id.NodeID != 7 || id.Name != "d" || id.Joining || c.members.Members[1].Name != "d" {
+		t.Errorf("%+v, %v; the cluster knows %+v", id, err, c.members.Members)
+	}
+	cfg.Name = "e"
+	if _, err := identify(context.Background(), cfg, nil, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a member that has joined came back under another name")
+	}
+}
+
 func TestExistingTakesTheMemberAddedBeforehand(t *testing.T) {
 	c := newCluster(t)
 	args := []string{"--name=d", "--initial-cluster-state=existing", "--join=" + c.URL, "--listen-peer-urls=http://10.0.0.4:2380"}

@@ -65,7 +65,7 @@ func joinCluster(ctx context.Context, cfg *Config, asking *certs.Source, id *ide
 		return nil, fmt.Errorf("the data directory %s belongs to the cluster %v, and %s to the cluster %v: choose another --data-dir or another --join",
 			cfg.DataDir, id.ClusterID, cfg.Bootstrap.Join, members.ClusterID)
 	}
-	id.Members = nil
+	id.Name, id.Members = cfg.Name, nil
 	for _, m := range members.Members {
 		if m.ID != id.NodeID {
 			id.Members = append(id.Members, seat{ID: m.ID, Name: m.Name, Address: address(m.PeerURL), ClientURLs: m.ClientURLs})
