@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -35,6 +36,23 @@ func (c *conditions) list(cmd *cobra.Command) ([]client.Condition, error) {
 	return all, nil
 }
 
+// explain puts what became of a conditional write in the words of the flags.
+func (c *conditions) explain(key string, err error) error {
+	switch {
+	case !errors.Is(err, client.ErrPreconditionFailed):
+		return err
+	case c.absent:
+		return unmet(fmt.Sprintf("--if-absent: the key %q exists and nothing was written", key))
+	}
+	return unmet(fmt.Sprintf("--if-revision %d: the key %q is not at this revision and nothing was written: get -o json shows its mod_revision", c.revision, key))
+}
+
+// unmet says why a conditional write was not done.
+type unmet string
+
+func (u unmet) Error() string { return string(u) }
+func (u unmet) Unwrap() error { return client.ErrPreconditionFailed }
+
 func putCommand() *cobra.Command {
 	var r remote
 	var cond conditions
@@ -55,7 +73,7 @@ func putCommand() *cobra.Command {
 			return r.run(cmd, func(ctx context.Context, c *client.Client) error {
 				revision, err := c.Put(ctx, []byte(args[0]), value, conds...)
 				if err != nil {
-					return err
+					return cond.explain(args[0], err)
 				}
 				return r.show(cmd.OutOrStdout(), wire.Written{Revision: revision}, func(w io.Writer) {
 					row(w, "revision", revision)
@@ -169,7 +187,7 @@ func delCommand() *cobra.Command {
 			return r.run(cmd, func(ctx context.Context, c *client.Client) error {
 				deleted, revision, err := c.Delete(ctx, []byte(args[0]), conds...)
 				if err != nil {
-					return err
+					return cond.explain(args[0], err)
 				}
 				return r.show(cmd.OutOrStdout(), wire.Written{Revision: revision, Deleted: &deleted}, func(w io.Writer) {
 					row(w, "deleted", deleted)
