@@ -99,7 +99,7 @@ const (
 // Check returns an error, one sentence that names the flag, unless a node can be
 // started with this configuration.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkName, c.checkURLs, c.checkTLS, c.checkTiming, c.checkLimits, c.checkEtcd, c.checkLog, c.checkBootstrap} {
+	for _, check := range []func() error{c.checkName, c.checkURLs, c.checkDoors, c.checkTLS, c.checkTiming, c.checkLimits, c.checkEtcd, c.checkLog, c.checkBootstrap} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -174,6 +174,21 @@ func hostPort(raw string) (string, error) {
 // minTick is the shortest heartbeat: below it the operating system's own delays
 // would look like dead leaders.
 const minTick = 5 * time.Millisecond
+
+// checkDoors refuses an address that is to be listened on twice.
+func (c *Config) checkDoors() error {
+	taken := map[string]string{}
+	for _, door := range append(c.clientDoors(), opening{flag: "--listen-peer-urls", urls: c.Peer.Listen}) {
+		for _, u := range door.urls {
+			at := address(u)
+			if first, twice := taken[at]; twice && !strings.HasSuffix(at, ":0") {
+				return fmt.Errorf("%s and %s both name %s: give each a port of its own", first, door.flag, at)
+			}
+			taken[at] = door.flag
+		}
+	}
+	return nil
+}
 
 func (c *Config) checkTiming() error {
 	switch {

@@ -159,6 +159,7 @@ func TestBadConfiguration(t *testing.T) {
 		says    []string
 	}{
 		{args: []string{"--listen-client-urls=localhost"}, says: []string{"--listen-client-urls", "localhost", "http://"}},
+		{args: []string{"--listen-client-urls=http://h:1", "--listen-peer-urls=http://h:1"}, says: []string{"--listen-client-urls", "--listen-peer-urls", "h:1", "its own"}},
 		{args: []string{"--listen-client-urls=https://h:1"}, says: []string{"--listen-client-urls", "--cert-file", "--key-file"}},
 		{args: []string{"--listen-client-urls=ftp://h:1"}, says: []string{"--listen-client-urls", "ftp", "http or https"}},
 		{args: []string{"--cert-file=x"}, says: []string{"--cert-file", "--key-file", "together"}},

@@ -39,6 +39,10 @@ type identity struct {
 	// configuration: if it stands in none later, it was removed.
 	Seated bool `json:"seated,omitempty"`
 
+	// Begun is set once the member has a log: without one it has forgotten what it
+	// acknowledged and for whom it voted.
+	Begun bool `json:"begun,omitempty"`
+
 	// Members are those who began the cluster, or whom the member met when it
 	// joined. Later ones are in the log.
 	Members []seat `json:"members"`
@@ -169,6 +173,21 @@ func (id *identity) check(cfg *Config) error {
 		return id.checkCluster(cfg)
 	case cfg.Bootstrap.Token != "" && !id.Joined:
 		return id.checkToken(*cfg)
+	}
+	return nil
+}
+
+// checkLog refuses to begin a second log where the first one is lost.
+func (id *identity) checkLog(dir string) error {
+	if !id.Begun {
+		return nil
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the data directory cannot be read: %w", err)
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("%s is gone, and with it what this member has acknowledged: put it back, or remove the member from the cluster and let it join again with an empty --data-dir", dir)
 	}
 	return nil
 }

@@ -143,6 +143,9 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.identity, err = identify(ctx, &n.cfg, n.certs.asking, n.log); err != nil {
 		return err
 	}
+	if err := n.identity.checkLog(n.logDir()); err != nil {
+		return err
+	}
 	n.log.Info("starting", "name", n.cfg.Name, "id", n.identity.NodeID, "cluster_id", n.identity.ClusterID, "data_dir", dir, "version", Version())
 	if n.store, err = store.Open(filepath.Join(dir, "kv"), store.Options{Logger: n.log, Fatal: n.die}); err != nil {
 		return err
@@ -161,13 +164,18 @@ func (n *node) start(ctx context.Context) (err error) {
 	if !n.identity.Joined {
 		begin.Members = n.identity.members()
 	}
-	n.group, err = n.host.Start(begin)
-	return err
+	if n.group, err = n.host.Start(begin); err != nil || n.identity.Begun {
+		return err
+	}
+	n.identity.Begun = true
+	return n.identity.write(dir)
 }
+
+func (n *node) logDir() string { return filepath.Join(n.cfg.DataDir, "raft") }
 
 func (n *node) hostConfig() quorate.Config {
 	c := quorate.Config{
-		Dir:               filepath.Join(n.cfg.DataDir, "raft"),
+		Dir:               n.logDir(),
 		ID:                quorate.NodeID(n.identity.NodeID),
 		Cluster:           uint64(n.identity.ClusterID),
 		Listen:            address(n.cfg.Peer.Listen[0]),

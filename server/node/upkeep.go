@@ -35,9 +35,10 @@ func (n *node) upkeep(ctx context.Context) error {
 	}
 }
 
-// awaitReady waits until a linearizable read succeeds.
+// awaitReady waits until a linearizable read succeeds. It says that it waits, each time
+// after four times as long.
 func (n *node) awaitReady(ctx context.Context) {
-	for ctx.Err() == nil {
+	for attempts, told := 1, 1; ctx.Err() == nil; attempts++ {
 		attempt, cancel := context.WithTimeout(ctx, n.cfg.Limits.RequestTimeout)
 		_, err := n.group.Read(attempt)
 		cancel()
@@ -49,7 +50,8 @@ func (n *node) awaitReady(ctx context.Context) {
 			return
 		case status.Err != nil:
 			return // upkeep sees it too
-		case ctx.Err() == nil:
+		case ctx.Err() == nil && attempts == told:
+			told *= 4
 			n.log.Warn("not ready yet: waiting for a leader, or for what it has committed",
 				"applied", status.Applied, "commit", status.Commit, "error", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -108,6 +109,20 @@ func (d *demo) stop() {
 		}
 	}
 	fmt.Fprintln(d.out, "stopped")
+	for _, c := range d.children {
+		if c.err != nil && c.listened() {
+			fmt.Fprintf(d.out, "%s runs on, because it was started again by hand: stop it where that was done\n", c.Name)
+		}
+	}
+}
+
+// listened reports whether somebody serves clients where the node did.
+func (c *child) listened() bool {
+	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(c.ClientURL, "http://"), time.Second)
+	if err == nil {
+		_ = conn.Close() // nobody has used it
+	}
+	return err == nil
 }
 
 // lastWords says in one line why the process ended: what a failed one said last,
