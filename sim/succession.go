@@ -12,11 +12,14 @@ import (
 // others must find out by themselves, since no client asks for anything, and find
 // another leader; and those who come back must be told what they have missed.
 func (s *run) succession() {
-	lost := s.losable()
-	if !s.cfg.Sleep || lost == nil {
+	if !s.cfg.Sleep {
 		return
 	}
-	s.doze()
+	s.doze() // a change of members that somebody asked for in time comes about in it
+	lost := s.losable()
+	if lost == nil {
+		return
+	}
 	for i, n := range lost {
 		if i == 0 {
 			n.die(keepNone)
