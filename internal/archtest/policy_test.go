@@ -70,7 +70,7 @@ var policy = []row{
 		"vfs", "server/kv/...", "github.com/cockroachdb/pebble/v2", "github.com/google/btree", "github.com/tidwall/btree",
 	}, "an adapter: it waits for Pebble and lets readers in from other goroutines; files go through Pebble's vfs"},
 	{"server/shard/...", above, []string{".", "raft/...", "server/kv/..."}, "moves of key ranges are data, decided the same everywhere"},
-	{"server/watch", below, []string{"server/kv"}, "it hands on what the machine has applied, whichever door asks; it waits for nothing but channels"},
+	{"server/watch", below, []string{"env", "server/kv"}, "it hands on what the machine has applied, whichever door asks; it waits for nothing but channels"},
 	{"server/...", free, []string{"..."}, "the server puts everything together"},
 	{"bench/...", free, []string{"..."}, "what is measured is imported, or started as a process"},
 }

@@ -153,7 +153,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.machine, err = kv.New(n.store); err != nil {
 		return err
 	}
-	if n.hub, err = watch.New(n.machine); err != nil {
+	if n.hub, err = watch.New(n.machine, env.Real(), watch.Usual); err != nil {
 		return err
 	}
 	n.lessor = lease.New(lease.Options{Machine: n.machine, Env: env.Real(), Election: n.cfg.Election, Logger: n.log})

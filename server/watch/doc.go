@@ -6,7 +6,7 @@
 // # How events come
 //
 // The goroutine that applies tells the [Hub] what each batch has changed; that is
-// put into a bounded queue, and nothing more is asked of it. One goroutine takes it
+// put into a bounded queue, and nothing more is asked of it. One goroutine, of an [env.Runner], takes it
 // from there and hands each event to the watchers that match, found by an index.
 // They share the event.
 //

@@ -3,17 +3,18 @@ package watch
 import (
 	"sync"
 
+	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/server/kv"
 )
 
-// limits are how much is held, and done at a time. What is said of bytes is beyond
+// Limits are how much is held, and done at a time. What is said of bytes is beyond
 // by at most a revision.
-type limits struct {
-	queueBytes  int   // between the goroutine that applies and the one that hands out
-	streamBytes int   // in a stream, not yet taken by its client
-	passBytes   int   // of events that are wanted, in one pass over the history
-	passChanges int   // looked at in one pass, wanted or not
-	near        int64 // so many revisions are read again by some for others to join them
+type Limits struct {
+	QueueBytes  int   // between the goroutine that applies and the one that hands out
+	StreamBytes int   // in a stream, not yet taken by its client
+	PassBytes   int   // of events that are wanted, in one pass over the history
+	PassChanges int   // looked at in one pass, wanted or not
+	Near        int64 // so many revisions are read again by some for others to join them
 }
 
 const (
@@ -21,14 +22,17 @@ const (
 	maxStreamBytes = 1 << 20
 )
 
-var usual = limits{queueBytes: maxQueueBytes, streamBytes: maxStreamBytes, passBytes: 512 << 10, passChanges: 10_000, near: 1000}
+// Usual are the limits of a server. Smaller ones are for tests, in which few events
+// are to meet them.
+var Usual = Limits{QueueBytes: maxQueueBytes, StreamBytes: maxStreamBytes, PassBytes: 512 << 10, PassChanges: 10_000, Near: 1000}
 
 // Hub is where all streams of a node meet.
 type Hub struct {
-	limits
+	Limits
 	machine *kv.Machine
+	runner  env.Runner
 	queue   *queue
-	done    sync.WaitGroup
+	done    chan struct{} // closed when nothing more is handed out
 
 	mu       sync.Mutex
 	revision int64 // up to which those who are not behind have been handed everything
@@ -37,33 +41,34 @@ type Hub struct {
 	asking   map[*Stream]struct{} // who wants to know when all its watchers are up to date
 }
 
-// New returns a hub that hears of all that the machine applies from now on. It must
-// be made before the machine is given commands.
-func New(machine *kv.Machine) (*Hub, error) { return newHub(machine, usual) }
-
-func newHub(machine *kv.Machine, l limits) (*Hub, error) {
+// New returns a hub that hears of all that the machine applies from now on, and
+// hands it out in a goroutine of the runner. It must be made before the machine is
+// given commands. The error is the store's.
+func New(machine *kv.Machine, runner env.Runner, l Limits) (*Hub, error) {
 	state, err := machine.State()
 	if err != nil {
 		return nil, err
 	}
 	h := &Hub{
-		limits:   l,
+		Limits:   l,
 		machine:  machine,
-		queue:    newQueue(state.Revision, l.queueBytes),
+		runner:   runner,
+		queue:    newQueue(state.Revision, l.QueueBytes),
+		done:     make(chan struct{}),
 		revision: state.Revision,
 		index:    newIndex(),
 		streams:  make(map[*Stream]struct{}),
 		asking:   make(map[*Stream]struct{}),
 	}
 	machine.Follow(h.queue.put)
-	h.done.Go(h.run)
+	runner.Go(h.run)
 	return h, nil
 }
 
 // Close ends all streams, in that [Stream.Closed] is closed.
 func (h *Hub) Close() {
 	h.queue.close()
-	h.done.Wait()
+	h.runner.Wait(nil, h.done, nil, nil)
 }
 
 // Counts is how many there are at the moment.
@@ -88,14 +93,10 @@ func (h *Hub) Counts() Counts {
 }
 
 func (h *Hub) run() {
-	for {
-		select {
-		case <-h.queue.wake:
-			for _, a := range h.queue.take() {
-				h.advance(a)
-			}
-		case <-h.queue.closed:
-			return
+	defer close(h.done)
+	for h.runner.Wait(nil, h.queue.wake, h.queue.closed, nil) == 1 {
+		for _, a := range h.queue.take() {
+			h.advance(a)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func (s *Stream) choose() *pass {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	p := &pass{stream: s, index: newIndex(), got: make(map[*watcher][]*Event)}
-	least := s.late[0].next - s.hub.near
+	least := s.late[0].next - s.hub.Near
 	s.late = slices.DeleteFunc(s.late, func(w *watcher) bool {
 		if w.next >= least {
 			p.of = append(p.of, w)
@@ -80,7 +80,7 @@ func (p *pass) readFrom(h *kv.History) error {
 	p.reached = h.Revision
 	var last int64
 	return h.Visit(p.from, func(c kv.Change) (bool, error) {
-		if c.Revision != last && (p.bytes >= p.stream.hub.passBytes || p.changes >= p.stream.hub.passChanges) {
+		if c.Revision != last && (p.bytes >= p.stream.hub.PassBytes || p.changes >= p.stream.hub.PassChanges) {
 			p.reached = last
 			return false, nil
 		}

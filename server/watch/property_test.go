@@ -155,12 +155,12 @@ func (c *crowd) step(t *rapid.T, s *Stream) {
 // client takes it: a watcher is told every event from its start on once, in order.
 func TestW04EveryEventOnceInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := limits{
-			queueBytes:  rapid.SampledFrom([]int{0, 1000, 1 << 20}).Draw(t, "queue"),
-			streamBytes: rapid.SampledFrom([]int{1, 300, 1000, 1 << 20}).Draw(t, "stream"),
-			passBytes:   rapid.SampledFrom([]int{1, 500, 1 << 20}).Draw(t, "pass bytes"),
-			passChanges: rapid.SampledFrom([]int{1, 5, 1000}).Draw(t, "pass changes"),
-			near:        rapid.SampledFrom([]int64{0, 3, 1000}).Draw(t, "near"),
+		l := Limits{
+			QueueBytes:  rapid.SampledFrom([]int{0, 1000, 1 << 20}).Draw(t, "queue"),
+			StreamBytes: rapid.SampledFrom([]int{1, 300, 1000, 1 << 20}).Draw(t, "stream"),
+			PassBytes:   rapid.SampledFrom([]int{1, 500, 1 << 20}).Draw(t, "pass bytes"),
+			PassChanges: rapid.SampledFrom([]int{1, 5, 1000}).Draw(t, "pass changes"),
+			Near:        rapid.SampledFrom([]int64{0, 3, 1000}).Draw(t, "near"),
 		}
 		c := &crowd{world: newWorld(t, l), all: make(map[*Stream]map[int64]*witness)}
 		defer c.hub.Close()

@@ -186,7 +186,7 @@ func (s *Stream) Next() (d Delivery, ok bool, err error) {
 func (s *Stream) mustRead() bool {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	s.read = len(s.late) > 0 && (len(s.ready) == 0 || !s.read && s.bytes < s.hub.streamBytes)
+	s.read = len(s.late) > 0 && (len(s.ready) == 0 || !s.read && s.bytes < s.hub.StreamBytes)
 	return s.read
 }
 

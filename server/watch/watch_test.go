@@ -209,7 +209,7 @@ func TestW02SlowClient(t *testing.T) {
 			last = w.do(then(put(fmt.Sprint("key", i), value)))
 			synctest.Wait()
 			w.expect(quick, fmt.Sprintf("0 at %d: key%d=vvvvvvvvvv@%d", last, i, last))
-			if slow.bytes > usual.streamBytes+20_000 {
+			if slow.bytes > Usual.StreamBytes+20_000 {
 				t.Fatalf("the slow one holds %d bytes", slow.bytes)
 			}
 		}
@@ -286,7 +286,7 @@ func TestW07TheFutureAcrossASnapshot(t *testing.T) {
 }
 
 func TestCloseEndsStreams(t *testing.T) {
-	w := newWorld(t, usual)
+	w := newWorld(t, Usual)
 	s := w.hub.Stream()
 	defer s.Close()
 	w.watch(s, prefix(""))

@@ -77,7 +77,7 @@ func (w *watcher) wants(revision int64, deleted bool) bool {
 func (w *watcher) hand(e *Event) {
 	s := w.stream
 	begun := len(w.pending) > 0 && w.pending[len(w.pending)-1].Mod == e.Mod
-	if !begun && s.bytes >= s.hub.streamBytes {
+	if !begun && s.bytes >= s.hub.StreamBytes {
 		w.fallBehind(e.Mod)
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
@@ -31,7 +32,7 @@ type world struct {
 	compacted        int64
 }
 
-func newWorld(t fataler, l limits) *world {
+func newWorld(t fataler, l Limits) *world {
 	t.Helper()
 	w := &world{fataler: t}
 	for _, m := range []**kv.Machine{&w.leader, &w.follower} {
@@ -42,15 +43,15 @@ func newWorld(t fataler, l limits) *world {
 	}
 	w.leader.Follow(func(a kv.Advance) { w.truth = append(w.truth, a.Events...) })
 	var err error
-	if w.hub, err = newHub(w.follower, l); err != nil {
-		t.Fatalf("newHub: %v", err)
+	if w.hub, err = New(w.follower, env.Real(), l); err != nil {
+		t.Fatalf("New: %v", err)
 	}
 	return w
 }
 
 // begin is a world with the usual limits that ends with the test.
 func begin(t *testing.T) *world {
-	w := newWorld(t, usual)
+	w := newWorld(t, Usual)
 	t.Cleanup(w.hub.Close)
 	return w
 }

@@ -138,7 +138,7 @@ func serve(t *testing.T, limits Limits) (*oneNode, *Server, *grpc.ClientConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub, err := watch.New(machine)
+	hub, err := watch.New(machine, env.Real(), watch.Usual)
 	if err != nil {
 		t.Fatal(err)
 	}
