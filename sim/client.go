@@ -141,10 +141,7 @@ func (c *client) try() {
 		ask.sequence = c.sequence
 	}
 	s := c.sim
-	n := s.nodes[c.rng.IntN(len(s.nodes))]
-	if len(n.config.Members) == 0 && c.rng.IntN(8) > 0 { // few know of nodes that wait to be invited
-		n = s.nodes[c.rng.IntN(s.cfg.Voters)]
-	}
+	n := s.anyNode(c.rng)
 	w := s.world
 	way := func() time.Duration { return between(c.rng, 100*time.Microsecond, 2*time.Millisecond) }
 	answer := func(r reply) {
@@ -169,6 +166,15 @@ func (c *client) try() {
 			})
 		})
 	})
+}
+
+// anyNode returns a node that a client goes to.
+func (s *run) anyNode(rng *rand.Rand) *node {
+	n := s.nodes[rng.IntN(len(s.nodes))]
+	if len(n.config.Members) == 0 && rng.IntN(8) > 0 { // few know of nodes that wait to be invited
+		n = s.nodes[rng.IntN(s.cfg.Voters)]
+	}
+	return n
 }
 
 // glance reads a key of one node that asks nobody else: what it shows may be old,

@@ -25,6 +25,8 @@ type judge struct {
 	top     raft.Index // the highest that any node has taken for committed
 	states  map[raft.Index]fingerprint
 	answers map[raft.Index]fingerprint
+
+	chronicle chronicle // where anybody watches
 }
 
 // fingerprint is a sum of something, and of whom.

@@ -44,6 +44,7 @@ type replica struct {
 	gid   raft.GroupID
 	group *quorate.Group
 	store Store   // of this life
+	hub   Hub     // of this life; nil: nobody watches the group
 	kept  Durable // what a durable store left on its disk
 
 	brief    raft.Brief
@@ -148,6 +149,11 @@ func (n *node) begins(r *replica) (err error) {
 			return err
 		}
 	}
+	if n.sim.isWatched(r.gid) {
+		if r.hub, err = r.store.(Watchable).Hub(&n.process); err != nil {
+			return err
+		}
+	}
 	r.group, err = n.host.Start(quorate.GroupConfig{ID: r.gid, Members: members, StateMachine: n.watched(r)})
 	return err
 }
@@ -162,6 +168,11 @@ func (n *node) close(host *quorate.Host) error {
 	}
 	if err := host.Close(ctx); err != nil {
 		return err
+	}
+	for _, r := range n.replicas {
+		if r.hub != nil {
+			r.hub.Close()
+		}
 	}
 	n.sleep(20 * time.Millisecond)
 	if left := len(n.tasks) - 1; left > 0 {
@@ -185,7 +196,7 @@ func (n *node) buried(how survival) {
 	n.disk.crash(how)
 	n.reckon()
 	for _, r := range n.replicas {
-		r.group, r.store, r.leads, r.applied, r.shown, r.brief = nil, nil, false, 0, 0, raft.Brief{}
+		r.group, r.store, r.hub, r.leads, r.applied, r.shown, r.brief = nil, nil, nil, false, 0, 0, raft.Brief{}
 		if r.kept != nil {
 			r.kept = r.kept.Crash(func(batches int) int { return min(batches, how.draw(n.disk.rng)(batches)) })
 		}
@@ -275,6 +286,7 @@ func (w watched) Apply(batch []quorate.Command) error {
 		for i := range batch[:k] {
 			if r := batch[i].Result; r != nil {
 				w.judge.answer(n, batch[i].Index, digest(r))
+				w.chronicle(&batch[i])
 			}
 		}
 		if at := batch[k-1].Index; at%stride == 0 || len(batch) > k {
@@ -283,6 +295,14 @@ func (w watched) Apply(batch []quorate.Command) error {
 		batch = batch[k:]
 	}
 	return nil
+}
+
+// chronicle writes down what the first who applies a command says that it has done.
+func (w watched) chronicle(c *quorate.Command) {
+	if told := &w.judge.chronicle; w.node.sim.isWatched(w.judge.group) && c.Index > told.index {
+		told.index = c.Index
+		told.add(w.Store.(Watchable).Done(c.Data, c.Result))
+	}
 }
 
 // Restore takes a while, as long as a sync: a process may die before it is over.

@@ -52,6 +52,7 @@ type Options struct {
 	Clients      int      `json:"clients"`
 	Keys         int      `json:"keys"`
 	Transactions float64  `json:"transactions,omitempty"` // what share of the calls are, on two keys; of stores that have them
+	Watchers     int      `json:"watchers,omitempty"`     // of stores that can be watched
 	Think        Duration `json:"think"`                  // between two calls of a client, on average
 	Timeout      Duration `json:"timeout"`                // of a call
 
@@ -139,10 +140,11 @@ func Decode(script []byte) (*Plan, error) {
 	return p, p.check()
 }
 
-// maxNodes and maxGroups bound a simulated cluster.
+// What a simulated cluster is bounded by.
 const (
-	maxNodes  = 32
-	maxGroups = 64
+	maxNodes    = 32
+	maxGroups   = 64
+	maxWatchers = 64
 )
 
 func (p *Plan) check() error {
@@ -157,6 +159,8 @@ func (p *Plan) check() error {
 	case p.Length <= 0 || p.Heartbeat.D() < 5*time.Millisecond || p.Election < 2*p.Heartbeat:
 		return fmt.Errorf("sim: length %v, heartbeat %v, election %v: the first must be positive, the second 5ms or more, the third at least twice that",
 			p.Length.D(), p.Heartbeat.D(), p.Election.D())
+	case p.Watchers < 0 || p.Watchers > maxWatchers:
+		return fmt.Errorf("sim: %d watchers: there can be %d at most", p.Watchers, maxWatchers)
 	case p.Clients < 0 || p.Keys < 1 || p.Think <= 0 || p.Timeout <= 0:
 		return fmt.Errorf("sim: %d clients, %d keys, think %v, timeout %v: too little to do anything", p.Clients, p.Keys, p.Think.D(), p.Timeout.D())
 	}
@@ -208,6 +212,7 @@ func Draw(seed uint64, limits Limits) *Plan {
 		o.Transactions = math.Round(rng.Float64()*50) / 100
 	}
 	o.Sleep = rand.New(rand.NewPCG(seed, 0x51ee9)).IntN(2) == 0 // for itself, so that all else is as it was
+	o.Watchers = []int{0, 0, 1, 2, 3}[rand.New(rand.NewPCG(seed, 0x3a7c4)).IntN(5)]
 	o.Weather = drawWeather(rng, limits.Faults == nil || slices.Contains(limits.Faults, "weather"))
 	if o.Groups > 2 && rng.IntN(2) == 0 {
 		o.drawQuiet(rng)

@@ -27,6 +27,8 @@ type Result struct {
 type Counts struct {
 	Steps      uint64 // events
 	Operations int    // of clients, that are part of the history
+	Told       int    // changes that watchers were told of
+	Forgotten  int    // times that one was told that what it wants is compacted away
 	Elections  int    // leaders that came to be
 	Commands   uint64 // entries committed
 	Actions    int
@@ -35,15 +37,16 @@ type Counts struct {
 
 // run is a plan being carried out.
 type run struct {
-	cfg     Options
-	world   *world
-	net     *network
-	judges  []*judge // of all groups, in their order
-	nodes   []*node
-	clients []*client
-	members []quorate.Member
-	left    map[raft.NodeID]bool // who was once to be removed
-	calm    bool                 // the second phase: nothing goes wrong any more
+	cfg      Options
+	world    *world
+	net      *network
+	judges   []*judge // of all groups, in their order
+	nodes    []*node
+	clients  []*client
+	watchers []*watcher
+	members  []quorate.Member
+	left     map[raft.NodeID]bool // who was once to be removed
+	calm     bool                 // the second phase: nothing goes wrong any more
 
 	newStore   func() Store
 	transcript Transcript
@@ -145,6 +148,12 @@ func newRun(p *Plan, setup Setup) *run {
 			sessions: sessions && number%3 != 2, seen: map[string]uint64{},
 		})
 	}
+	if _, able := store.(Watchable); !able {
+		s.cfg.Watchers = 0
+	}
+	for number := range s.cfg.Watchers {
+		s.watchers = append(s.watchers, newWatcher(s, number, number%cmp.Or(s.cfg.Busy, len(s.judges))))
+	}
 	return s
 }
 
@@ -179,6 +188,9 @@ func (s *run) storm() {
 	}
 	for _, c := range s.clients {
 		c.begin()
+	}
+	for _, w := range s.watchers {
+		w.begin(between(w.rng, 0, s.cfg.Length.D()/2))
 	}
 	s.world.runUntil(s.cfg.Length.D())
 }
@@ -250,6 +262,11 @@ func (s *run) atRest() string {
 			return fmt.Sprintf("client %d waits for %v", c.number, c.op)
 		}
 	}
+	for _, w := range s.watchers {
+		if c, lacks := s.judges[w.group].chronicle.lacks(&w.wish); lacks {
+			return fmt.Sprintf("watcher %d was not told of %v", w.number, c)
+		}
+	}
 	for g := range s.judges {
 		leader := s.leader(g)
 		if leader == nil || len(leader.config.Members) == 0 {
@@ -272,11 +289,14 @@ func (s *run) atRest() string {
 }
 
 // key names the k-th key of a group.
-func key(g, k int) string {
+func key(g, k int) string { return fmt.Sprintf("%s%d", prefixOf(g), k) }
+
+// prefixOf is what the names of all keys of a group begin with.
+func prefixOf(g int) string {
 	if g == 0 {
-		return fmt.Sprintf("k%d", k)
+		return "k"
 	}
-	return fmt.Sprintf("g%d.k%d", g, k)
+	return fmt.Sprintf("g%d.k", g)
 }
 
 // end stops every process, so that no coroutine is left behind.

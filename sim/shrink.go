@@ -96,6 +96,7 @@ func simplify(best **Result, try func(*Plan) bool) (done bool) {
 		func(p *Plan) { p.Length -= p.Length / 4 },
 		func(p *Plan) { p.Clients /= 2 },
 		func(p *Plan) { p.Clients = max(0, p.Clients-1) },
+		func(p *Plan) { p.Watchers /= 2 },
 		func(p *Plan) { p.Keys = 1 },
 		func(p *Plan) { p.Groups, p.Busy = 0, 0 },
 		func(p *Plan) { p.SnapshotEntries = 10_000 },

@@ -126,6 +126,7 @@ func TestScriptsThatAreNone(t *testing.T) {
 		{`{"voters":3,"colour":"red"}`, "colour"},
 		{strings.Replace(legal, `"heartbeat":"`, `"heartbeat":"-`, 1), "heartbeat"},
 		{strings.Replace(legal, `"clients":`, `"busy":99,"clients":`, 1), "groups"},
+		{strings.Replace(legal, `"think":`, `"watchers":99,"think":`, 1), "99 watchers"},
 		{legal + `{"at":"1s","do":"sing","nodes":[1]}`, "sing"},
 		{legal + `{"at":"1s","do":"crash","nodes":[77]}`, "numbered"},
 	} {

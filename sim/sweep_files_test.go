@@ -20,39 +20,39 @@ import (
 
 // machine is a host on real files that listens on loopback.
 type machine struct {
-	number  int // from 0
-	dir     string
-	listen  string // its address, once it has one
-	store   *Registers
-	host    *quorate.Host
-	group   *quorate.Group
-	watcher watcher
+	number   int // from 0
+	dir      string
+	listen   string // its address, once it has one
+	store    *Registers
+	host     *quorate.Host
+	group    *quorate.Group
+	onlooker onlooker
 }
 
-// watcher keeps what a host has recovered.
-type watcher struct {
+// onlooker keeps what a host has recovered.
+type onlooker struct {
 	saved   *raft.Saved
 	applied raft.Index
 }
 
-func (w *watcher) Recovered(_ raft.GroupID, saved *raft.Saved, applied raft.Index) {
+func (w *onlooker) Recovered(_ raft.GroupID, saved *raft.Saved, applied raft.Index) {
 	w.saved, w.applied = saved, applied
 }
-func (w *watcher) Decided(raft.GroupID, *raft.Raft, *raft.Effects) {}
-func (w *watcher) Durable([]codec.Record)                          {}
-func (w *watcher) Applied(_ raft.GroupID, entries []raft.Entry) {
+func (w *onlooker) Decided(raft.GroupID, *raft.Raft, *raft.Effects) {}
+func (w *onlooker) Durable([]codec.Record)                          {}
+func (w *onlooker) Applied(_ raft.GroupID, entries []raft.Entry) {
 	w.applied = entries[len(entries)-1].Index
 }
-func (w *watcher) Restored(_ raft.GroupID, at raft.EntryID) { w.applied = at.Index }
+func (w *onlooker) Restored(_ raft.GroupID, at raft.EntryID) { w.applied = at.Index }
 
 // open opens the host. Two calls and not one, since the members of a new group must
 // have addresses.
 func (m *machine) open() (err error) {
-	m.watcher = watcher{}
+	m.onlooker = onlooker{}
 	m.host, err = quorate.Open(quorate.Config{
 		Dir: m.dir, ID: raft.NodeID(m.number + 1), Cluster: 1, Listen: m.listen,
 		HeartbeatInterval: 20 * time.Millisecond, ElectionTimeout: 200 * time.Millisecond,
-		SnapshotEntries: 30, LogSegmentBytes: 1 << 10, Observer: &m.watcher,
+		SnapshotEntries: 30, LogSegmentBytes: 1 << 10, Observer: &m.onlooker,
 	})
 	if err == nil {
 		m.listen = m.host.Addr()
@@ -200,7 +200,7 @@ func TestD03FlippedBitsOnRealFiles(t *testing.T) {
 		m.close(t)
 		f := found{err: err}
 		if err == nil {
-			f.seen = &seen{m.watcher.saved, m.watcher.applied, m.store.Hash()}
+			f.seen = &seen{m.onlooker.saved, m.onlooker.applied, m.store.Hash()}
 		}
 		verdict, err := c.judge(f)
 		alone.add(t, c, verdict, err)

@@ -155,7 +155,7 @@ func (s *simulation) one(ctx context.Context, out io.Writer, plan *sim.Plan) (er
 	fmt.Fprintf(out, "seed        %d\n", plan.Seed)
 	fmt.Fprintf(out, "cluster     %d voters, %d spare; heartbeat %v, election timeout %v%s\n", plan.Voters, plan.Spares,
 		plan.Heartbeat.D(), plan.Election.D(), map[bool]string{true: "; leases"}[plan.Lease])
-	fmt.Fprintf(out, "clients     %d on %d keys, a call about every %v each\n", plan.Clients, plan.Keys, plan.Think.D().Round(time.Millisecond))
+	fmt.Fprintf(out, "clients     %d on %d keys, a call about every %v each; %d watch\n", plan.Clients, plan.Keys, plan.Think.D().Round(time.Millisecond), plan.Watchers)
 	fmt.Fprintf(out, "goes wrong  %s, in %v\n", kinds(plan), plan.Length.D())
 	transcript, done, err := s.transcripts(out)
 	if err != nil {
@@ -169,7 +169,7 @@ func (s *simulation) one(ctx context.Context, out io.Writer, plan *sim.Plan) (er
 	}
 	took := time.Since(began)
 	fmt.Fprintf(out, "simulated   %v in %v: %.0f seconds a second\n", r.Elapsed.Round(time.Millisecond), took.Round(time.Millisecond), r.Elapsed.Seconds()/took.Seconds())
-	fmt.Fprintf(out, "happened    %d events, %d operations, %d entries, %d leaders, %d faults\n", r.Counts.Steps, r.Counts.Operations, r.Counts.Commands, r.Counts.Elections, r.Counts.Actions)
+	fmt.Fprintf(out, "happened    %d events, %d operations, %d changes told, %d entries, %d leaders, %d faults\n", r.Counts.Steps, r.Counts.Operations, r.Counts.Told, r.Counts.Commands, r.Counts.Elections, r.Counts.Actions)
 	fmt.Fprintf(out, "sum         %016x\n", r.Sum)
 	switch {
 	case errors.Is(r.Err, sim.ErrStopped):
