@@ -62,7 +62,8 @@ var policy = []row{
 	{"internal/goal", free, nil, "lines that measurements print for programs"},
 	{"internal/cputime", free, nil, "what benchmarks count: the time on processors, which only the system knows"},
 	{"internal/mutants", free, []string{"internal/goal"}, "it builds broken copies of the core and imports none"},
-	{"internal/mutants/seeds", free, []string{"sim"}, "the simulator as a program, for a broken copy to be built of"},
+	{"internal/mutants/trial", free, []string{"sim"}, "the simulator as a program, for a broken copy to be built of"},
+	{"internal/mutants/seeds", free, []string{"internal/mutants/trial", "sim"}, "that program, with what the library itself has to replicate"},
 	{"internal/archtest/...", free, []string{"internal/archtest"}, "it reads sources and imports none of them"},
 
 	{"server/kv/...", above, []string{".", "raft/...", "server/kv/..."}, "Apply must give the same answer on every node"},

@@ -192,6 +192,32 @@ var outer = []mutant{
 	{"the checksum of a network frame is not looked at", "", "transport/frame.go",
 		"	if binary.LittleEndian.Uint32(header[4:]) != checksum(header, payload) {",
 		"	if len(header) == 0 {"},
+
+	// What watchers are told.
+	{"who watches from the last revision on is not told of it", "", "server/watch/stream.go",
+		"	if w.next <= revision {\n",
+		"	if w.next < revision {\n"},
+	{"who goes on elsewhere is told of the last event again", "", "server/watch/watcher.go",
+		"return revision >= w.next &&",
+		"return revision+1 >= w.next &&"},
+	{"what the history has told ahead of the hub is handed out again", "", "server/watch/pass.go",
+		"w.next = max(w.next, p.reached+1)",
+		"w.next = max(w.next, min(p.reached, s.hub.revision)+1)"},
+	{"who wants what is compacted away is not told so", "", "server/watch/pass.go",
+		"		if w.next >= compacted {\n",
+		"		if w.next = max(w.next, compacted); w.next > 0 {\n"},
+	{"the deletes of the compacted revision are forgotten", "", "server/kv/compact.go",
+		"changeKey(s.compacted, 0)) >= 0 {",
+		"changeKey(s.compacted+1, 0)) >= 0 {"},
+	{"who watches is not told what a snapshot has brought", "", "server/watch/hub.go",
+		"	if !a.Whole {\n",
+		"	if false {\n"},
+	{"a slow watcher misses the event at which it fell behind", "", "server/watch/watcher.go",
+		"		w.fallBehind(e.Mod)\n",
+		"		w.fallBehind(e.Mod + 1)\n"},
+	{"a watcher that is behind counts as told of everything", "", "server/watch/watcher.go",
+		"return !w.behind && !w.ended &&",
+		"return !w.ended &&"},
 }
 
 // forgetful is a node that starts as if it had never been in a term later than its

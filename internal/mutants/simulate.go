@@ -53,7 +53,11 @@ var foundBySeed = regexp.MustCompile(`(?m)^FOUND \d+ (\d+) "([^"]*)" (.*)$`)
 // simulate lets the simulator have a look at a mutant.
 func (b *bench) simulate(m mutant, seeds int) (downfall, error) {
 	d := downfall{mutant: m}
-	if err := b.build(m, "./internal/mutants/seeds"); err != nil {
+	program := "./internal/mutants/seeds"
+	if strings.HasPrefix(m.file, "server/") {
+		program = "./server/simulate/seeds"
+	}
+	if err := b.build(m, program); err != nil {
 		return d, err
 	}
 	begun := time.Now()
