@@ -51,13 +51,13 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// startEtcd runs one etcd and returns its client address.
-func startEtcd(t *testing.T) string {
+// startEtcd runs one etcd, with more flags, and returns its client address.
+func startEtcd(t *testing.T, more ...string) string {
 	t.Helper()
 	client, peer := "127.0.0.1:"+freePort(t), "http://127.0.0.1:"+freePort(t)
-	cmd := exec.Command(build(t, "go.etcd.io/etcd/server/v3"), "--data-dir", t.TempDir(), "--unsafe-no-fsync", "--log-level", "error",
+	cmd := exec.Command(build(t, "go.etcd.io/etcd/server/v3"), append(more, "--data-dir", t.TempDir(), "--unsafe-no-fsync", "--log-level", "error",
 		"--listen-client-urls", "http://"+client, "--advertise-client-urls", "http://"+client,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -69,9 +69,9 @@ func startEtcd(t *testing.T) string {
 	return client
 }
 
-// startQuorate runs a cluster in this process and returns its client addresses, and
-// how to stop each node.
-func startQuorate(t *testing.T, size int) (clients []string, stops []func()) {
+// startQuorate runs a cluster in this process, with more flags, and returns its client
+// addresses, and how to stop each node.
+func startQuorate(t *testing.T, size int, more ...string) (clients []string, stops []func()) {
 	t.Helper()
 	var peers, seeds []string
 	for i := range size {
@@ -82,11 +82,11 @@ func startQuorate(t *testing.T, size int) (clients []string, stops []func()) {
 	for i := range size {
 		fs := pflag.NewFlagSet("quorate", pflag.ContinueOnError)
 		node.Flags(fs)
-		if err := fs.Parse([]string{
-			fmt.Sprintf("--name=n%d", i), "--data-dir=" + t.TempDir(), "--listen-client-urls=http://" + clients[i],
-			"--listen-peer-urls=" + peers[i], "--initial-cluster=" + strings.Join(seeds, ","),
+		if err := fs.Parse(append(more,
+			fmt.Sprintf("--name=n%d", i), "--data-dir="+t.TempDir(), "--listen-client-urls=http://"+clients[i],
+			"--listen-peer-urls="+peers[i], "--initial-cluster="+strings.Join(seeds, ","),
 			"--heartbeat-interval=50", "--election-timeout=500",
-		}); err != nil {
+		)); err != nil {
 			t.Fatal(err)
 		}
 		cfg, err := node.Load(fs, nil)

@@ -52,7 +52,8 @@ func TestArgumentsOfAUnitFile(t *testing.T) {
 		"--max-snapshots", "5", "--max-wals", "5", "--max-txn-ops", "256", "--logger", "zap", "--log-outputs", "stderr", "--log-level", "info",
 		"--metrics", "extensive", "--enable-pprof", "--pre-vote", "--strict-reconfig-check", "--grpc-keepalive-min-time", "10s",
 		"--grpc-keepalive-interval", "1h", "--grpc-keepalive-timeout", "10s", "--experimental-watch-progress-notify-interval", "5s",
-		"--backend-batch-limit", "1000", "--socket-reuse-address", "--host-whitelist", "*")
+		"--backend-batch-limit", "1000", "--socket-reuse-address", "--quota-backend-bytes", "8589934592",
+		"--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1", "--host-whitelist", "*")
 	m.warned("--wal-dir", "--max-snapshots", "--max-wals", "--backend-batch-limit", "--metrics")
 	m.answers(http.DefaultClient, plain+"/version", http.StatusOK)
 	m.answers(http.DefaultClient, plain+"/debug/pprof/cmdline", http.StatusOK)

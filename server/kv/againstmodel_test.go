@@ -66,6 +66,8 @@ func TestAgainstModel(t *testing.T) {
 		compareLeases(t, m, disk.member)
 		compareRead(t, m, memory)
 		compareRead(t, m, disk.member)
+		weighed(t, memory)
+		weighed(t, disk.member)
 	})
 }
 

@@ -10,6 +10,7 @@ const (
 	MaxValueBytes = 3 << 19 // a value: 1.5 MiB
 	MaxOps        = 4096    // compares and operations of a transaction, both branches and nested ones included
 	MaxLeases     = 1 << 18 // granted and not revoked
+	MaxAlarms     = 1024    // raised by hand
 	MaxSessions   = 10_000  // open sessions; one more drops the one unused for longest
 	SessionWindow = 32      // answers that a session remembers: writes that may be under way at once
 )
@@ -41,7 +42,8 @@ type Command struct {
 }
 
 // Action is what a command does: [Txn], [OpenSession], [CloseSession],
-// [ExpireSessions], [Compact], [Sweep], [GrantLease] or [RevokeLease].
+// [ExpireSessions], [Compact], [Sweep], [GrantLease], [RevokeLease], [SetQuota] or
+// [SetAlarm].
 type Action interface{ action() }
 
 // OpenSession opens a session; the result names it.
@@ -78,6 +80,16 @@ type RevokeLease struct {
 	Grant raft.Index
 }
 
+// SetQuota says how many bytes keys may take, with their values and their history;
+// zero is any number. See State.Bytes.
+type SetQuota struct{ Bytes int64 }
+
+// SetAlarm raises an alarm by hand, or ends one.
+type SetAlarm struct {
+	Alarm
+	On bool
+}
+
 func (Txn) action()            {}
 func (OpenSession) action()    {}
 func (CloseSession) action()   {}
@@ -86,6 +98,8 @@ func (Compact) action()        {}
 func (Sweep) action()          {}
 func (GrantLease) action()     {}
 func (RevokeLease) action()    {}
+func (SetQuota) action()       {}
+func (SetAlarm) action()       {}
 
 // Check says whether every node would carry the command out, or the [Code] with
 // which all would refuse it. What depends on the state (a session, a revision, a
@@ -93,6 +107,8 @@ func (RevokeLease) action()    {}
 func (c Command) Check() error {
 	txn, isTxn := c.Do.(Txn)
 	grant, isGrant := c.Do.(GrantLease)
+	quota, isQuota := c.Do.(SetQuota)
+	alarm, isAlarm := c.Do.(SetAlarm)
 	switch {
 	case c.Do == nil || c.Millis < 0:
 		return ErrMalformed
@@ -101,6 +117,8 @@ func (c Command) Check() error {
 	case c.Session != 0 && !isTxn:
 		return ErrMalformed
 	case isGrant && (grant.ID == 0 || grant.TTL < 1 || grant.TTL > MaxLeaseTTL):
+		return ErrMalformed
+	case isQuota && quota.Bytes < 0, isAlarm && alarm.Kind != NoSpace && alarm.Kind != Corrupt:
 		return ErrMalformed
 	case isTxn:
 		return txn.Check()

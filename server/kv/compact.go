@@ -20,15 +20,24 @@ func (s *step) compact(do Compact) error {
 	case do.Revision <= s.compacted:
 		return ErrCompacted
 	}
+	if s.swept == s.compacted {
+		// What the revision that was compacted before has changed is gone through
+		// again: it was kept, and is not any more.
+		s.sweptOf = 0
+	}
 	s.compacted = do.Revision
 	return nil
 }
 
-// sweep clears the next changes below the compacted revision away, up to a limit, in
-// the order in which they were made. The changes of the compacted revision itself
-// stay: who follows the store from there wants to see them, the deletes too.
+// isSwept reports whether all that was compacted has been cleared away.
+func (m meta) isSwept() bool { return m.swept == m.compacted && m.sweptOf == 0 }
+
+// sweep clears the next changes up to the compacted revision away, up to a limit, in
+// the order in which they were made. Of the compacted revision itself only that
+// goes which it has replaced: who follows the store from there wants to see what
+// it did, the deletes too.
 func (s *step) sweep(limit int) error {
-	if s.swept >= s.compacted {
+	if s.isSwept() {
 		return nil
 	}
 	type found struct {
@@ -41,7 +50,7 @@ func (s *step) sweep(limit int) error {
 	// what was deleted, and a range of a million keys is one revision.
 	for ok := it.Seek(changeKey(s.swept, s.sweptOf)); ok && len(all) < limit; ok = it.Next() {
 		at, value := it.Pair()
-		if bytes.Compare(at, changeKey(s.compacted, 0)) >= 0 {
+		if bytes.Compare(at, changeKey(s.compacted+1, 0)) >= 0 {
 			break
 		}
 		c, err := decodeChange(at, bytes.Clone(value))
@@ -56,7 +65,12 @@ func (s *step) sweep(limit int) error {
 	}
 	for _, f := range all {
 		s.forget(f.change)
-		s.batch.Delete(f.at)
+		if f.revision < s.compacted {
+			s.batch.Delete(f.at)
+		} else {
+			f.cleared = true
+			s.batch.Set(f.at, f.change.encode())
+		}
 		s.swept, s.sweptOf = f.revision, f.n+1
 	}
 	if len(all) < limit {
@@ -66,12 +80,14 @@ func (s *step) sweep(limit int) error {
 }
 
 // forget deletes the version that a change has replaced, and what the change left
-// if that is a tombstone.
+// if that is a tombstone that nobody can ask for any more.
 func (s *step) forget(c change) {
-	if c.replaced != 0 {
+	if c.replaced != 0 && !c.cleared {
 		s.batch.Delete(atRevision(versionsOf(c.key), c.replaced))
+		s.space.bytes -= weight(c.key, c.size)
 	}
-	if c.tombstone {
+	if c.tombstone && c.revision < s.compacted {
 		s.batch.Delete(atRevision(versionsOf(c.key), c.revision))
+		s.space.bytes -= weight(c.key, 0)
 	}
 }

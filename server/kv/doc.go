@@ -21,12 +21,12 @@
 //
 // A command is, byte by byte:
 //
-//	format   1 byte, now 2
+//	format   1 byte, now 3
 //	millis   uvarint   the proposer's clock, Unix milliseconds; ages sessions
 //	session  uvarint   0: none
 //	sequence uvarint
 //	action   1 byte    1 Txn, 2 OpenSession, 3 CloseSession, 4 ExpireSessions, 5 Compact, 6 Sweep,
-//	                   7 GrantLease, 8 RevokeLease
+//	                   7 GrantLease, 8 RevokeLease, 9 SetQuota, 10 SetAlarm
 //	Txn:            compares, then, else; each a uvarint count, then as many of
 //	    compare     target (1 byte), relation (1 byte), key, end, then
 //	                value if the target is 4, otherwise number (varint)
@@ -42,6 +42,8 @@
 //	Compact:        revision uvarint
 //	GrantLease:     lease uvarint, TTL uvarint, seconds
 //	RevokeLease:    lease uvarint, the index of the grant uvarint or 0
+//	SetQuota:       bytes uvarint
+//	SetAlarm:       kind (1 byte: 1 no space, 2 corrupt), on (1 byte: 1, off 0), member uvarint
 //
 // where key, value and end are a uvarint length and that many bytes. Nothing may
 // follow. What cannot be read so is answered with [ErrMalformed] by every node.
@@ -52,19 +54,24 @@
 // big endian, so that they sort; numbers in values are uvarints.
 //
 //	01                               where we are: applied, revision, compacted, swept (revision
-//	                                 and how many changes of it), clock, sessions, leases
-//	02 key                           a key that exists: its mod and create revision, version, lease
+//	                                 and how many changes of it), clock, sessions, leases,
+//	                                 bytes, quota, alarms, full (1 byte)
+//	02 key                           a key that exists: its mod and create revision, version, lease, and
+//	                                 how many bytes its value has
 //	03 key' ^revision(8)             a version of a key, the newest first
 //	    00 created version lease value...  a put
 //	    01                           a tombstone
-//	04 revision(8) n(8)              the n-th change of a revision: 0 put, 1 delete (1 byte); the
-//	                                 revision of the version that it replaced, or 0; the key
+//	04 revision(8) n(8)              the n-th change of a revision: 1 if it deletes, and 2 if what it
+//	                                 replaced was cleared away (1 byte); the
+//	                                 revision of the version that it replaced, or 0, and the size of its value;
+//	                                 the key
 //	05 session(8)                    a session: when it was last used (seconds), its highest sequence
 //	06 session(8) sequence(8)        an answer that the session remembers
 //	07 seconds(8) session(8)         the sessions by last use; no value
 //	08 lease(8)                      a lease: the index of the command that granted it
 //	09 index(8)                      what a command has granted: lease and TTL
 //	0a lease(8) key                  the keys attached to a lease; no value
+//	0b member(8) kind(8)             an alarm that was raised by hand; no value
 //
 // key' is the key with 00 written as 00 ff, ended by 00 01: it sorts as the key
 // does, and no key' begins another.
@@ -73,12 +80,12 @@
 //
 // A snapshot is the store's whole content:
 //
-//	"QKV" 2          magic and format version
+//	"QKV" 3          magic and format version
 //	pairs            uvarint length and bytes of the key, then of the value, in order of the keys
 //	0                no key is empty: the end
 //	checksum(8)      the first bytes of the SHA-256 of all before
 //
 // Reading order: command.go, op.go, result.go, machine.go, txn.go, lease.go,
-// session.go, read.go, query.go, scan.go, history.go, compact.go, snapshot.go;
+// space.go, session.go, read.go, query.go, scan.go, history.go, compact.go, snapshot.go;
 // layout.go, encode.go and encodeop.go hold the bytes above.
 package kv

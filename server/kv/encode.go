@@ -7,7 +7,7 @@ import (
 	"github.com/quorate-db/quorate/raft"
 )
 
-const commandFormat = 2
+const commandFormat = 3
 
 // The actions on the wire. Their numbers are in logs and must not change.
 const (
@@ -19,6 +19,8 @@ const (
 	actSweep
 	actGrantLease
 	actRevokeLease
+	actSetQuota
+	actSetAlarm
 )
 
 // Encode is the command as bytes to propose; see the package comment for their
@@ -54,6 +56,12 @@ func (c Command) Encode() []byte {
 		b = append(b, actRevokeLease)
 		b = binary.AppendUvarint(b, uint64(do.ID))
 		b = binary.AppendUvarint(b, uint64(do.Grant))
+	case SetQuota:
+		b = append(b, actSetQuota)
+		b = binary.AppendUvarint(b, uint64(do.Bytes))
+	case SetAlarm:
+		b = append(b, actSetAlarm, byte(do.Kind), flag(do.On, 1))
+		b = binary.AppendUvarint(b, do.Member)
 	}
 	return b
 }
@@ -100,6 +108,12 @@ func Decode(data []byte) (Command, error) {
 		c.Do = GrantLease{ID: LeaseID(r.uvarint()), TTL: r.int64()}
 	case actRevokeLease:
 		c.Do = RevokeLease{ID: LeaseID(r.uvarint()), Grant: raft.Index(r.uvarint())}
+	case actSetQuota:
+		c.Do = SetQuota{Bytes: r.int64()}
+	case actSetAlarm:
+		a := SetAlarm{Alarm: Alarm{Kind: AlarmKind(r.byte())}, On: r.flags(1) == 1}
+		a.Member = r.uvarint()
+		c.Do = a
 	}
 	if err := r.end(); err != nil {
 		return Command{}, err

@@ -22,6 +22,8 @@ func TestEncodeThenDecode(t *testing.T) {
 		{Do: kv.Sweep{}},
 		{Do: kv.GrantLease{ID: math.MinInt64, TTL: kv.MaxLeaseTTL}},
 		{Do: kv.RevokeLease{ID: -1, Grant: math.MaxUint64}},
+		{Do: kv.SetQuota{Bytes: math.MaxInt64}},
+		{Do: kv.SetAlarm{Alarm: kv.Alarm{Member: math.MaxUint64, Kind: kv.Corrupt}, On: true}},
 		{
 			Session: math.MaxUint64, Sequence: math.MaxUint64, Millis: 1,
 			Do: kv.Txn{
@@ -55,7 +57,7 @@ func TestCommandBytes(t *testing.T) {
 			}}},
 		},
 	}}
-	want := "\x02\x01\xac\x02\x02\x01" + // format, clock, session, sequence, Txn
+	want := "\x03\x01\xac\x02\x02\x01" + // format, clock, session, sequence, Txn
 		"\x02" + "\x02\x01\x01k\x00\x0a" + "\x04\x04\x01k\x01l\x01v" +
 		"\x01" + "\x01\x03\x01k\x01v\x07" +
 		"\x02" + "\x02\x01\x01a\x01b" + "\x04" + "\x00\x01\x03\x20\x01a\x01\x00\x03\x02\x05\x00\x01\x02\x04\x06\x08" + "\x00"

@@ -20,6 +20,7 @@ const (
 	tableLeases
 	tableGrants
 	tableAttached
+	tableAlarms
 )
 
 var metaKey = []byte{tableMeta}
@@ -34,15 +35,17 @@ type meta struct {
 	clock     int64 // the latest time seen in a command, Unix milliseconds
 	sessions  int64 // how many are open
 	leases    int64 // how many have been granted and not revoked
+	space     space
 }
 
 func (m meta) encode() []byte {
-	b := make([]byte, 0, 32)
+	b := make([]byte, 0, 48)
 	b = binary.AppendUvarint(b, uint64(m.applied))
-	for _, n := range []int64{m.revision, m.compacted, m.swept, m.sweptOf, m.clock, m.sessions, m.leases} {
+	for _, n := range []int64{m.revision, m.compacted, m.swept, m.sweptOf, m.clock, m.sessions, m.leases,
+		m.space.bytes, m.space.quota, m.space.alarms} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
-	return b
+	return append(b, flag(m.space.full, 1))
 }
 
 func readMeta(r Reader) (meta, error) {
@@ -67,6 +70,7 @@ func decodeMeta(b []byte) (meta, error) {
 		clock:     d.int64(),
 		sessions:  d.int64(),
 		leases:    d.int64(),
+		space:     space{bytes: d.int64(), quota: d.int64(), alarms: d.int64(), full: d.byte() == 1},
 	}
 	if d.end() != nil || m.revision < 1 || m.compacted > m.revision || m.swept > m.compacted {
 		return meta{}, damaged(metaKey)
@@ -125,12 +129,13 @@ func (v version) encodeNumbers() []byte {
 	b := binary.AppendUvarint(make([]byte, 0, 32), uint64(v.mod))
 	b = binary.AppendUvarint(b, uint64(v.create))
 	b = binary.AppendUvarint(b, uint64(v.version))
-	return binary.AppendUvarint(b, uint64(v.lease))
+	b = binary.AppendUvarint(b, uint64(v.lease))
+	return binary.AppendUvarint(b, uint64(v.size))
 }
 
 func decodeNumbers(pair, b []byte) (version, error) {
 	d := decoder{data: b}
-	v := version{mod: d.int64(), create: d.int64(), version: d.int64(), lease: LeaseID(d.uvarint())}
+	v := version{mod: d.int64(), create: d.int64(), version: d.int64(), lease: LeaseID(d.uvarint()), size: d.int64()}
 	if d.end() != nil || !v.exists() {
 		return version{}, damaged(pair)
 	}
@@ -155,7 +160,8 @@ type version struct {
 	create  int64 // 0: a tombstone
 	version int64
 	lease   LeaseID
-	value   []byte
+	value   []byte // not always read
+	size    int64  // of the value, bytes
 }
 
 func (v version) exists() bool { return v.create != 0 }
@@ -195,7 +201,7 @@ func decodeVersion(pair, rest, value []byte) (version, error) {
 	v.create = d.int64()
 	v.version = d.int64()
 	v.lease = LeaseID(d.uvarint())
-	v.value = d.data
+	v.value, v.size = d.data, int64(len(d.data))
 	if value[0] != 0 || d.code != OK || !v.exists() {
 		return version{}, damaged(pair)
 	}
@@ -207,7 +213,9 @@ type change struct {
 	revision  int64
 	n         int64 // in the revision
 	tombstone bool
+	cleared   bool  // what it replaced has been cleared away
 	replaced  int64 // the mod revision of the version that it replaced; zero: none
+	size      int64 // of the value that it replaced, bytes
 	key       []byte
 }
 
@@ -215,9 +223,16 @@ func changeKey(revision, n int64) []byte {
 	return numbersKey(tableChanges, uint64(revision), uint64(n))
 }
 
+// The first byte of a change.
+const (
+	changeDeletes byte = 1 << iota
+	changeCleared
+)
+
 func (c change) encode() []byte {
-	b := append(make([]byte, 0, len(c.key)+12), flag(c.tombstone, 1))
+	b := append(make([]byte, 0, len(c.key)+16), flag(c.tombstone, changeDeletes)|flag(c.cleared, changeCleared))
 	b = binary.AppendUvarint(b, uint64(c.replaced))
+	b = binary.AppendUvarint(b, uint64(c.size))
 	return append(b, c.key...)
 }
 
@@ -225,8 +240,8 @@ func (c change) encode() []byte {
 func decodeChange(pair, value []byte) (change, error) {
 	d := decoder{data: value}
 	kind := d.byte()
-	c := change{tombstone: kind == 1, replaced: d.int64(), key: d.data}
-	if len(pair) != 17 || kind > 1 || len(c.key) == 0 {
+	c := change{tombstone: kind&changeDeletes != 0, cleared: kind&changeCleared != 0, replaced: d.int64(), size: d.int64(), key: d.data}
+	if len(pair) != 17 || kind > changeDeletes|changeCleared || len(c.key) == 0 {
 		return change{}, damaged(pair)
 	}
 	c.revision = int64(binary.BigEndian.Uint64(pair[1:]))

@@ -103,11 +103,26 @@ func (s *step) apply(index raft.Index, data []byte, out *Result) error {
 	if err != nil {
 		return err
 	}
-	return s.sweep(sweepPerCommand)
+	if err := s.sweep(sweepPerCommand); err != nil {
+		return err
+	}
+	s.space.judge()
+	return nil
 }
 
 func (s *step) do(action Action, out *Result) error {
-	var err error
+	err := s.admit(action)
+	if err == nil {
+		err = s.act(action, out)
+	}
+	if code, refused := errors.AsType[Code](err); refused {
+		out.Code, err = code, nil
+	}
+	out.Revision = s.revision
+	return err
+}
+
+func (s *step) act(action Action, out *Result) (err error) {
 	switch do := action.(type) {
 	case Txn:
 		err = s.txn(do, out)
@@ -125,10 +140,10 @@ func (s *step) do(action Action, out *Result) error {
 		err = s.grantLease(do)
 	case RevokeLease:
 		err = s.revokeLease(do)
+	case SetQuota:
+		s.space.quota = do.Bytes
+	case SetAlarm:
+		err = s.setAlarm(do, out)
 	}
-	if code, refused := errors.AsType[Code](err); refused {
-		out.Code, err = code, nil
-	}
-	out.Revision = s.revision
 	return err
 }

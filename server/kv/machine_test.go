@@ -270,7 +270,7 @@ func TestGetRefusesTheEmptyKey(t *testing.T) {
 
 func TestEveryCodeHasASentence(t *testing.T) {
 	seen := map[string]bool{}
-	for c := kv.OK; c <= kv.ErrTooManyLeases; c++ {
+	for c := kv.OK; c <= kv.ErrTooManyAlarms; c++ {
 		if c.Error() == "" || seen[c.Error()] {
 			t.Errorf("code %d says %q", c, c.Error())
 		}

@@ -63,10 +63,21 @@ type State struct {
 	Applied   raft.Index
 	Revision  int64
 	Compacted int64 // reads below this revision are refused; zero before the first Compact
-	Swept     int64 // what was compacted below it has been cleared away
+	Swept     int64 // what was compacted up to it has been cleared away; Compacted once all has
 	Sessions  int64 // how many are open
 	Leases    int64 // how many have been granted and not revoked
+
+	// Bytes is what keys take, with their values and their history: the bytes of
+	// key and value of each version, and 64 more. It is counted, not measured, so
+	// that it is the same on every node, and falls as soon as history is cleared
+	// away; a disk holds more or, compressed, less.
+	Bytes int64
+	Quota int64 // of Bytes, zero: none
+	Full  bool  // Bytes have passed the quota, and are not yet a tenth below it
 }
+
+// Low reports whether more than four fifths of the quota are taken.
+func (s *State) Low() bool { return s.Quota > 0 && s.Bytes > s.Quota/5*4 }
 
 // State says how far the store that readers see has come.
 func (m *Machine) State() (State, error) {
@@ -77,7 +88,12 @@ func (m *Machine) State() (State, error) {
 }
 
 func (m meta) state() State {
-	return State{Applied: m.applied, Revision: m.revision, Compacted: m.compacted, Swept: m.swept, Sessions: m.sessions, Leases: m.leases}
+	swept := m.swept
+	if swept == m.compacted && !m.isSwept() {
+		swept--
+	}
+	return State{Applied: m.applied, Revision: m.revision, Compacted: m.compacted, Swept: swept, Sessions: m.sessions, Leases: m.leases,
+		Bytes: m.space.bytes, Quota: m.space.quota, Full: m.space.full}
 }
 
 // Get returns a key as the given revision sees it, or the latest if that is zero;

@@ -23,6 +23,9 @@ const (
 	ErrLeaseNotFound
 	ErrLeaseExists
 	ErrTooManyLeases
+	ErrNoSpace
+	ErrCorrupt
+	ErrTooManyAlarms
 )
 
 var sentences = [...]string{
@@ -40,6 +43,9 @@ var sentences = [...]string{
 	ErrLeaseNotFound:  "kv: the lease is not known or has expired; grant a new one",
 	ErrLeaseExists:    "kv: a lease of this ID has been granted already; choose another, or none to have one chosen",
 	ErrTooManyLeases:  "kv: as many leases as there may be have been granted, 262144; revoke some or let them run out",
+	ErrNoSpace:        "kv: keys and their history take more than the quota allows; delete keys and compact, or raise the quota",
+	ErrCorrupt:        "kv: an alarm says that the store is corrupt; find out which member is, then end the alarm",
+	ErrTooManyAlarms:  "kv: as many alarms as there may be have been raised by hand, 1024; end some",
 }
 
 func (c Code) Error() string {
@@ -56,7 +62,7 @@ type Result struct {
 	Revision int64     // of the store after the command; after the first, if it was repeated
 	Repeated bool      // answered from the session's memory: it had been applied before
 	Session  SessionID // of an OpenSession: the new session
-	Dropped  int       // of an ExpireSessions or CloseSession: how many sessions ended
+	Dropped  int       // of an ExpireSessions or CloseSession: how many sessions ended; of a SetAlarm that ends one: 1 if there was one
 	TxnResult
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/quorate-db/quorate"
 )
 
-var snapshotHeader = []byte("QKV\x02")
+var snapshotHeader = []byte("QKV\x03")
 
 // checksumBytes is how much of the SHA-256 ends a snapshot.
 const checksumBytes = 8
@@ -142,7 +142,7 @@ func (s *snapshotReader) read(set func(key, value []byte) error) error {
 		if len(key) == 0 {
 			return s.checkSum()
 		}
-		if bytes.Compare(last, key) >= 0 || key[0] < tableMeta || key[0] > tableAttached || (last == nil && !bytes.Equal(key, metaKey)) {
+		if bytes.Compare(last, key) >= 0 || key[0] < tableMeta || key[0] > tableAlarms || (last == nil && !bytes.Equal(key, metaKey)) {
 			return errDamaged
 		}
 		value, err := s.bytes(s.buf, maxPairValue)

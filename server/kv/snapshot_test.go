@@ -20,7 +20,7 @@ func lived(t fataler, m *member) *member {
 	m.do(t, then(put("a", "1"), put("b\x00", "1")), then(put("a", "2"), put("c", "")), then(del("a")))
 	id := m.do(t, kv.OpenSession{}).Session
 	m.raw(t, kv.Command{Session: id, Sequence: 7, Millis: 5000, Do: then(put("s", "1"))}.Encode())
-	m.do(t, kv.OpenSession{}, kv.Compact{Revision: 3})
+	m.do(t, kv.OpenSession{}, kv.Compact{Revision: 3}, kv.SetQuota{Bytes: 1 << 20}, kv.SetAlarm{Alarm: kv.Alarm{Member: 1, Kind: kv.NoSpace}, On: true})
 	return m
 }
 
@@ -161,7 +161,7 @@ func FuzzRestore(f *testing.F) {
 	good := lived(f, inMemory(f)).snapshot(f)
 	f.Add(good)
 	f.Add(good[:len(good)/2])
-	f.Add([]byte("QKV\x02\x00"))
+	f.Add([]byte("QKV\x03\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m := inMemory(t)
 		m.do(t, then(put("mine", "1")))

@@ -192,7 +192,7 @@ func (s *step) put(p Put, out *OpResult) error {
 	if err != nil {
 		return err
 	}
-	v := version{create: s.revision + 1, version: 1, value: p.Value, lease: p.Lease}
+	v := version{create: s.revision + 1, version: 1, value: p.Value, size: int64(len(p.Value)), lease: p.Lease}
 	if old.exists() {
 		v.create, v.version = old.create, old.version+1
 		out.Previous = old.mod
@@ -200,7 +200,7 @@ func (s *step) put(p Put, out *OpResult) error {
 			out.Before = []KV{old.of(p.Key)}
 		}
 		if p.KeepValue {
-			v.value = old.value
+			v.value, v.size = old.value, old.size
 		}
 		if p.KeepLease {
 			v.lease = old.lease
@@ -249,7 +249,8 @@ func (s *step) change(key []byte, v, replaced version) {
 		s.batch.Delete(own)
 	}
 	s.batch.Set(atRevision(versionsOf(key), v.mod), encoded)
-	c := change{tombstone: !v.exists(), replaced: replaced.mod, key: key}
+	c := change{tombstone: !v.exists(), replaced: replaced.mod, size: replaced.size, key: key}
+	s.space.bytes += weight(key, v.size)
 	s.batch.Set(changeKey(v.mod, s.changes), c.encode())
 	s.attach(key, replaced.lease, v.lease)
 	s.changes++

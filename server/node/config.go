@@ -31,6 +31,7 @@ type Config struct {
 	Limits        httpapi.Limits
 	Etcd          Etcd
 	Serving       Serving
+	Space         Space
 	Log           Log
 	Warnings      []string // what Load found odd and did not refuse, one sentence each
 }
@@ -42,6 +43,13 @@ type Etcd struct {
 	WatchProgress time.Duration // between two messages to a watcher that nothing happened
 	Streams       uint32        // that a connection may have open; zero: as many as Limits.Requests
 	KeepAlive     etcdv3.KeepAlive
+}
+
+// Space is how much is kept. The leader's counts; so let all members be told alike.
+type Space struct {
+	Quota int64 // bytes of keys, values and their history; zero: any number
+	Keep  Retention
+	mode  string // of Keep, while it is read
 }
 
 // Serving is what is served besides both APIs at the client door.

@@ -96,7 +96,7 @@ func TestEverySettingInEveryWay(t *testing.T) {
 		"max-concurrent-streams": "60", "grpc-keepalive-min-time": "1s", "grpc-keepalive-interval": "2s", "grpc-keepalive-timeout": "3s",
 		"enable-grpc-gateway": "false", "listen-client-http-urls": "http://127.0.0.1:4", "listen-metrics-urls": "http://127.0.0.1:5", "enable-pprof": "true",
 		"tls-min-version": "TLS1.2", "tls-max-version": "TLS1.3", "cipher-suites": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-		"log-level": "warn", "log-format": "console", "log-outputs": "stdout",
+		"quota-backend-bytes": "1000000", "auto-compaction-mode": "revision", "auto-compaction-retention": "1000", "log-level": "warn", "log-format": "console", "log-outputs": "stdout",
 	}
 	var args, environ []string
 	var file strings.Builder
@@ -217,6 +217,10 @@ func TestBadConfiguration(t *testing.T) {
 		{args: []string{"--force-new-cluster=true"}, says: []string{"--force-new-cluster", "snapshot"}},
 		{environ: []string{"QUORATE_DISCOVERY_SRV=example.org"}, says: []string{"QUORATE_DISCOVERY_SRV", "--initial-cluster"}},
 		{file: "peer-cert-allowed-cn: a", says: []string{"peer-cert-allowed-cn", "conf.yaml"}},
+		{args: []string{"--quota-backend-bytes=8G"}, says: []string{"--quota-backend-bytes", "8G"}},
+		{args: []string{"--auto-compaction-mode=daily"}, says: []string{"--auto-compaction-mode", "daily"}},
+		{args: []string{"--auto-compaction-retention=-1"}, says: []string{"--auto-compaction-retention", "hours"}},
+		{args: []string{"--auto-compaction-mode=revision", "--auto-compaction-retention=1h"}, says: []string{"--auto-compaction-retention", "revisions"}},
 		{args: []string{"--session-ttl=1ms"}, says: []string{"--session-ttl", "1s"}},
 		{environ: []string{"QUORATE_SNAPSHOT_COUNT=x"}, says: []string{"QUORATE_SNAPSHOT_COUNT", `"x"`}},
 		{environ: []string{"QUORATE_CONFIG_FILE=/no/such/file"}, says: []string{"--config-file", "/no/such/file"}},

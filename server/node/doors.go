@@ -127,6 +127,7 @@ func (n *node) httpAPI() *httpapi.Server {
 		Flight:   func(w io.Writer) error { return n.host.Dump(group, w) },
 		Profiles: n.cfg.Serving.Profiles,
 
+		DiskSize:      n.store.Size,
 		LeaderChanges: n.seen.leaders.Load,
 		PeerScheme:    n.cfg.Peer.scheme(),
 		Doorkeeper:    n.doors.keeper,
@@ -147,7 +148,6 @@ func (n *node) etcdServer() *etcdv3.Server {
 		PeerScheme: n.cfg.Peer.scheme(),
 		Logger:     n.log,
 		Learner:    n.seen.learner.Load,
-		Size:       n.store.Size,
 		KeepAlive:  n.cfg.Etcd.KeepAlive,
 		Limits: etcdv3.Limits{
 			RequestBytes:   n.cfg.Etcd.RequestBytes,

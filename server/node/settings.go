@@ -91,6 +91,12 @@ var settings = []setting{
 		func(c *Config, v string) error { c.Log.Format = v; return nil }},
 	{"log-outputs", "default", "where the log goes: stderr (which default means), stdout, or files; several with commas",
 		func(c *Config, v string) error { c.Log.Outputs = list(v); return nil }},
+	{"quota-backend-bytes", "0", "how many bytes keys may take with their values and their history; beyond, only what makes room is done; 0: any number",
+		func(c *Config, v string) error { return bytesOf(&c.Space.Quota, v) }},
+	{"auto-compaction-mode", "periodic", "how --auto-compaction-retention is meant: periodic, as a time, or revision, as a number of revisions",
+		func(c *Config, v string) error { c.Space.mode = v; return nil }},
+	{"auto-compaction-retention", "0", "how much history is kept: 8h, or 8, which means hours, or a number of revisions; 0: all",
+		func(c *Config, v string) (err error) { c.Space.Keep, err = retention(c.Space.mode, v); return err }},
 	{"session-ttl", "10m", "how long a session lives without a write",
 		func(c *Config, v string) error { return duration(&c.SessionTTL, v) }},
 }

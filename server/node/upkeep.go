@@ -15,12 +15,12 @@ import (
 )
 
 // upkeep does until ctx ends what nobody asks for: it tells the cluster this
-// member's URLs, asks for a learner's promotion, lets idle sessions expire, and
-// clears compacted history away.
+// member's URLs, asks for a learner's promotion, lets idle sessions expire, compacts
+// history and clears it away.
 // It returns an error when the node has nothing left to do: its group has stopped
 // or the cluster has removed it.
 func (n *node) upkeep(ctx context.Context) error {
-	k := keeper{node: n, expired: time.Now(), asked: time.Now()}
+	k := keeper{node: n, expired: time.Now(), asked: time.Now(), past: past{Retention: n.cfg.Space.Keep}}
 	tick := time.NewTicker(n.cfg.Heartbeat)
 	defer tick.Stop()
 	for {
@@ -66,6 +66,8 @@ type keeper struct {
 	asked   time.Time   // when the others were last asked whether they have removed us
 	leader  raft.NodeID // the last one seen
 	said    string      // the last complaint, so that it is said once
+	past    past        // revisions and their times
+	room    room        // what was last said of the space that is left
 }
 
 // round looks at the group and does what is due. Its error is why the node must
@@ -90,6 +92,7 @@ func (k *keeper) round(ctx context.Context) error {
 	if err := k.removed(ctx, status); err != nil {
 		return err
 	}
+	k.lookAtSpace()
 	if status.Leader != 0 && k.ready.Load() {
 		k.complain(ctx, k.due(ctx, status))
 	}
@@ -111,20 +114,9 @@ func (k *keeper) due(ctx context.Context, status quorate.Status) error {
 		return k.promote(ctx, status)
 	case status.Role == raft.Leader:
 		k.expire(ctx)
-		return k.sweep(ctx)
+		return k.housekeep(ctx)
 	}
 	return nil
-}
-
-// sweep clears away what was compacted, so that the space comes back though nobody
-// writes.
-func (k *keeper) sweep(ctx context.Context) error {
-	state, err := k.machine.State()
-	if err != nil || state.Swept == state.Compacted {
-		return err
-	}
-	_, err = k.group.Propose(ctx, kv.Command{Do: kv.Sweep{}}.Encode())
-	return err
 }
 
 // passing is trouble that is gone the next time, or the time after.

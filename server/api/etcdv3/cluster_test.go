@@ -61,7 +61,7 @@ func TestStatus(t *testing.T) {
 	client := pb.NewMaintenanceClient(conn)
 	s, err := client.Status(t.Context(), &pb.StatusRequest{})
 	if err != nil || s.Version != wire.EtcdVersion || s.Leader != 7 || s.RaftTerm != 3 || s.RaftIndex != 5 || s.RaftAppliedIndex != 4 ||
-		s.DbSize != 4096 || s.Header.Revision != 1 || s.Header.MemberId != 7 || len(s.Errors) != 0 {
+		s.DbSize != 1 || s.Header.Revision != 1 || s.Header.MemberId != 7 || len(s.Errors) != 0 {
 		t.Errorf("%v, %v", s, err)
 	}
 	n.set(func(n *oneNode) { n.status.Leader = 0 })

@@ -45,6 +45,8 @@ var meanings = []struct{ err, means error }{
 	{kv.ErrKeyNotFound, rpctypes.ErrGRPCKeyNotFound},
 	{kv.ErrLeaseNotFound, rpctypes.ErrGRPCLeaseNotFound},
 	{kv.ErrLeaseExists, rpctypes.ErrGRPCLeaseExist},
+	{kv.ErrNoSpace, rpctypes.ErrGRPCNoSpace},
+	{kv.ErrCorrupt, rpctypes.ErrGRPCCorrupt},
 
 	{membership.ErrKnown, rpctypes.ErrGRPCMemberExist},
 	{membership.ErrUnknown, rpctypes.ErrGRPCMemberNotFound},
@@ -62,6 +64,7 @@ var weather = []struct{ err, means error }{
 	{raft.ErrNotLeader, rpctypes.ErrGRPCLeaderChanged},
 	{raft.ErrTransferring, rpctypes.ErrGRPCLeaderChanged},
 	{kv.ErrTooManyLeases, rpctypes.ErrGRPCRequestTooManyRequests},
+	{kv.ErrTooManyAlarms, rpctypes.ErrGRPCRequestTooManyRequests},
 	{quorate.ErrBusy, rpctypes.ErrGRPCRequestTooManyRequests},
 	{raft.ErrBusy, rpctypes.ErrGRPCRequestTooManyRequests},
 	{quorate.ErrTooLarge, rpctypes.ErrGRPCRequestTooLarge},

@@ -160,7 +160,6 @@ func serve(t *testing.T, limits Limits) (*oneNode, *Server, *grpc.ClientConn) {
 		ClusterID: 12, MemberID: 7, Group: n, Machine: machine, Hub: hub, Limits: limits, PeerScheme: "http",
 		Logger:  slog.New(slog.DiscardHandler),
 		Learner: n.isLearner,
-		Size:    func() int64 { return 4096 },
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

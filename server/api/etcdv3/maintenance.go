@@ -2,10 +2,10 @@ package etcdv3
 
 import (
 	"context"
+	"fmt"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/quorate-db/quorate"
@@ -25,7 +25,11 @@ func (s *maintenanceServer) Status(context.Context, *pb.StatusRequest) (*pb.Stat
 		return nil, readError(err)
 	}
 	now := s.Group.Status()
-	size := s.Size()
+	alarms, err := s.alarms(state)
+	if err != nil {
+		return nil, readError(err)
+	}
+	size := max(1, state.Bytes) // etcdctl divides by it
 	out := &pb.StatusResponse{
 		Header:           s.header(state.Revision),
 		Version:          wire.EtcdVersion,
@@ -36,28 +40,20 @@ func (s *maintenanceServer) Status(context.Context, *pb.StatusRequest) (*pb.Stat
 		RaftTerm:         uint64(now.Term),
 		DbSize:           size,
 		DbSizeInUse:      size,
+		DbSizeQuota:      state.Quota,
 		IsLearner:        s.Learner(),
 		DowngradeInfo:    &pb.DowngradeInfo{},
 	}
 	if now.Leader == 0 {
 		out.Errors = append(out.Errors, status.Convert(rpctypes.ErrGRPCNoLeader).Message())
 	}
+	for _, a := range alarms {
+		out.Errors = append(out.Errors, fmt.Sprintf("memberID:%d alarm:%v", a.MemberID, a.Alarm))
+	}
 	if now.Err != nil {
 		out.Errors = append(out.Errors, oneLine(now.Err.Error()))
 	}
 	return out, nil
-}
-
-// Alarm lists no alarms: nothing raises one yet. So there is none to be ended.
-func (s *maintenanceServer) Alarm(_ context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
-	if r.Action == pb.AlarmRequest_ACTIVATE {
-		return nil, status.Error(codes.Unimplemented, "quorate: an alarm cannot be raised by hand")
-	}
-	state, err := s.Machine.State()
-	if err != nil {
-		return nil, readError(err)
-	}
-	return &pb.AlarmResponse{Header: s.header(state.Revision)}, nil
 }
 
 // Defragment has nothing to do: the store gives space back by itself.

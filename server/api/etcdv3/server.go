@@ -58,10 +58,8 @@ type Options struct {
 	PeerScheme string    // of peer URLs: http or https
 	Logger     *slog.Logger
 
-	// Learner says whether this node is a learner, and Size how many bytes its
-	// store has on disk.
+	// Learner says whether this node is a learner.
 	Learner func() bool
-	Size    func() int64
 }
 
 // Limits is how much one client may ask for.

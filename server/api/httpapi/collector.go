@@ -1,6 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quorate-db/quorate"
@@ -18,8 +21,10 @@ type sample struct {
 	log     wal.Status
 	net     transport.Stats
 	store   kv.State
-	leaders uint64 // changes of the leader seen since the start
-	turned  uint64 // clients turned away by the doorkeeper
+	leaders uint64   // changes of the leader seen since the start
+	disk    int64    // bytes of the store on disk
+	alarms  []string // that stand
+	turned  uint64   // clients turned away by the doorkeeper
 	vitals  quorate.Vitals
 }
 
@@ -68,6 +73,12 @@ var readings = []reading{
 
 	gauge("kv_revision", "The store's revision.", func(s *sample) float64 { return float64(s.store.Revision) }),
 	gauge("kv_compacted_revision", "Reads below this revision are refused.", func(s *sample) float64 { return float64(s.store.Compacted) }),
+	gauge("kv_bytes", "Bytes of keys, values and their history, as the quota counts them.", func(s *sample) float64 { return float64(s.store.Bytes) }),
+	gauge("kv_quota_bytes", "How many of them there may be; 0: any number.", func(s *sample) float64 { return float64(s.store.Quota) }),
+	gauge("kv_quota_low", "1 while more than 80 % of the quota are taken.", func(s *sample) float64 { return truth(s.store.Low()) }),
+	gauge("kv_disk_bytes", "Bytes of the store on this node's disk.", func(s *sample) float64 { return float64(s.disk) }),
+	gauge("kv_alarm_no_space", "1 while nothing is taken that makes the store grow.", func(s *sample) float64 { return truth(slices.Contains(s.alarms, "NOSPACE")) }),
+	gauge("kv_alarm_corrupt", "1 while nothing is taken because somebody has said that a member is corrupt.", func(s *sample) float64 { return truth(slices.Contains(s.alarms, "CORRUPT")) }),
 	gauge("kv_sessions", "Open sessions.", func(s *sample) float64 { return float64(s.store.Sessions) }),
 }
 
@@ -141,9 +152,11 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	s := sample{Status: c.Cluster.Status(), leaders: c.LeaderChanges(), turned: c.Doorkeeper.Failed()}
 	s.log, s.net = c.Host.Stats()
 	s.vitals = c.Host.Vitals()
-	var err error
-	if s.store, err = c.Machine.State(); err != nil {
-		c.Logger.Warn("the metrics of the store cannot be read", "error", err)
+	s.disk = c.DiskSize()
+	var err, unread error
+	s.store, err = c.Machine.State()
+	if s.alarms, unread = c.alarms(); err != nil || unread != nil {
+		c.Logger.Warn("the metrics of the store cannot be read", "error", cmp.Or(err, unread))
 	}
 	for _, r := range readings {
 		out <- prometheus.MustNewConstMetric(r.desc, r.kind, r.of(&s))

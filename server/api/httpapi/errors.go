@@ -52,6 +52,8 @@ var meanings = []struct {
 	{kv.ErrSessionExpired, wire.SessionExpired, "the session does not exist or has expired and this write was not done: open a new one with POST /v1/sessions"},
 	{kv.ErrSequenceTooOld, wire.SequenceTooOld, "the sequence number is too far behind the session's highest to tell whether the write was done: have at most 32 under way"},
 	{kv.ErrFutureRevision, wire.FutureRevision, "the store has not come to this revision yet: the header Quorate-Revision of any answer says where it is"},
+	{kv.ErrNoSpace, wire.NoSpace, "keys and their history take more than --quota-backend-bytes allows and nothing was written: delete keys and compact, or raise the quota"},
+	{kv.ErrCorrupt, wire.Corrupt, "an alarm says that the store is corrupt and nothing was written: find out which member is, then end the alarm"},
 	{kv.ErrCompacted, wire.Compacted, "the history at this revision was compacted away: ask for a later one"},
 
 	// Only reads end so: maybeDone has seen to the rest.

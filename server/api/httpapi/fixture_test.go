@@ -133,6 +133,7 @@ func serve(t *testing.T, limits Limits) (*oneNode, *httptest.Server) {
 		Logger: slog.New(slog.DiscardHandler),
 		Ready:  func() error { return n.Status().Err },
 
+		DiskSize:      func() int64 { return 4096 },
 		LeaderChanges: func() uint64 { return 2 },
 		Flight: func(w io.Writer) error {
 			if err := n.trouble(t.Context()); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/wire"
+	"github.com/quorate-db/quorate/server/kv"
 )
 
 // The paths that probes ask are etcd's, in all but how a mistake is told. Like
@@ -82,8 +83,7 @@ func (s *Server) examine(w http.ResponseWriter, r *http.Request, checks []check)
 }
 
 // health answers GET /health: the cluster serves, seen from here or, if it is asked
-// to be serializable, this node does. No alarm makes it fail, so there is none to
-// exclude.
+// to be serializable, this node does. An alarm makes it fail unless it is excluded.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	ctx, cancel, err := s.deadline(r, query)
@@ -108,6 +108,15 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) unhealthy(ctx context.Context, query url.Values) string {
+	alarms, err := s.alarms()
+	if err != nil {
+		return "ALARM ERROR:" + oneLine(err.Error())
+	}
+	for _, a := range alarms {
+		if !slices.Contains(query["exclude"], a) {
+			return "ALARM " + a
+		}
+	}
 	read := s.local
 	if query.Get("serializable") != "true" {
 		if s.Cluster.Status().Leader == 0 {
@@ -121,19 +130,42 @@ func (s *Server) unhealthy(ctx context.Context, query url.Values) string {
 	return ""
 }
 
+// alarms are the kinds of those that stand.
+func (o *Options) alarms() (kinds []string, err error) {
+	state, err := o.Machine.State()
+	if err != nil {
+		return nil, err
+	}
+	raised, err := o.Machine.Alarms()
+	if slices.ContainsFunc(raised, func(a kv.Alarm) bool { return a.Kind == kv.Corrupt }) {
+		kinds = append(kinds, "CORRUPT")
+	}
+	if state.Full || slices.ContainsFunc(raised, func(a kv.Alarm) bool { return a.Kind == kv.NoSpace }) {
+		kinds = append(kinds, "NOSPACE")
+	}
+	return kinds, err
+}
+
 func write(w http.ResponseWriter, text string) error {
 	// The client may be gone; there is nobody left to tell.
 	_, _ = w.Write([]byte(text))
 	return nil
 }
 
-// sound: a group stops when it finds that it cannot go on from what it has.
-func (s *Server) sound(context.Context) error { return s.Cluster.Status().Err }
+// sound: a group stops when it finds that it cannot go on from what it has; and
+// nobody has said that a member's state is wrong.
+func (s *Server) sound(context.Context) error {
+	alarms, err := s.alarms()
+	if slices.Contains(alarms, "CORRUPT") {
+		err = errors.New("alarm activated: CORRUPT")
+	}
+	return cmp.Or(s.Cluster.Status().Err, err)
+}
 
 // local: this node can be read. If not, restarting the process could help.
-func (s *Server) local(ctx context.Context) error {
+func (s *Server) local(context.Context) error {
 	_, err := s.Machine.State()
-	return cmp.Or(s.sound(ctx), err)
+	return cmp.Or(s.Cluster.Status().Err, err)
 }
 
 // read: a majority answers.

@@ -1,11 +1,13 @@
 package httpapi
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/wire"
+	"github.com/quorate-db/quorate/server/kv"
 )
 
 // What probes are told, in etcd's words.
@@ -47,6 +49,43 @@ func TestProbes(t *testing.T) {
 	ask("/livez", 503, "[-]serializable_read failed: "+errDisk.Error()+"\n\n")
 	ask("/readyz/data_corruption", 503, "[-]data_corruption failed: "+errDisk.Error()+"\n\n")
 	ask("/health?serializable=true", 503, `{"health":"false","reason":"RANGE ERROR:`+errDisk.Error()+`"}`+"\n")
+}
+
+// An alarm is a reason to look, unless who asks has said that it knows.
+func TestAlarmsAreUnhealthy(t *testing.T) {
+	n, web := serve(t, testLimits)
+	for _, do := range []kv.Action{
+		kv.SetQuota{Bytes: 1},
+		kv.Txn{Then: []kv.Op{kv.Put{Key: []byte("a")}}},
+		kv.SetAlarm{Alarm: kv.Alarm{Member: 9, Kind: kv.Corrupt}, On: true},
+	} {
+		if _, err := n.Propose(t.Context(), kv.Command{Do: do}.Encode()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		"/health": `{"health":"false","reason":"ALARM CORRUPT"}` + "\n",
+		"/health?exclude=CORRUPT&serializable=true": `{"health":"false","reason":"ALARM NOSPACE"}` + "\n",
+		"/readyz/data_corruption":                   "[-]data_corruption failed: alarm activated: CORRUPT\n\n",
+	} {
+		if got := do(t, web, "GET", path, "").want(t, 503); got.body != want {
+			t.Errorf("%s: %q, want %q", path, got.body, want)
+		}
+	}
+	do(t, web, "GET", "/health?exclude=CORRUPT&exclude=NOSPACE", "").want(t, 200)
+	do(t, web, "GET", "/livez", "").want(t, 200)
+	do(t, web, "PUT", "/v1/kv/a", "1").problem(t, wire.Corrupt)
+	if _, err := n.Propose(t.Context(), kv.Command{Do: kv.SetAlarm{Alarm: kv.Alarm{Member: 9, Kind: kv.Corrupt}}}.Encode()); err != nil {
+		t.Fatal(err)
+	}
+	do(t, web, "PUT", "/v1/kv/a", "1").problem(t, wire.NoSpace)
+	do(t, web, "DELETE", "/v1/kv/a", "").want(t, 200)
+	text := do(t, web, "GET", "/metrics", "").want(t, 200).body
+	for _, line := range []string{"quorate_kv_quota_bytes 1\n", "quorate_kv_quota_low 1\n", "quorate_kv_alarm_no_space 1\n", "quorate_kv_alarm_corrupt 0\n", "quorate_kv_disk_bytes 4096\n"} {
+		if !strings.Contains(text, line) {
+			t.Errorf("/metrics lacks %q", line)
+		}
+	}
 }
 
 // A learner is alive, and no place for clients.

@@ -66,6 +66,9 @@ type Options struct {
 	// Flight writes what went lately into the core of this node's group.
 	Flight func(io.Writer) error
 
+	// DiskSize is how many bytes the store has on disk.
+	DiskSize func() int64
+
 	// LeaderChanges is how often another leader was seen since the start.
 	LeaderChanges func() uint64
 

@@ -28,6 +28,8 @@ const (
 	ChangePending      Code = "change-pending"
 	TransferFailed     Code = "transfer-failed"
 	Busy               Code = "busy"
+	NoSpace            Code = "no-space"
+	Corrupt            Code = "corrupt"
 	NoLeader           Code = "no-leader"
 	Unavailable        Code = "unavailable"
 	Timeout            Code = "timeout"
@@ -75,6 +77,8 @@ var Kinds = []Kind{
 	{NotCaughtUp, http.StatusConflict, RetrySafe, "The learner has not caught up yet"},
 	{ChangePending, http.StatusConflict, RetrySafe, "Another membership change is under way"},
 	{TransferFailed, http.StatusConflict, RetryNever, "Leadership could not be handed over"},
+	{NoSpace, http.StatusInsufficientStorage, RetryNever, "Keys and their history take more than the quota allows"},
+	{Corrupt, http.StatusServiceUnavailable, RetryNever, "An alarm says that the store is corrupt"},
 	{Busy, http.StatusTooManyRequests, RetrySafe, "Too many requests are waiting"},
 	{NoLeader, http.StatusServiceUnavailable, RetrySafe, "No leader could be reached in time"},
 	{Unavailable, http.StatusServiceUnavailable, RetrySafe, "This node cannot serve"},

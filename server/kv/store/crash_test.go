@@ -183,11 +183,11 @@ func TestOpenRefuses(t *testing.T) {
 	cases := []struct {
 		name, current, want string
 	}{
-		{"an earlier version", "quorate kv store 1 db-000001\n", "version 1, but this program knows only version 2"},
+		{"an earlier version", "quorate kv store 1 db-000001\n", "version 1, but this program knows only version 3"},
 		{"another file", "MANIFEST-000001\n", "not the pointer file"},
 		{"an empty file", "", "not the pointer file"},
-		{"a torn file", "quorate kv store 2 db-00", "damaged"},
-		{"a missing content", "quorate kv store 2 db-000007\n", "db-000007"},
+		{"a torn file", "quorate kv store 3 db-00", "damaged"},
+		{"a missing content", "quorate kv store 3 db-000007\n", "db-000007"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -201,7 +201,7 @@ func TestOpenRefuses(t *testing.T) {
 			}
 			// The refusal has removed nothing that could still be needed.
 			if c.name != "a missing content" {
-				write(t, fs, "quorate kv store 2 db-000001\n")
+				write(t, fs, "quorate kv store 3 db-000001\n")
 				d = open(t, fs)
 				defer shut(t, d)
 				if got := now(t, d); got != "a=1 " {

@@ -13,7 +13,7 @@ import (
 const (
 	currentFile = "CURRENT"
 	formatName  = "quorate kv store"
-	format      = 2
+	format      = 3
 )
 
 // home is the directory of a store: files in it, made durable step by step.

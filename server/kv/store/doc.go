@@ -5,7 +5,7 @@
 //
 // # The directory of a Disk
 //
-//	CURRENT      one line: "quorate kv store 2 db-000002": the format version, and
+//	CURRENT      one line: "quorate kv store 3 db-000002": the format version, and
 //	             the directory below that holds the content
 //	db-000002/   Pebble's files
 //
