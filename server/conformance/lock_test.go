@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
+	"github.com/quorate-db/quorate/internal/goal"
 	"github.com/quorate-db/quorate/server/api/lockpb"
 )
 
@@ -204,7 +206,7 @@ func TestSameLocksAndElections(t *testing.T) {
 			t.Errorf("step %d\netcd    %s\nquorate %s", i, line, mine)
 		}
 	}
-	goal(t, "lock_election_differences", differences, 0, differences == 0 && len(got) == len(want))
+	goal.Print(os.Stdout, "lock_election_differences", float64(differences), 0, differences == 0 && len(got) == len(want))
 }
 
 // The same, without what waits, as JSON.
