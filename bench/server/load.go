@@ -74,10 +74,10 @@ type load struct {
 // newLoad connects to all nodes once there is a leader, and writes all keys.
 func newLoad(ctx context.Context, c *cluster) (*load, error) {
 	l := &load{cluster: c, value: string(make([]byte, valueBytes))}
-	endpoints, err := l.leaderFirst(ctx)
-	for i := 0; err == nil && i < connections*len(endpoints); i++ {
+	leader, err := c.settled(ctx)
+	for i := 0; err == nil && i < connections*replicas; i++ {
 		var client *clientv3.Client
-		if client, err = connect(endpoints[i%len(endpoints)]); err == nil {
+		if client, err = connect(c.endpoints[(leader+i)%replicas]); err == nil {
 			l.clients = append(l.clients, client)
 		}
 	}
@@ -92,34 +92,6 @@ func newLoad(ctx context.Context, c *cluster) (*load, error) {
 
 func connect(endpoint string) (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialTimeout: 10 * time.Second, Logger: zap.NewNop()})
-}
-
-// leaderFirst waits until a node leads and returns all endpoints, its first.
-func (l *load) leaderFirst(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for {
-		for i, endpoint := range l.cluster.endpoints {
-			client, err := connect(endpoint)
-			if err != nil {
-				return nil, err
-			}
-			attempt, stop := context.WithTimeout(ctx, time.Second)
-			status, err := client.Status(attempt, endpoint)
-			stop()
-			if err := client.Close(); err != nil {
-				return nil, err
-			}
-			if err == nil && status.Leader != 0 && status.Leader == status.Header.MemberId {
-				return append(slices.Clone(l.cluster.endpoints[i:]), l.cluster.endpoints[:i]...), nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("no node leads; the first says: %s", l.cluster.complaint())
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }
 
 func (l *load) close() (err error) {

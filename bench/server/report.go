@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -64,14 +63,16 @@ func (r results) ratio(w workload, m int) float64 {
 }
 
 func (r results) print(out io.Writer, o options) {
-	fmt.Fprintf(out, "%d cores, %s, %s/%s. Medians of %d rounds; CPU time is that of the three servers.\n\n",
-		runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, o.rounds)
+	fmt.Fprintf(out, "Medians of %d rounds; CPU time is that of the three servers.\n\n", o.rounds)
 	fmt.Fprint(out, "| work, clients | |")
 	for _, m := range measures {
 		fmt.Fprintf(out, " %s |", m.name)
 	}
 	fmt.Fprintf(out, "\n|---|---|%s\n", strings.Repeat("---|", len(measures)))
-	for _, w := range o.cases {
+	for _, w := range workloads(o.kinds) {
+		if r[w] == nil {
+			continue
+		}
 		for _, name := range contestants {
 			fmt.Fprintf(out, "| %s, %d | %s |", w.kind, w.clients, name)
 			for m := range measures {

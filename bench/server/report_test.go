@@ -17,7 +17,7 @@ func TestAGoalIsTheMedianOfTheRoundsRatios(t *testing.T) {
 		seen.add(w, nameEtcd, round[1])
 	}
 	var out strings.Builder
-	seen.print(&out, options{rounds: 3, cases: []workload{w}})
+	seen.print(&out, options{rounds: 3, kinds: "put"})
 	for _, want := range []string{
 		"| put, 64 | ratio | 0.50 | 2.00 |",
 		"GOAL server_cpu_ratio_put_64 0.5 0.45 short\n",
