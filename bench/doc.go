@@ -1,7 +1,8 @@
 // Package bench measures quorate and its peers on the same work, side by side,
 // in one run: the core per entry (core), the durable library per operation, idle
-// groups and recovery (host), and the server per request (server). Figures of one
-// machine are good as ratios within a run and as nothing else.
+// groups, recovery and growth (host), and the server per request, when its leader
+// fails and when a member joins (server). Figures of one machine are good as ratios
+// within a run and as nothing else.
 //
 // It is a module of its own, so that who embeds the library or runs the server
 // never downloads the systems that they are compared with.

@@ -31,8 +31,9 @@ type task struct {
 	Window   time.Duration
 	Settle   time.Duration // not zero: measure idle groups, after so long
 	Profiles string        // directory; none if empty
-	Entries  int           // not zero: measure recovery with so many
-	Phase    string        // of it
+	Entries  int           // not zero: measure recovery with so many, or what more of them cost
+	Writes   int           // so many more
+	Phase    string        // which of these
 }
 
 // profile is the file for a profile of so many clients; empty if none is wanted.

@@ -181,3 +181,40 @@ func TestRecoveryIsMeasured(t *testing.T) {
 		t.Errorf("goals: %v", got)
 	}
 }
+
+func TestGrowthIsMeasured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts twelve nodes")
+	}
+	o := usual().quick()
+	o.dir = t.TempDir()
+	var out strings.Builder
+	if err := grow(context.Background(), &out, o); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"GOAL growth_groups_1_to_10_cpu ", "GOAL growth_log_100_to_1000_cpu "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no line %q in\n%s", want, out.String())
+		}
+	}
+	if left, err := os.ReadDir(o.dir); err != nil || len(left) > 0 {
+		t.Errorf("files stay behind: %v, %v", left, err)
+	}
+}
+
+func TestACurveIsFlatWithinAFifth(t *testing.T) {
+	var out strings.Builder
+	for _, c := range []curve{
+		{what: "log", sizes: []int{10, 100}, costs: []float64{6, 5}},
+		{what: "groups", sizes: []int{1, 10, 100}, costs: []float64{5, 4, 8}},
+	} {
+		c.goal().print(&out)
+	}
+	const want = "GOAL growth_log_10_to_100_cpu 1.2 1.2 ok\nGOAL growth_groups_1_to_100_cpu 2 1.2 short\n"
+	if out.String() != want {
+		t.Errorf("got\n%s", out.String())
+	}
+	if g := usual().growth.upTo(100, 5_000); len(g.groups) != 3 || len(g.entries) != 1 {
+		t.Errorf("not what was asked for: %+v", g)
+	}
+}

@@ -4,6 +4,7 @@
 // cost each of them, the ratios, and a line for each goal.
 //
 //	make bench-host
+//	make bench-growth: ours alone, with more and more groups and entries
 //
 // Only ratios within one run mean something: the machine may be busy. Each
 // contestant is a process of its own, started anew for each turn, so that no
@@ -38,14 +39,22 @@ func main() {
 	flag.StringVar(&o.only, "only", o.only, "comma-separated `names` of contestants; all if empty")
 	flag.IntVar(&o.entries, "entries", o.entries, "how many entries to come back with after a stop; 0: do not measure that")
 	flag.StringVar(&o.profiles, "profiles", o.profiles, "`directory` for CPU profiles, one for each contestant and load; none if empty")
+	growing := flag.Bool("growth", false, "measure ours alone, with more and more groups and longer and longer logs, instead")
+	groups := flag.Int("most-groups", 1_000, "of these at most so many `groups`")
+	entries := flag.Int("most-entries", 10_000_000, "and so many `entries` to begin with, all of which three replicas keep in memory and on disk")
 	quick := flag.Bool("quick", false, "a short look at few groups, to see that everything works")
 	flag.Parse()
 	if *quick {
 		o = o.quick()
 	}
+	o.growth = o.growth.upTo(*groups, *entries)
+	measure := run
+	if *growing {
+		measure = grow
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	exitOn(run(ctx, os.Stdout, o))
+	exitOn(measure(ctx, os.Stdout, o))
 }
 
 func exitOn(err error) {
@@ -64,6 +73,7 @@ type options struct {
 	idle     []idleCase
 	settle   time.Duration // before idle groups are looked at
 	entries  int           // to come back with
+	growth   growth
 	dir      string
 	only     string
 	profiles string
@@ -80,6 +90,10 @@ func usual() options {
 		rounds: 5, warm: 300 * time.Millisecond, window: 2 * time.Second, settle: 10 * time.Second, entries: 1_000_000,
 		loads: []load{{1, 1}, {1, 64}, {1, 1024}, {48, 1}, {48, 64}, {48, 1024}},
 		idle:  []idleCase{{nameOurs, fewIdle}, {nameDragonboat, fewIdle}, {nameOurs, 1_000}, {nameOurs, manyIdle}},
+		growth: growth{
+			groups: []int{1, 10, 100, 1_000}, entries: []int{1_000, 10_000, 100_000, 1_000_000, 10_000_000},
+			clients: 1024, writes: 50_000,
+		},
 	}
 }
 
@@ -94,6 +108,7 @@ func (o options) quick() options {
 	o.rounds, o.warm, o.window, o.settle = 1, 20*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond
 	o.loads = []load{{1, 1}, {1, 64}, {2, 64}}
 	o.idle, o.entries = []idleCase{{nameOurs, 5}}, 2_000
+	o.growth = growth{groups: []int{1, 10}, entries: []int{100, 1_000}, clients: 64, writes: 1_000}
 	return o
 }
 

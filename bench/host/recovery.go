@@ -65,10 +65,11 @@ func recoverOnce(ctx context.Context, name string, o options) (r recovered, err 
 	return r, nil
 }
 
-// The two processes of a recovery.
+// The two processes of a recovery, and the one of a log that only grows.
 const (
 	phaseWrite   = "write"
 	phaseRecover = "recover"
+	phaseAppend  = "append"
 )
 
 // serveRecovery is what each of them does.
@@ -79,12 +80,15 @@ func serveRecovery(out *json.Encoder, who contestant, t task) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
+	if t.Phase == phaseAppend {
+		return serveAppend(out, c, t)
+	}
 	if t.Phase == phaseWrite {
 		crowd, err := ready(c, t.Groups)
 		if err != nil {
 			return err
 		}
-		if err := crowd.write(t.Entries); err != nil {
+		if err := crowd.write(t.Entries, batching); err != nil {
 			return err
 		}
 		return c.have(t.Entries)
@@ -115,9 +119,11 @@ func (d durable) have(entries int) error {
 	})
 }
 
-// write proposes so many commands, as many at a time as batches well.
-func (w *crowd) write(commands int) error {
-	const clients = 1024
+// batching is how many clients make good batches.
+const batching = 1024
+
+// write has so many clients propose so many commands together.
+func (w *crowd) write(commands, clients int) error {
 	var left atomic.Int64
 	left.Store(int64(commands))
 	failed := make([]error, clients)
