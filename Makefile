@@ -17,11 +17,14 @@ SEQUENCES ?= 5000
 # Linters live in a module of their own (see CONTRIBUTING.md), outside the workspace.
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 
+# The server's comparisons are programs of their own, in a module that asks for etcd.
+AGAINST_ETCD = GOWORK=off $(GO) -C bench/server run . -quorate $(CURDIR)/bin/quorate -etcd $(CURDIR)/bin/etcd
+
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e torture bench bench-core bench-host bench-server fuzz explore seeds sim conformance watch-fire bench-sim sweep mutants cover check fmt vet lint arch cross generate proto tools clean
+.PHONY: help build test race e2e torture bench bench-core bench-host bench-server bench-failover bench-snapshot bench-growth etcd fuzz explore seeds sim conformance watch-fire bench-sim sweep mutants cover check fmt vet lint arch cross generate proto tools clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 build: ## build the server and its command line into bin/quorate
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/quorate ./server/cmd/quorate
@@ -40,7 +43,7 @@ e2e: ## drive the real binary as a user would, and print one GOAL line per goal
 torture: ## faults on real processes, networks and disks, for TORTURE (10m), see docs/torture.md
 	TORTURE=$(TORTURE) $(GO) test -count=1 -v -timeout 0 -run '^TestTorture$$' ./server/torture
 
-bench: ## run the benchmarks, BENCHTIME each (1s)
+bench: bench-core bench-host bench-server bench-failover bench-snapshot bench-growth ## all that compares and measures (an hour), and Go's benchmarks, BENCHTIME each (1s)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(MODULES)
 
 bench-core: ## the consensus core against etcd's, in turns, and one GOAL line per goal
@@ -50,9 +53,21 @@ bench-core: ## the consensus core against etcd's, in turns, and one GOAL line pe
 bench-host: ## the durable library against its peers, in turns (10 minutes), and one GOAL line per goal
 	GOWORK=off $(GO) -C bench run ./host
 
-bench-server: build ## the server against etcd, three processes each, in turns; builds etcd first; one GOAL line per goal
+bench-server: build etcd ## the server against etcd, three processes each, in turns; one GOAL line per goal
+	$(AGAINST_ETCD) -parts load
+
+bench-failover: build etcd ## how long writes stop when the leader is killed, or falls silent, against etcd
+	$(AGAINST_ETCD) -parts failover
+
+bench-snapshot: build etcd ## a new member gets 1 GiB, against etcd
+	$(AGAINST_ETCD) -parts snapshot
+
+bench-growth: ## what an operation costs with more and more groups, entries and keys (20 minutes, 16 GB); one GOAL line per curve
+	GOWORK=off $(GO) -C bench run ./host -growth -rounds 3
+	$(GO) run ./server/growth
+
+etcd: ## build etcd into bin/etcd, to compare with
 	GOWORK=off $(GO) -C bench/server build -o $(CURDIR)/bin/etcd go.etcd.io/etcd/server/v3
-	GOWORK=off $(GO) -C bench/server run . -quorate $(CURDIR)/bin/quorate -etcd $(CURDIR)/bin/etcd
 
 fuzz: ## fuzz every fuzz target, FUZZTIME each (20s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
