@@ -20,11 +20,12 @@ const (
 	OpTruncate
 	OpSync
 	OpSize
+	OpSpace
 )
 
 var opNames = [...]string{
 	"none", "create", "open", "rename", "remove", "mkdir", "list", "syncdir", "lock",
-	"read", "write", "truncate", "sync", "size",
+	"read", "write", "truncate", "sync", "size", "space",
 }
 
 func (o Op) String() string {
@@ -37,7 +38,7 @@ func (o Op) String() string {
 // Changes reports whether the operation can change what is on the disk.
 func (o Op) Changes() bool {
 	switch o {
-	case OpOpen, OpList, OpLock, OpRead, OpSize:
+	case OpOpen, OpList, OpLock, OpRead, OpSize, OpSpace:
 		return false
 	default:
 		return true
@@ -106,6 +107,13 @@ func (f faulty) SyncDir(dir string) error {
 		return err
 	}
 	return f.inner.SyncDir(dir)
+}
+
+func (f faulty) Space(dir string) (free, total int64, err error) {
+	if err := f.fault(OpSpace, dir); err != nil {
+		return 0, 0, err
+	}
+	return f.inner.Space(dir)
 }
 
 func (f faulty) Lock(dir string) (io.Closer, error) {

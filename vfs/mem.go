@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,6 +22,8 @@ type Mem struct {
 	dirs    map[string]*memDir
 	locked  map[string]bool
 	current map[string]*inode // what programs see, by path
+
+	capacity int64 // of all files together, in bytes; zero: there is no end to it
 }
 
 // memDir is what the disk knows of one directory.
@@ -59,6 +62,46 @@ func newMemDir() *memDir { return &memDir{durable: map[string]*inode{}} }
 
 func pathError(op Op, path string, err error) error {
 	return &fs.PathError{Op: op.String(), Path: path, Err: err}
+}
+
+// SetCapacity lets the disk be full once all files together have so many bytes; zero:
+// never. What is there stays, were it more than that.
+func (m *Mem) SetCapacity(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.capacity = bytes
+}
+
+// Used returns how many bytes all files have.
+func (m *Mem) Used() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.used()
+}
+
+func (m *Mem) used() (bytes int64) {
+	for _, node := range m.current {
+		bytes += int64(len(node.current))
+	}
+	return bytes
+}
+
+// Space implements [FS].
+func (m *Mem) Space(string) (free, total int64, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.capacity == 0 {
+		return math.MaxInt64, math.MaxInt64, nil
+	}
+	return max(0, m.capacity-m.used()), m.capacity, nil
+}
+
+// room returns how many of so many bytes a file may grow by.
+func (m *Mem) room(growth int64) int64 {
+	if m.capacity == 0 || growth <= 0 {
+		return growth
+	}
+	return min(growth, max(0, m.capacity-m.used()))
 }
 
 // Create implements [FS].
@@ -226,6 +269,7 @@ func (m *Mem) Crash(survives Survival) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	after := NewMem()
+	after.capacity = m.capacity
 	nodes := map[*inode]*inode{} // a file that two names hold for a moment stays one file
 	for _, path := range slices.Sorted(maps.Keys(m.dirs)) {
 		dir := m.dirs[path]

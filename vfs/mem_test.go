@@ -184,8 +184,9 @@ func TestEveryOperationCanFail(t *testing.T) {
 	_, lock := disk.Lock("/")
 	_, read := f.ReadAt(nil, 0)
 	_, size := f.Size()
+	_, _, space := disk.Space("/")
 	for what, err := range map[string]error{
-		"create": create, "open": open, "list": list, "lock": lock, "read": read, "size": size,
+		"create": create, "open": open, "list": list, "lock": lock, "read": read, "size": size, "space": space,
 		"rename": disk.Rename("/f", "/g"), "remove": disk.Remove("/f"), "mkdir": disk.MakeDir("/d"),
 		"syncdir": disk.SyncDir("/"), "truncate": f.Truncate(0), "sync": f.Sync(),
 	} {
@@ -246,5 +247,34 @@ func TestACrashAndItsPastShareNothing(t *testing.T) {
 		if got := read(m); got != want {
 			t.Errorf("a file has %q, want %q", got, want)
 		}
+	}
+}
+
+// A disk that is full takes what it has room for, can still be written in place, and has
+// room again for what is removed; a crash changes nothing about that.
+func TestAFullDiskHasNoRoom(t *testing.T) {
+	mem := onDisk(t)
+	f, err := mem.Open("/f")
+	must(t, err)
+	mem.SetCapacity(mem.Used() + 2)
+	if n, err := f.WriteAt([]byte("bcde"), 2); n != 3 || !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("%d bytes were written, %v", n, err)
+	}
+	if err := f.Truncate(6); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("a file grew: %v", err)
+	}
+	_, err = f.WriteAt([]byte("OL"), 0)
+	must(t, err)
+	if got := content(t, mem, "/f"); got != "OLbcd" {
+		t.Fatalf("the file holds %q", got)
+	}
+	must(t, f.Sync())
+	mem = mem.Crash(vfs.Lost)
+	if free, total, err := mem.Space("/"); free != 0 || total != 5 || err != nil {
+		t.Fatalf("%d of %d bytes are free, %v", free, total, err)
+	}
+	must(t, mem.Remove("/f"))
+	if free, _, _ := mem.Space("/"); free != 5 {
+		t.Fatalf("%d bytes are free", free)
 	}
 }

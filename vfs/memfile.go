@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"syscall"
 )
 
 // inode is a file apart from its names: what programs see of it, what the disk
@@ -136,10 +137,15 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, pathError(OpWrite, f.path, fs.ErrInvalid)
 	}
-	if len(p) > 0 {
-		f.node.edit(edit{off, append([]byte(nil), p...)})
+	growth := off + int64(len(p)) - int64(len(f.node.current))
+	n := len(p) - int(min(int64(len(p)), growth-f.fs.room(growth))) // as on a real one, the part that there is room for
+	if n > 0 {
+		f.node.edit(edit{off, append([]byte(nil), p[:n]...)})
 	}
-	return len(p), nil
+	if n < len(p) {
+		return n, pathError(OpWrite, f.path, syscall.ENOSPC)
+	}
+	return n, nil
 }
 
 func (f *memFile) Truncate(size int64) error {
@@ -149,6 +155,9 @@ func (f *memFile) Truncate(size int64) error {
 	defer f.fs.mu.Unlock()
 	if size < 0 {
 		return pathError(OpTruncate, f.path, fs.ErrInvalid)
+	}
+	if growth := size - int64(len(f.node.current)); growth > f.fs.room(growth) {
+		return pathError(OpTruncate, f.path, syscall.ENOSPC)
 	}
 	f.node.truncate(size)
 	return nil

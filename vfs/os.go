@@ -83,5 +83,8 @@ func (OS) List(dir string) ([]string, error) {
 // SyncDir implements [FS].
 func (OS) SyncDir(dir string) error { return syncDir(dir) }
 
+// Space implements [FS].
+func (OS) Space(dir string) (free, total int64, err error) { return space(dir) }
+
 // Lock implements [FS].
 func (OS) Lock(dir string) (io.Closer, error) { return lock(dir) }

@@ -46,6 +46,11 @@ type FS interface {
 	// SyncDir makes the names in a directory durable.
 	SyncDir(dir string) error
 
+	// Space returns how many bytes can still be written to the file system that a
+	// directory is on, and how many it has in all. An error that wraps
+	// errors.ErrUnsupported means that nobody can tell.
+	Space(dir string) (free, total int64, err error)
+
 	// Lock claims a directory for this process until the result is closed or the
 	// process ends. It returns a *LockedError if another one holds it.
 	Lock(dir string) (io.Closer, error)

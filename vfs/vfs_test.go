@@ -148,3 +148,16 @@ func TestD13ADirectoryHasOneOwner(t *testing.T) {
 		must(t, lock.Close())
 	})
 }
+
+func TestTheSpaceThatIsLeftIsTold(t *testing.T) {
+	everywhere(t, func(t *testing.T, disk vfs.FS, dir string) {
+		free, total, err := disk.Space(dir)
+		if errors.Is(err, errors.ErrUnsupported) {
+			t.Skip(err)
+		}
+		must(t, err)
+		if free < 0 || total < free || total == 0 {
+			t.Errorf("%d of %d bytes are free", free, total)
+		}
+	})
+}
