@@ -78,7 +78,9 @@ func content(t testing.TB, fs vfs.FS, number uint64) []byte {
 
 func store(t testing.TB, fs vfs.FS, path string, data []byte) {
 	t.Helper()
-	_, err := begin(fs.Create, path, data)
+	file, err := fs.Create(path)
+	must(t, err)
+	_, err = begin(file, data)
 	must(t, err)
 	must(t, fs.SyncDir(filepath.Dir(path)))
 }

@@ -6,7 +6,8 @@
 // # Promises
 //
 //   - When Append returns nil, its records survive a power cut. When it returns an
-//     error, they may or may not; the log refuses everything from then on.
+//     error, they may or may not; the log refuses everything from then on, unless the
+//     error is [ErrNoSpace].
 //   - Open returns exactly what was appended, up to the last batch that is whole.
 //     Only what was never acknowledged is cut, and only at the very end.
 //   - Anything else that is wrong is refused with a [DamageError] that names the
@@ -85,6 +86,13 @@
 // themselves. A group with more than four segments full stays where it is, since
 // everybody would wait for it. (See move.go.)
 //
+// # Room
+//
+// A batch that finds no room on the disk is refused, and the log goes on: the next one
+// takes its place. Entries leave some of what is written ahead of the log untouched, 64 KiB
+// or a quarter of a segment, so that terms, votes and compactions have room where
+// entries have none. (See room.go.)
+//
 // # Torn or damaged
 //
 // Bytes behind the last valid frame of the last segment are a torn tail, or what
@@ -98,7 +106,7 @@
 // What a crash at any moment leaves, and what Open makes of it, is a table in
 // docs/formats.md.
 //
-// Reading order: log.go (the life of a batch), segment.go, frame.go, recycle.go, then
+// Reading order: log.go (the life of a batch), segment.go, frame.go, recycle.go, room.go, then
 // open.go, reading.go and replay.go (after a crash), move.go, hurt.go and salvage.go (damage), inspect.go. Left out: the
 // choice of O_DSYNC (see vfs.SyncMode), and moving the entries of a huge group in parts.
 package wal

@@ -44,6 +44,7 @@ type Log struct {
 	segments []*segment // oldest first, at least one
 	begun    int64      // size of the last segment before its first batch
 	written  int64      // length of its file
+	refused  bool       // a batch that found no room may have left something behind its end
 	spares   []string   // paths of files for segments to come
 	groups   map[raft.GroupID]*group
 	buf      []byte
@@ -74,6 +75,9 @@ type Status struct {
 	SyncMode string        // how that is done: fdatasync or fsync
 }
 
+// ErrNoSpace is wrapped by the error for a batch that found no room on the disk.
+var ErrNoSpace = errors.New("wal: the disk has no room for more of the log")
+
 // ErrClosed is returned by Append after Close.
 var ErrClosed = errors.New("wal: the log is closed")
 
@@ -83,9 +87,10 @@ var ErrBatchTooLarge = errors.New("wal: a batch of more than 1 GiB; write less a
 
 // Append makes the records durable, in order, all or none. It keeps none of them.
 //
-// The first error that the disk gives is final, a full disk included: nobody knows
-// what of the batch the disk holds, so nothing can be put behind it, and after a
-// failed sync the kernel may take what it has lost for written. Append returns
+// An error that wraps [ErrNoSpace] says that the disk has no room: nothing of the batch
+// counts, and it may be tried again, or others before it. Any other error of the disk
+// is final: nobody knows what of the batch it holds, so nothing can be put behind it,
+// and after a failed sync the kernel may take what it has lost for written. Append returns
 // that error from then on; what the disk has is found out by opening the log again.
 func (l *Log) Append(records []codec.Record) error {
 	if l.failed != nil {
@@ -101,7 +106,10 @@ func (l *Log) Append(records []codec.Record) error {
 	current := l.current()
 	err := l.write(records)
 	if err == nil && l.current() != current {
-		err = l.relieve()
+		err = unlessFull(l.relieve()) // what is not moved now may be later
+	}
+	if errors.Is(err, ErrNoSpace) {
+		return err
 	}
 	if err != nil {
 		l.failed = fmt.Errorf("wal: the log in %s can no longer be written; find the cause, then restart: %w", l.dir, err)
@@ -112,20 +120,10 @@ func (l *Log) Append(records []codec.Record) error {
 
 // write writes the batch in l.buf and takes note of what it says.
 func (l *Log) write(records []codec.Record) error {
+	if err := l.place(withoutEntries(records)); err != nil {
+		return err
+	}
 	current := l.current()
-	if used := current.size - l.begun; used > 0 && used+int64(len(l.buf)) > l.opts.SegmentBytes {
-		if err := l.next(); err != nil {
-			return err
-		}
-		current = l.current()
-	}
-	current.seal.close(l.buf, current.size)
-	if err := l.prewrite(current.size + int64(len(l.buf))); err != nil {
-		return err
-	}
-	if _, err := l.file.WriteAt(l.buf, current.size); err != nil {
-		return err
-	}
 	began := l.opts.Env.Now()
 	if err := l.file.Sync(); err != nil {
 		return err
@@ -138,7 +136,7 @@ func (l *Log) write(records []codec.Record) error {
 		compacted = compacted || records[i].Write.Base != nil
 	}
 	if compacted {
-		if err := l.release(); err != nil {
+		if err := unlessFull(l.release()); err != nil {
 			return err
 		}
 	}
@@ -170,6 +168,9 @@ func (l *Log) note(r *codec.Record) {
 // next begins a new segment with what every group must not lose, so that the
 // segments before are needed for their entries only.
 func (l *Log) next() error {
+	if err := l.wipe(); err != nil {
+		return err
+	}
 	s := newSegment(l.current(), l.opts.Env)
 	content := appendBatch(s.appendHeader(nil), l.statements())
 	s.seal.close(content[segmentHeader:], segmentHeader)

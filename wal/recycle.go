@@ -7,19 +7,9 @@ import (
 	"github.com/quorate-db/quorate/vfs"
 )
 
-const (
-	// maxSpares is how many files without a use are kept: one for the next
-	// segment, and one more, since a compaction often frees two at once.
-	maxSpares = 2
-
-	// prewriteStep is how much of a new file is filled with zeros at a time. A
-	// sync behind which the file has grown writes metadata of the file system,
-	// and takes nearly twice as long; with batches of 4 KiB it is one in 64. A whole
-	// segment at once would keep everybody waiting whenever a log is new.
-	prewriteStep = 256 << 10
-)
-
-var zeros [prewriteStep]byte
+// maxSpares is how many files without a use are kept: one for the next segment, and
+// one more, since a compaction often frees two at once.
+const maxSpares = 2
 
 // create makes the segment's file, with content as its beginning, durable in one
 // step: until the rename it is no part of the log, after it it is whole. It is a
@@ -31,12 +21,19 @@ func (l *Log) create(s *segment, content []byte) error {
 		temporary, open = l.spares[n-1], l.fs.Open
 		l.spares = l.spares[:n-1]
 	}
-	length, err := begin(open, temporary, content)
+	first, err := open(temporary)
 	if err != nil {
-		return err
+		return noSpace(err)
 	}
+	length, err := begin(first, content)
 	path := segmentPath(l.dir, s.number)
-	if err := l.fs.Rename(temporary, path); err != nil {
+	if err == nil {
+		err = noSpace(l.fs.Rename(temporary, path))
+	}
+	if errors.Is(err, ErrNoSpace) {
+		l.spares = append(l.spares, temporary) // for the next attempt
+	}
+	if err != nil {
 		return err
 	}
 	if err := l.fs.SyncDir(l.dir); err != nil {
@@ -57,30 +54,15 @@ func (l *Log) create(s *segment, content []byte) error {
 
 // begin writes the beginning of a file and returns how long the file is. It closes
 // it again, since some systems cannot rename an open one.
-func begin(open func(string) (vfs.File, error), path string, content []byte) (length int64, err error) {
-	file, err := open(path)
-	if err != nil {
-		return 0, err
-	}
+func begin(file vfs.File, content []byte) (length int64, err error) {
 	_, err = file.WriteAt(content, 0)
-	if err == nil {
+	if err = noSpace(err); err == nil {
 		err = file.Sync()
 	}
 	if err == nil {
 		length, err = file.Size()
 	}
 	return length, errors.Join(err, file.Close())
-}
-
-// prewrite sees to it that the file is written, if only with zeros, some way beyond
-// end, which is where the next batch will end.
-func (l *Log) prewrite(end int64) error {
-	if end <= l.written {
-		return nil
-	}
-	l.written = max(end, min(end+prewriteStep, l.begun+l.opts.SegmentBytes))
-	_, err := l.file.WriteAt(zeros[:l.written-end], end)
-	return err
 }
 
 // retire takes the file of a segment that is no longer needed out of the log, in
@@ -91,12 +73,12 @@ func (l *Log) retire(s *segment) error {
 	// may be that of a file with which a crash once kept this segment from beginning.
 	if len(l.spares) == maxSpares || s.size > 2*l.opts.SegmentBytes || slices.Contains(l.spares, spare) {
 		if err := l.fs.Remove(path); err != nil {
-			return err
+			return noSpace(err)
 		}
 		return l.fs.SyncDir(l.dir)
 	}
 	if err := l.fs.Rename(path, spare); err != nil {
-		return err
+		return noSpace(err)
 	}
 	// Nobody writes to the file before its old name is gone for good: a crash could
 	// bring the name back, and a segment with somebody else's content.
