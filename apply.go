@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/quorate-db/quorate/raft"
 )
@@ -28,6 +29,8 @@ type machine struct {
 	heavy     atomic.Int64  // and their bytes
 	saving    atomic.Bool   // a snapshot of the state is being written
 	receiving atomic.Uint64 // the term whose leader is sending a snapshot; zero: none is
+
+	patience time.Duration // before a snapshot that could not be saved is tried again; owned by who saves
 
 	commands []Command // reused
 	tickets  []uint64

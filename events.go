@@ -35,11 +35,13 @@ const (
 	PeerDown                               // Node has said nothing for an election timeout
 	PeerUp                                 // and now it has
 	DiskStalled                            // one write takes longer than half of an election timeout
+	DiskFull                               // or nearly: commands are refused here with ErrDiskFull
+	DiskHasRoom                            // and now they are taken
 )
 
 var eventNames = [...]string{
 	"none", "leader changed", "members changed", "group stopped", "snapshot taken", "snapshot installed", "log compacted",
-	"peer down", "peer up", "disk stalled",
+	"peer down", "peer up", "disk stalled", "disk full", "disk has room",
 }
 
 func (k EventKind) String() string {

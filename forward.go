@@ -49,6 +49,7 @@ var refusals = []error{
 	raft.ErrChangePending, raft.ErrStaleChange, raft.ErrNotCaughtUp, raft.ErrNotVoter,
 	membership.ErrKnown, membership.ErrUnknown, membership.ErrNotLearner, membership.ErrNotVoter, membership.ErrLastVoter,
 	membership.ErrAddressUsed, membership.ErrBadChange, membership.ErrJoint, membership.ErrNotJoint,
+	ErrDiskFull,
 }
 
 // forward makes a proposal to a leader elsewhere. A nil error says that it was

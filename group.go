@@ -27,6 +27,7 @@ type Group struct {
 	sample  sample
 	sending snapshots // transfers to followers, owned by the loop
 	early   early     // a campaign that is to come, owned by the loop
+	way     way       // to another leader, owned by the loop
 	minded  bool      // is in loop.minded
 	injured bool      // its log had lost something when it started; owned by the loop
 
@@ -90,6 +91,8 @@ func (g *Group) proposeOnce(ctx context.Context, only raft.Term, command []byte)
 		}
 	case only != 0:
 		err = errNotMade
+	case g.host.disk.room.none():
+		err = ErrDiskFull // it would not be seen to come by
 	default:
 		err = g.forward(ctx, leader, p, data)
 	}
@@ -150,10 +153,22 @@ func (h *Host) offer(some []proposal) {
 }
 
 func (p *proposal) offer(core *raft.Raft) (raft.EntryID, error) {
-	if p.group.machine.behind() {
-		return raft.EntryID{}, ErrBusy
+	if err := p.group.mayTake(core); err != nil {
+		return raft.EntryID{}, err
 	}
 	return core.ProposeIn(p.term, p.data)
+}
+
+// mayTake says why this node takes no commands at the moment; nil: it does.
+func (g *Group) mayTake(core *raft.Raft) error {
+	if g.machine.behind() {
+		return ErrBusy
+	}
+	if leader, _ := core.Leader(); leader == g.host.id && g.host.disk.room.short() {
+		g.giveWay(core)
+		return ErrDiskFull
+	}
+	return nil
 }
 
 // settle says what became of an offer: to a caller here only if it was refused, to

@@ -70,6 +70,7 @@ func Open(cfg Config) (*Host, error) {
 	}
 	h.start(h.run)
 	h.start(h.disk.run)
+	h.start(h.watchRoom)
 	return h, nil
 }
 

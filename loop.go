@@ -207,7 +207,7 @@ func (g *Group) campaignEarly() {
 // and the leader's window waits for the acknowledgement.
 func (h *Host) step(m *codec.Envelope) {
 	h.hear(m)
-	if m.Group == nodeGroup {
+	if m.Group == nodeGroup || h.spared(&m.Message) {
 		return
 	}
 	if len(m.Message.Span.Entries) > 0 {

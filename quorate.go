@@ -71,6 +71,12 @@ type Config struct {
 	MaxCommandBytes   int           // largest command; 2 MiB if zero
 	LogSegmentBytes   int64         // size of the log's files; 16 MiB if zero
 
+	// SpaceReserve is how many bytes of the disk that Dir is on are kept free of commands:
+	// with less, ErrDiskFull refuses them, and the host goes on with reads, votes and
+	// what makes room. If zero, 128 MiB, or a quarter of a disk that is smaller than
+	// four times that; negative: none, and commands wait where a write finds no room.
+	SpaceReserve int64
+
 	// Lease lets a leader answer reads without asking a majority for as long as
 	// none can have elected another (RD3), so long as no clock runs more than a
 	// tenth too fast or too slow. All hosts of a group must agree on it.
@@ -186,6 +192,7 @@ var (
 	ErrNoLeader       = errors.New("quorate: no leader could be reached in time")
 	ErrUnknownOutcome = errors.New("quorate: the outcome is unknown; the command may or may not be carried out")
 	ErrBusy           = errors.New("quorate: too many commands are waiting; try again later")
+	ErrDiskFull       = errors.New("quorate: the disk has too little room left for commands; make room, or try again at another node")
 	ErrTooLarge       = errors.New("quorate: the command is larger than MaxCommandBytes")
 	ErrNotTakenOver   = errors.New("quorate: leadership was not taken over in time")
 	ErrClosed         = errors.New("quorate: the host is closed")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/raft"
@@ -135,21 +136,37 @@ func (m *machine) maybeCompact() error {
 		return fmt.Errorf("quorate: no snapshot can be taken: %w", err)
 	}
 	m.saving.Store(true)
-	m.group.host.start(func() {
-		defer m.saved()
-		if err := m.save(view, at); err != nil {
-			m.group.host.cfg.Logger.Warn("a snapshot could not be saved; the log is not compacted", "group", m.group.id, "err", err)
-		}
-	})
+	m.group.host.start(func() { m.saved(m.save(view, at)) })
 	return nil
 }
 
 // saved looks whether enough was applied meanwhile for the next snapshot: if nothing
-// is applied any more, nothing else would.
-func (m *machine) saved() {
+// is applied any more, nothing else would. After a failure there is one in any case,
+// later and later: the disk may be full, and only a snapshot lets old log entries go.
+func (m *machine) saved(err error) {
+	due := backlog{}
+	if h := m.group.host; err != nil {
+		m.patience = min(max(2*m.patience, leastPatience), 60*leastPatience)
+		h.cfg.Logger.Warn("a snapshot could not be saved; the log is not compacted", "group", m.group.id, "err", err, "again_in", m.patience)
+		timer := h.cfg.Env.NewTimer(m.patience)
+		defer timer.Stop()
+		if h.cfg.Env.Wait(timer, h.ctx.Done(), m.group.ended, nil) != 0 {
+			return
+		}
+		due = backlog{h.cfg.SnapshotEntries, h.cfg.SnapshotBytes}
+	} else {
+		m.patience = 0
+	}
 	m.saving.Store(false)
-	m.put(job{run: m.maybeCompact})
+	m.put(job{run: func() error {
+		m.since.entries += due.entries
+		m.since.bytes += due.bytes
+		return m.maybeCompact()
+	}})
 }
+
+// leastPatience is how soon a snapshot is tried again that could not be saved.
+const leastPatience = time.Second
 
 // save writes a view of the state at the given index to the snapshot store, and
 // then lets the log be compacted.
@@ -292,6 +309,9 @@ func (h *Host) receiveSnapshot(from NodeID, header []byte, body io.Reader) error
 	}
 	if err := m.Message.Check(); err != nil {
 		return err
+	}
+	if h.disk.room.none() {
+		return ErrDiskFull
 	}
 	g := h.group(m.Group)
 	if g == nil {

@@ -45,6 +45,8 @@ type Vitals struct {
 	Queued, Durable, Committed, Applied Histogram
 
 	DiskStalls    uint64 // writes that took longer than half of an election timeout
+	DiskFree      int64  // bytes that were left when the file system was last asked; zero: it does not say
+	DiskFull      bool   // commands are refused with ErrDiskFull
 	SlowPeers     uint64 // looks, one in a second or so, at a peer whose round trip took as long
 	EventsDropped uint64 // for want of room in Config.Events
 }
@@ -54,6 +56,7 @@ func (h *Host) Vitals() Vitals {
 	v := &h.vitals
 	return Vitals{
 		Queued: v.queued.now(), Durable: v.durable.now(), Committed: v.committed.now(), Applied: v.applied.now(),
+		DiskFree: h.disk.room.free.Load(), DiskFull: h.disk.room.short(),
 		DiskStalls: v.stalls.Load(), SlowPeers: v.slow.Load(), EventsDropped: v.dropped.Load(),
 	}
 }

@@ -21,6 +21,9 @@ type writer struct {
 	waiting promises
 	closed  bool
 
+	held promises // for want of room; owned by the goroutine
+	room room
+
 	batches uint64        // written so far, the one under way included; owned by the goroutine
 	current atomic.Uint64 // the one under way; zero: none is
 	written atomic.Uint64 // those that have ended
@@ -85,16 +88,21 @@ func (w *writer) close() {
 func (w *writer) run() {
 	var p promises
 	for {
-		w.host.cfg.Env.Wait(nil, w.wake, nil, nil)
+		w.await()
 		w.host.cfg.Env.Yield()
 		w.mu.Lock()
 		p, w.waiting = w.waiting, promises{records: p.records[:0], after: p.after[:0], written: p.written[:0]}
 		closed := w.closed
 		w.mu.Unlock()
+		if w.held.any() {
+			p = w.held.followedBy(&p)
+			w.held = promises{}
+		}
 		if err := w.keep(&p); err != nil {
 			w.host.fail(err)
 			return
 		}
+		w.sayHeld()
 		if closed {
 			return
 		}
@@ -106,7 +114,11 @@ func (w *writer) run() {
 // keep makes promises durable, and only then lets them out.
 func (w *writer) keep(p *promises) error {
 	if len(p.records) > 0 {
-		if err := w.append(p.records); err != nil {
+		rest, err := w.append(p.records)
+		if err != nil {
+			err = w.hold(p, rest, err)
+		}
+		if err != nil {
 			return err
 		}
 		w.written.Store(w.batches)
@@ -128,20 +140,21 @@ func (w *writer) keep(p *promises) error {
 	return nil
 }
 
-// append writes records, as many at a time as a disk should swallow quickly.
-func (w *writer) append(records []codec.Record) error {
+// append writes records, as many at a time as a disk should swallow quickly. After an
+// error it returns those that are not known to be durable.
+func (w *writer) append(records []codec.Record) (rest []codec.Record, err error) {
 	defer w.current.Store(0)
 	for len(records) > 0 {
 		n := firstBytes(records, maxWrite)
 		w.batches++
 		w.current.Store(w.batches)
 		if err := w.log.Append(records[:n]); err != nil {
-			return err
+			return records, err
 		}
 		w.host.observe(func(o Observer) { o.Durable(records[:n]) })
 		records = records[n:]
 	}
-	return nil
+	return nil, nil
 }
 
 // maxWrite bounds one write, in bytes of commands, unless one record is larger.

@@ -3,9 +3,10 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/quorate-db/quorate"
 )
 
 // The power of a lone node goes out at each wait while it is written to: what was
@@ -47,30 +48,74 @@ func TestD02ThePowerOfAllNodesGoesOut(t *testing.T) {
 	}
 }
 
-// A disk is full. Its node ends with an error that says so; the others serve; with room
-// again, the next start finds all that was acknowledged.
-func TestD10ANodeWhoseDiskIsFullEndsAndLosesNothing(t *testing.T) {
-	for _, who := range []string{"leader", "follower"} {
-		s := begin(t, 1, 3)
-		full := s.leader()
-		if who == "follower" {
-			full = s.besides(full)[0]
+// A disk is full, in each of the ways in which it can be. Its node lives: it refuses
+// what it cannot keep, another one leads, and with room again it goes on by itself.
+func TestD10ANodeWhoseDiskIsFullLivesAndLosesNothing(t *testing.T) {
+	for _, pick := range []uint64{0, 1, 2 + 3*20_000} {
+		for _, who := range []string{"leader", "follower"} {
+			s := begin(t, 1, 3)
+			full := s.leader()
+			if who == "follower" {
+				full = s.besides(full)[0]
+			}
+			s.put(full, "k0", "before")
+			life := full.life
+			full.disk.fill(pick)
+			s.until("another node leads, and takes commands", 20*election, func() bool {
+				s.puts(full, "k1", fmt.Sprint("without room ", len(s.told)))
+				s.pass(heartbeat)
+				return s.leading() != nil && s.leading() != full
+			})
+			s.fill(s.leading(), 40, 2000)
+			s.get(s.leading(), "k0", "before")
+			if !full.alive || full.life != life || full.host.Err() != nil {
+				t.Errorf("the %s has ended: %v", who, full.host.Err())
+			}
+			s.until("the node says so", time.Second, func() bool { return full.host.Vitals().DiskFull })
+			full.disk.empty()
+			s.caughtUp(full, 10*time.Second)
+			s.until("and that it has room", time.Second, func() bool { return !full.host.Vitals().DiskFull })
+			s.put(full, "k2", fmt.Sprint("with room ", len(s.told)))
+			s.ends()
 		}
-		s.put(full, "k0", "before")
-		host, life := full.host, full.life
-		full.disk.full = true
-		s.puts(full, "k1", "without room")
-		s.until("the process has ended", time.Second, func() bool { return full.life > life || !full.alive })
-		if err := host.Err(); !errors.Is(err, syscall.ENOSPC) {
-			t.Errorf("the %s ended with %v", who, err)
+	}
+}
+
+// The disks of all nodes are nearly full. Nobody takes commands, the leader stays, and
+// reads go on, also under the next leader; with room again everything goes on.
+func TestD10ReadsGoOnWhereAllDisksAreFull(t *testing.T) {
+	for seed := range seeds(5) {
+		s := begin(t, seed, 3)
+		leader := s.leader()
+		s.put(leader, "k0", "before")
+		for _, n := range s.nodes {
+			n.disk.mem.SetCapacity(n.disk.mem.Used() + spaceReserve*3/4)
 		}
-		other := s.besides(full)[0]
-		s.put(other, "k2", "by the others")
-		s.pass(5 * time.Second) // it is started again and again, and finds no room
-		full.disk.full = false
-		s.until("it serves again", 10*time.Second, full.serving)
-		s.get(full, "k0", "before")
-		s.get(full, "k2", "by the others")
+		s.until("commands are refused", 10*election, func() bool {
+			a := s.puts(leader, "k1", fmt.Sprint("without room ", len(s.told)))
+			s.until("it has an answer", election, func() bool { return a.over })
+			return errors.Is(a.err, quorate.ErrDiskFull)
+		})
+		for range 20 {
+			s.puts(leader, "k1", fmt.Sprint("without room ", len(s.told)))
+			s.pass(election)
+			s.get(leader, "k0", "before")
+		}
+		if s.leading() != leader {
+			t.Errorf("seed %d: node %d leads, although nobody has more room", seed, s.leading().id)
+		}
+		leader.die(keepAll)
+		s.until("another node leads", 10*election, func() bool { return s.leading() != nil })
+		s.get(s.leading(), "k0", "before")
+		leader.boot()
+		for _, n := range s.nodes {
+			n.disk.empty()
+		}
+		s.until("commands are taken", 10*election, func() bool {
+			a := s.puts(s.leader(), "k2", fmt.Sprint("with room ", len(s.told)))
+			s.until("it has an answer", 10*election, func() bool { return a.over })
+			return a.err == nil
+		})
 		s.ends()
 	}
 }

@@ -23,7 +23,7 @@ type disk struct {
 	slow  time.Duration // and this
 
 	stalled time.Duration // until then nothing that is written comes to an end
-	full    bool          // no space is left
+	full    bool          // no space is left, not even to write in place
 	fail    map[vfs.Op]int
 	lights  map[vfs.Op]int // the next such operation lights the process's fuse, so long
 	flaws   int            // places that were spoilt: what it holds can no longer be relied on
@@ -57,7 +57,7 @@ func (d *disk) spoil(op vfs.Op, path string) error {
 		d.node.sim.note(d.node, "the disk fails: %v %s", op, filepath.Base(path))
 		return syscall.EIO
 	}
-	if d.full && (op == vfs.OpWrite || op == vfs.OpCreate || op == vfs.OpMakeDir) {
+	if d.full && (op == vfs.OpWrite || op == vfs.OpCreate || op == vfs.OpMakeDir || op == vfs.OpSpace) {
 		d.node.sim.note(d.node, "the disk is full: %v %s", op, filepath.Base(path))
 		return syscall.ENOSPC
 	}
@@ -82,6 +82,29 @@ func (d *disk) delay(op vfs.Op) {
 		p.sleep(max(time.Microsecond, min(d.stalled-p.world.now, 20*time.Millisecond)))
 	}
 }
+
+// fill lets the disk have so little room as is drawn: there may be some for now; or none,
+// but for writing in place; or not even that, as where a file system copies on writing.
+func (d *disk) fill(pick uint64) (left int64) {
+	if pick%3 == 0 {
+		d.full = true
+		return 0
+	}
+	left = int64(pick / 3 % (2 * spaceReserve))
+	if pick%3 == 1 {
+		left = 0
+	}
+	d.mem.SetCapacity(max(1, d.mem.Used()+left))
+	return left
+}
+
+func (d *disk) empty() {
+	d.full = false
+	d.mem.SetCapacity(0)
+}
+
+// spaceReserve is what hosts keep free, in bytes.
+const spaceReserve = 48 << 10
 
 // crash leaves on the disk what survives of a power cut, or of a process that was
 // killed: then the kernel still has everything that was written.

@@ -170,7 +170,8 @@ func (j *judge) stopped(n *node, err error) {
 			name, text = "assertion", rule.Reason
 		}
 		j.fail(n, broken(name, "node %d: %s", n.id, text))
-	case n.disk.flaws > 0, errors.Is(err, syscall.EIO), errors.Is(err, syscall.ENOSPC):
+	case n.disk.flaws > 0, errors.Is(err, syscall.EIO):
+	case errors.Is(err, syscall.ENOSPC) && !n.runs: // it says what it needs to begin, and tries again
 	case errors.As(err, &damage):
 		j.fail(n, broken("D05", "node %d finds damage that nobody has done: %v", n.id, err))
 	default:

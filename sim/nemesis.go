@@ -247,11 +247,10 @@ func doFail(_ *run, a *Action, n *node) {
 }
 
 func doFull(s *run, a *Action, n *node) {
-	s.note(n, "its disk is full for %v", a.For.D())
-	n.disk.full = true
+	s.note(n, "its disk has %d bytes left for %v", n.disk.fill(a.Pick), a.For.D())
 }
 
-func undoFull(_ *run, _ *Action, n *node) { n.disk.full = false }
+func undoFull(_ *run, _ *Action, n *node) { n.disk.empty() }
 
 func drawFlip(p *Plan, a *Action, rng *rand.Rand) {
 	a.Nodes = []int{rng.IntN(max(1, (p.Voters-1)/2))}

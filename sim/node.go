@@ -28,6 +28,7 @@ type node struct {
 	writes  uint64 // to its log, in all its lives, that were durable
 
 	host *quorate.Host // of this life; nil until it is open
+	runs bool          // it has been open in this life: from now on a full disk is no reason to end
 	down error         // why its process cannot be started again; nil: it can
 
 	ending bool          // it was asked to end
@@ -84,7 +85,7 @@ func (n *node) boot() {
 			r.kept = d
 		}
 	}
-	n.ending, n.end = false, make(chan struct{}, 1)
+	n.ending, n.runs, n.end = false, false, make(chan struct{}, 1)
 	n.sim.note(n, "starts")
 	n.start(n.main)
 }
@@ -105,14 +106,14 @@ func (n *node) serve() error {
 	host, err := quorate.Open(quorate.Config{
 		Dir: "data", ID: n.id, Cluster: 1, Listen: n.address, Peers: n.sim.members,
 		HeartbeatInterval: c.Heartbeat.D(), ElectionTimeout: c.Election.D(),
-		SnapshotEntries: c.SnapshotEntries, LogSegmentBytes: c.SegmentBytes, Lease: c.Lease, AlwaysAwake: !c.Sleep,
+		SnapshotEntries: c.SnapshotEntries, LogSegmentBytes: c.SegmentBytes, SpaceReserve: spaceReserve, Lease: c.Lease, AlwaysAwake: !c.Sleep,
 		FS: n.disk.files(), Env: &n.process, Network: n,
 		Observer: &observer{n, n.life}, Trace: n.sim.tracing(),
 	})
 	if err != nil {
 		return err
 	}
-	n.host = host
+	n.host, n.runs = host, true
 	for _, r := range n.replicas {
 		if err := n.begins(r); err != nil {
 			return err

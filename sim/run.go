@@ -208,7 +208,8 @@ func (s *run) settle() {
 	s.calm = true
 	s.net.heal()
 	for _, n := range s.nodes {
-		n.disk.stalled, n.disk.full, n.disk.fail, n.disk.lights, n.slow, n.fuse = 0, false, nil, nil, 0, 0
+		n.disk.stalled, n.disk.fail, n.disk.lights, n.slow, n.fuse = 0, nil, nil, 0, 0
+		n.disk.empty()
 		n.clock.rate = 1
 		n.thaw()
 		n.boot()
