@@ -17,6 +17,7 @@ var (
 	ErrSessionExpired     = errors.New("the session has expired")
 	ErrMemberUnknown      = errors.New("the cluster has no such member")
 	ErrBusy               = errors.New("too many requests are waiting at the server")
+	ErrDiskFull           = errors.New("the disk of the leader, or of the server, has too little room left")
 	ErrNoLeader           = errors.New("the cluster has no leader")
 	ErrUnavailable        = errors.New("no endpoint gave an answer")
 	ErrUnknownOutcome     = errors.New("the write may or may not have been carried out")
@@ -33,6 +34,7 @@ var sentinels = map[wire.Code]error{
 	wire.SessionExpired:     ErrSessionExpired,
 	wire.MemberUnknown:      ErrMemberUnknown,
 	wire.Busy:               ErrBusy,
+	wire.DiskFull:           ErrDiskFull,
 	wire.NoLeader:           ErrNoLeader,
 	wire.Unavailable:        ErrUnavailable,
 	wire.Timeout:            ErrUnavailable,

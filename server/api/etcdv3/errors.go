@@ -67,6 +67,7 @@ var weather = []struct{ err, means error }{
 	{kv.ErrTooManyAlarms, rpctypes.ErrGRPCRequestTooManyRequests},
 	{quorate.ErrBusy, rpctypes.ErrGRPCRequestTooManyRequests},
 	{raft.ErrBusy, rpctypes.ErrGRPCRequestTooManyRequests},
+	{quorate.ErrDiskFull, rpctypes.ErrGRPCNoSpace},
 	{quorate.ErrTooLarge, rpctypes.ErrGRPCRequestTooLarge},
 	{quorate.ErrClosed, rpctypes.ErrGRPCStopped},
 	{quorate.ErrStopped, rpctypes.ErrGRPCStopped},

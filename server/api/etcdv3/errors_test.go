@@ -56,6 +56,7 @@ func TestOutcomesOfAWrite(t *testing.T) {
 		{quorate.ErrNoLeader, rpctypes.ErrGRPCNoLeader, true},
 		{raft.ErrNotLeader, rpctypes.ErrGRPCLeaderChanged, true},
 		{quorate.ErrBusy, rpctypes.ErrGRPCRequestTooManyRequests, true},
+		{quorate.ErrDiskFull, rpctypes.ErrGRPCNoSpace, true},
 		{quorate.ErrClosed, rpctypes.ErrGRPCStopped, true},
 		{quorate.ErrStopped, rpctypes.ErrGRPCStopped, true},
 	}

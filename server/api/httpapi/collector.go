@@ -62,6 +62,8 @@ var readings = []reading{
 	gauge("wal_spares", "Files kept for segments of the log to come.", func(s *sample) float64 { return float64(s.log.Spares) }),
 	counter("wal_moved_bytes_total", "Bytes of the log written again, to free files that few entries held back.", func(s *sample) float64 { return float64(s.log.Moved) }),
 	counter("wal_stalls_total", "Writes to the log that took longer than half of an election timeout.", func(s *sample) float64 { return float64(s.vitals.DiskStalls) }),
+	gauge("disk_free_bytes", "Bytes left on the disk of the log, as the file system last said; 0 if it does not say.", func(s *sample) float64 { return float64(s.vitals.DiskFree) }),
+	gauge("disk_full", "1 while this node refuses writes because its disk has too little room left.", func(s *sample) float64 { return truth(s.vitals.DiskFull) }),
 	gauge("wal_last_sync_seconds", "Seconds that the disk took for the last batch.", func(s *sample) float64 { return s.log.LastSync.Seconds() }),
 
 	counter("transport_slow_peers_total", "Looks, one in 20 heartbeats, at a peer whose round trip took longer than half of an election timeout.", func(s *sample) float64 { return float64(s.vitals.SlowPeers) }),

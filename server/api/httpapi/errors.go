@@ -25,6 +25,7 @@ var meanings = []struct {
 	{quorate.ErrNoLeader, wire.NoLeader, "no leader could be reached in time and nothing was written: check that a majority of the members runs"},
 	{raft.ErrNotLeader, wire.NoLeader, "leadership changed during the request and nothing was done: try again"},
 	{quorate.ErrBusy, wire.Busy, "too many commands are waiting in this node and nothing was written: try again"},
+	{quorate.ErrDiskFull, wire.DiskFull, "the disk of the leader, or of this node, has too little room left for writes and nothing was written: make room there, reads go on; if another member has room, it leads soon: try again"},
 	{quorate.ErrTooLarge, wire.ValueTooLarge, "the key and the value together are larger than a command may be: store less under one key"},
 	{quorate.ErrClosed, wire.Unavailable, "this node is shutting down: ask another"},
 	{quorate.ErrStopped, wire.Unavailable, "the group has stopped on this node: its log says why; ask another"},
@@ -100,7 +101,7 @@ func tell(w http.ResponseWriter, p *wire.Problem) {
 	h := w.Header()
 	h.Set("Content-Type", wire.ProblemType)
 	h.Set("Cache-Control", "no-store")
-	if p.Code == wire.Busy || p.Code == wire.NoLeader {
+	if p.Code == wire.Busy || p.Code == wire.NoLeader || p.Code == wire.DiskFull {
 		h.Set("Retry-After", "1")
 	}
 	w.WriteHeader(p.Status)

@@ -27,6 +27,7 @@ func TestErrorsBecomeTheirProblem(t *testing.T) {
 		{context.DeadlineExceeded, wire.OutcomeUnknown},
 		{context.Canceled, wire.OutcomeUnknown},
 		{quorate.ErrBusy, wire.Busy},
+		{quorate.ErrDiskFull, wire.DiskFull},
 		{quorate.ErrTooLarge, wire.ValueTooLarge},
 		{quorate.ErrClosed, wire.Unavailable},
 		{quorate.ErrStopped, wire.Unavailable},

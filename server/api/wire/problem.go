@@ -30,6 +30,7 @@ const (
 	Busy               Code = "busy"
 	NoSpace            Code = "no-space"
 	Corrupt            Code = "corrupt"
+	DiskFull           Code = "disk-full"
 	NoLeader           Code = "no-leader"
 	Unavailable        Code = "unavailable"
 	Timeout            Code = "timeout"
@@ -80,6 +81,7 @@ var Kinds = []Kind{
 	{NoSpace, http.StatusInsufficientStorage, RetryNever, "Keys and their history take more than the quota allows"},
 	{Corrupt, http.StatusServiceUnavailable, RetryNever, "An alarm says that the store is corrupt"},
 	{Busy, http.StatusTooManyRequests, RetrySafe, "Too many requests are waiting"},
+	{DiskFull, http.StatusInsufficientStorage, RetrySafe, "The disk of the leader, or of this node, has too little room left"},
 	{NoLeader, http.StatusServiceUnavailable, RetrySafe, "No leader could be reached in time"},
 	{Unavailable, http.StatusServiceUnavailable, RetrySafe, "This node cannot serve"},
 	{Timeout, http.StatusGatewayTimeout, RetrySafe, "No answer in time; nothing was written"},

@@ -136,7 +136,7 @@ func exitCode(err error) int {
 		return exitNotFound
 	case errors.Is(err, client.ErrPreconditionFailed):
 		return exitPrecondition
-	case errors.Is(err, client.ErrNoLeader), errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrBusy):
+	case errors.Is(err, client.ErrNoLeader), errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrBusy), errors.Is(err, client.ErrDiskFull):
 		return exitUnavailable
 	default:
 		return exitFailed
