@@ -32,6 +32,7 @@ const (
 // transfer is what it took to bring a new member up.
 type transfer struct {
 	seconds          float64 // from its start until it had everything
+	cpu              float64 // seconds of all four meanwhile
 	leader, newcomer float64 // the most memory that either has held meanwhile, MB
 }
 
@@ -82,6 +83,10 @@ func (c *cluster) transfer(ctx context.Context, name string, blocks int) (t tran
 	if err := c.forgetPeak(leader); err != nil {
 		return t, err
 	}
+	before, err := c.usage()
+	if err != nil {
+		return t, err
+	}
 	flags := c.flags(name, replicas, replicas+1, "--initial-cluster-state", "existing")
 	if name == nameOurs {
 		flags = append(flags, "--join", c.endpoints[leader])
@@ -94,6 +99,11 @@ func (c *cluster) transfer(ctx context.Context, name string, blocks int) (t tran
 		return t, fmt.Errorf("%w; it says: %s", err, c.complaint(replicas))
 	}
 	t.seconds = time.Since(begun).Seconds()
+	after, err := c.usage()
+	if err != nil {
+		return t, err
+	}
+	t.cpu = (after.cpu - before.cpu).Seconds()
 	got, err := readOwn(ctx, c.endpoints[replicas], "block-", clientv3.WithPrefix(), clientv3.WithCountOnly())
 	if err == nil && got.Count != int64(blocks) {
 		err = fmt.Errorf("the new member has %d of %d blocks", got.Count, blocks)
@@ -212,11 +222,11 @@ func (t transfers) median(name string, of func(transfer) float64) float64 {
 func (t transfers) print(out io.Writer, o options) {
 	fmt.Fprintf(out, "A new member of three that hold %d MiB, whose logs no longer do: from its start until it has everything;\n"+
 		"the most memory that it and the leader held meanwhile. Medians of %d rounds.\n\n", o.snapshotMB, o.rounds)
-	fmt.Fprintf(out, "| | s | MB/s | leader MB | newcomer MB |\n|---|---|---|---|---|\n")
-	seconds := func(t transfer) float64 { return t.seconds }
+	fmt.Fprintf(out, "| | s | MB/s | CPU s of all | leader MB | newcomer MB |\n|---|---|---|---|---|---|\n")
 	for _, name := range contestants {
-		took := t.median(name, seconds)
-		fmt.Fprintf(out, "| %s | %.2f | %.0f | %.0f | %.0f |\n", name, took, float64(o.snapshotMB<<20)/1e6/took,
+		took := t.median(name, func(t transfer) float64 { return t.seconds })
+		fmt.Fprintf(out, "| %s | %.2f | %.0f | %.2f | %.0f | %.0f |\n", name, took, float64(o.snapshotMB<<20)/1e6/took,
+			t.median(name, func(t transfer) float64 { return t.cpu }),
 			t.median(name, func(t transfer) float64 { return t.leader }), t.median(name, func(t transfer) float64 { return t.newcomer }))
 	}
 	fmt.Fprintln(out)
