@@ -223,3 +223,127 @@ func TestSameAutoCompaction(t *testing.T) {
 		_ = s.note(now.message, now.err)
 	})
 }
+
+// Hashes of what is there and what is not, downgrades, and leadership handed to nobody.
+func TestSameMaintenance(t *testing.T) {
+	tell(t, nil, func(s *teller) {
+		kv, maintenance := pb.NewKVClient(s.conn), pb.NewMaintenanceClient(s.conn)
+		hash := func(revision int64) {
+			r, err := maintenance.HashKV(s.ctx(), &pb.HashKVRequest{Revision: revision})
+			if err == nil {
+				r.Hash = min(1, r.Hash) // not the same function
+			}
+			_ = s.note(r, err)
+		}
+		hash(0)
+		for range 4 {
+			a := ask(s.t, kv, &pb.PutRequest{Key: []byte("k"), Value: []byte("v")})
+			_ = s.note(a.message, a.err)
+		}
+		for _, revision := range []int64{0, 1, 3, 5, 6} {
+			hash(revision)
+		}
+		a := ask(s.t, kv, &pb.CompactionRequest{Revision: 4, Physical: true})
+		_ = s.note(a.message, a.err)
+		for _, revision := range []int64{0, 3, 5, 6} { // at 4 etcd says that nothing was compacted
+			hash(revision)
+		}
+		whole, err := maintenance.Hash(s.ctx(), &pb.HashRequest{})
+		if err == nil {
+			whole.Hash = min(1, whole.Hash)
+		}
+		_ = s.note(whole, err)
+		for _, version := range []string{"", "3", "3.4", "3.7", "3.7.0", "4.0", "nonsense", "3.x"} {
+			for _, action := range []pb.DowngradeRequest_DowngradeAction{pb.DowngradeRequest_VALIDATE, pb.DowngradeRequest_ENABLE, pb.DowngradeRequest_CANCEL} {
+				d, err := maintenance.Downgrade(s.ctx(), &pb.DowngradeRequest{Action: action, Version: version})
+				_ = s.note(d, err)
+			}
+		}
+		for _, target := range []uint64{0, 5, s.own} {
+			m, err := maintenance.MoveLeader(s.ctx(), &pb.MoveLeaderRequest{TargetID: target})
+			_ = s.note(m, err)
+		}
+	})
+}
+
+// Members that have come as far have the same hash.
+func TestMembersHaveTheSameHash(t *testing.T) {
+	addresses, _ := startQuorate(t, 3)
+	var last int64
+	for n := range 50 {
+		r, err := pb.NewKVClient(dial(t, addresses[n%3])).Put(t.Context(), &pb.PutRequest{Key: fmt.Append(nil, n%7), Value: fmt.Append(nil, n)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = r.Header.Revision
+	}
+	sums := map[string]bool{}
+	for _, address := range addresses {
+		conn := dial(t, address)
+		if _, err := pb.NewKVClient(conn).Range(t.Context(), &pb.RangeRequest{Key: []byte("1")}); err != nil { // waits for the rest
+			t.Fatal(err)
+		}
+		r, err := pb.NewMaintenanceClient(conn).HashKV(t.Context(), &pb.HashKVRequest{Revision: last})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums[fmt.Sprint(r.Hash, r.HashRevision, r.CompactRevision)] = true
+	}
+	if len(sums) != 1 {
+		t.Errorf("hashes %v", sums)
+	}
+}
+
+// What quorate shows under etcd's names is of the same kind there, with the same
+// labels; and what etcd's usual alert rules look at is shown.
+func TestSameMetrics(t *testing.T) {
+	flags := []string{"--quota-backend-bytes=100000000"}
+	quorate, _ := startQuorate(t, 1, append(flags, "--metrics-compat=etcd")...)
+	read := func(address string) map[string]string {
+		if _, err := pb.NewKVClient(dial(t, address)).Put(t.Context(), &pb.PutRequest{Key: []byte("k")}); err != nil {
+			t.Fatal(err)
+		}
+		return shown(web{"http://" + address}.send(t, "GET", "/metrics", "", 0).body)
+	}
+	etcds, ours := read(startEtcd(t, flags...)), read(quorate[0])
+	for name, kind := range ours {
+		if theirs, known := etcds[name]; (strings.HasPrefix(name, "etcd_") || strings.HasPrefix(name, "grpc_")) && (!known || theirs != kind) {
+			t.Errorf("%s is %q, with etcd %q", name, kind, theirs)
+		}
+	}
+	for _, name := range []string{
+		"etcd_server_has_leader", "etcd_server_leader_changes_seen_total", "etcd_server_proposals_committed_total", "grpc_server_handled_total",
+		"etcd_disk_wal_fsync_duration_seconds_bucket", "etcd_mvcc_db_total_size_in_bytes", "etcd_mvcc_db_total_size_in_use_in_bytes",
+		"etcd_server_quota_backend_bytes", "process_open_fds", "process_max_fds",
+	} {
+		if ours[name] == "" {
+			t.Errorf("%s is not shown", name)
+		}
+	}
+}
+
+var series = regexp.MustCompile(`(?m)^([a-z_]+)(?:\{(.*)\})? `)
+
+var value = regexp.MustCompile(`="[^"]*"`)
+
+// shown are the names of metrics, each with its kind and labels.
+func shown(page string) map[string]string {
+	kinds, all := map[string]string{}, map[string]string{}
+	for line := range strings.Lines(page) {
+		if f := strings.Fields(line); len(f) == 4 && f[1] == "TYPE" {
+			kinds[f[2]] = f[3]
+		}
+	}
+	for _, m := range series.FindAllStringSubmatch(page, -1) {
+		labels := strings.Split(value.ReplaceAllString(m[2], ""), ",")
+		slices.Sort(labels)
+		family := m[1]
+		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+			if base := strings.TrimSuffix(m[1], suffix); kinds[base] == "histogram" {
+				family = base
+			}
+		}
+		all[m[1]] = fmt.Sprint(kinds[family], labels)
+	}
+	return all
+}

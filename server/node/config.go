@@ -58,6 +58,8 @@ type Serving struct {
 	Metrics  []string // URLs where only metrics and health are served
 	Gateway  bool     // the etcd API as JSON
 	Profiles bool     // of the process
+
+	EtcdNames bool // metrics under etcd's names too
 }
 
 // Log is where and how a process tells what it does.

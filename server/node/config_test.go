@@ -94,7 +94,7 @@ func TestEverySettingInEveryWay(t *testing.T) {
 		"cert-file": files.Cert, "key-file": files.Key, "trusted-ca-file": files.CA, "client-cert-auth": "true",
 		"peer-cert-file": files.Cert, "peer-key-file": files.Key, "peer-trusted-ca-file": files.CA, "peer-client-cert-auth": "true",
 		"max-concurrent-streams": "60", "grpc-keepalive-min-time": "1s", "grpc-keepalive-interval": "2s", "grpc-keepalive-timeout": "3s",
-		"enable-grpc-gateway": "false", "listen-client-http-urls": "http://127.0.0.1:4", "listen-metrics-urls": "http://127.0.0.1:5", "enable-pprof": "true",
+		"enable-grpc-gateway": "false", "listen-client-http-urls": "http://127.0.0.1:4", "listen-metrics-urls": "http://127.0.0.1:5", "enable-pprof": "true", "metrics-compat": "etcd",
 		"tls-min-version": "TLS1.2", "tls-max-version": "TLS1.3", "cipher-suites": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
 		"quota-backend-bytes": "1000000", "auto-compaction-mode": "revision", "auto-compaction-retention": "1000", "log-level": "warn", "log-format": "console", "log-outputs": "stdout",
 	}
@@ -221,6 +221,7 @@ func TestBadConfiguration(t *testing.T) {
 		{args: []string{"--auto-compaction-mode=daily"}, says: []string{"--auto-compaction-mode", "daily"}},
 		{args: []string{"--auto-compaction-retention=-1"}, says: []string{"--auto-compaction-retention", "hours"}},
 		{args: []string{"--auto-compaction-mode=revision", "--auto-compaction-retention=1h"}, says: []string{"--auto-compaction-retention", "revisions"}},
+		{args: []string{"--metrics-compat=consul"}, says: []string{"--metrics-compat", "consul"}},
 		{args: []string{"--session-ttl=1ms"}, says: []string{"--session-ttl", "1s"}},
 		{environ: []string{"QUORATE_SNAPSHOT_COUNT=x"}, says: []string{"QUORATE_SNAPSHOT_COUNT", `"x"`}},
 		{environ: []string{"QUORATE_CONFIG_FILE=/no/such/file"}, says: []string{"--config-file", "/no/such/file"}},

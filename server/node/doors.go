@@ -127,6 +127,8 @@ func (n *node) httpAPI() *httpapi.Server {
 		Flight:   func(w io.Writer) error { return n.host.Dump(group, w) },
 		Profiles: n.cfg.Serving.Profiles,
 
+		EtcdNames:     n.cfg.Serving.EtcdNames,
+		Calls:         n.doors.etcd.Calls(),
 		DiskSize:      n.store.Size,
 		LeaderChanges: n.seen.leaders.Load,
 		PeerScheme:    n.cfg.Peer.scheme(),

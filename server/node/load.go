@@ -263,6 +263,13 @@ func number[N int | uint32 | uint64](to *N, value string) error {
 	return nil
 }
 
+func likeEtcd(value string) (bool, error) {
+	if value != "" && value != "etcd" {
+		return false, fmt.Errorf("%q is not known: it is etcd, or empty", value)
+	}
+	return value == "etcd", nil
+}
+
 // bytesOf reads a size. Below zero means any number, as zero does: etcd is told so.
 func bytesOf(to *int64, value string) error {
 	n, err := strconv.ParseInt(value, 10, 64)

@@ -77,6 +77,8 @@ var settings = []setting{
 		func(c *Config, v string) error { c.Serving.HTTP = list(v); return nil }},
 	{"listen-metrics-urls", "", "where /metrics, /health, /livez and /readyz are also answered, and nothing else",
 		func(c *Config, v string) error { c.Serving.Metrics = list(v); return nil }},
+	{"metrics-compat", "", "etcd: show metrics under etcd's names too, for rules and panels that exist",
+		func(c *Config, v string) (err error) { c.Serving.EtcdNames, err = likeEtcd(v); return err }},
 	{"enable-pprof", "false", "serve profiles of the process under /debug/pprof/",
 		func(c *Config, v string) error { return truth(&c.Serving.Profiles, v) }},
 	{"tls-min-version", "TLS1.3", "oldest version of TLS that clients may speak: TLS1.2 or TLS1.3; members speak 1.3",

@@ -71,5 +71,5 @@ func (s *maintenanceServer) MoveLeader(ctx context.Context, r *pb.MoveLeaderRequ
 	if err := s.Group.Transfer(waiting, quorate.NodeID(r.TargetID)); err != nil {
 		return nil, s.unserved(ctx, err)
 	}
-	return &pb.MoveLeaderResponse{Header: s.header(0)}, nil
+	return &pb.MoveLeaderResponse{}, nil // etcd gives it no header
 }

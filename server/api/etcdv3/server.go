@@ -18,6 +18,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
@@ -101,6 +102,7 @@ type Server struct {
 	*grpc.Server
 	Gateway *gateway.Gateway // to the same services, for clients with JSON only
 	health  *health.Server
+	calls   *prometheus.CounterVec
 	slots   chan struct{} // one for each unary call in progress
 	benches chan struct{} // one for each that waits for what other clients do
 
@@ -110,14 +112,14 @@ type Server struct {
 
 // New returns a server; its Serve takes connections on which TLS is already done.
 func New(o Options) *Server {
-	s := &Server{Options: o, health: health.NewServer(), slots: make(chan struct{}, o.Limits.Requests), benches: make(chan struct{}, benches*o.Limits.Requests)}
+	s := &Server{Options: o, health: health.NewServer(), calls: newCalls(), slots: make(chan struct{}, o.Limits.Requests), benches: make(chan struct{}, benches*o.Limits.Requests)}
 	s.open, s.end = context.WithCancel(context.Background())
 	s.Server = grpc.NewServer(append(o.KeepAlive.options(),
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32), // a range is as large as the client asks for
 		grpc.MaxConcurrentStreams(cmp.Or(o.Limits.Streams, uint32(o.Limits.Requests))),
-		grpc.UnaryInterceptor(s.unary),
-		grpc.StreamInterceptor(s.stream),
+		grpc.ChainUnaryInterceptor(s.countUnary, s.unary),
+		grpc.ChainStreamInterceptor(s.countStream, s.stream),
 	)...)
 	s.Gateway = gateway.New(gateway.Options{
 		Unary: s.unary, Stream: s.stream, MessageBytes: o.Limits.RequestBytes + overheadBytes, Requests: o.Limits.Requests,

@@ -123,14 +123,14 @@ var (
 )
 
 // histogramOf turns a histogram of the library into one of Prometheus.
-func histogramOf(stage string, h *quorate.Histogram) prometheus.Metric {
+func histogramOf(desc *prometheus.Desc, h *quorate.Histogram, labels ...string) prometheus.Metric {
 	buckets, total := map[float64]uint64{}, uint64(0)
 	for i, n := range h.Counts {
 		if total += n; i < len(h.Counts)-1 {
 			buckets[float64(uint64(1)<<i)/1e6] = total
 		}
 	}
-	return prometheus.MustNewConstHistogram(proposalSeconds, total, h.Sum.Seconds(), buckets, stage)
+	return prometheus.MustNewConstHistogram(desc, total, h.Sum.Seconds(), buckets, labels...)
 }
 
 // collector takes one sample for each scrape.
@@ -149,8 +149,8 @@ func (c collector) Describe(out chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect reads the numbers.
-func (c collector) Collect(out chan<- prometheus.Metric) {
+// sample reads the numbers.
+func (c collector) sample() sample {
 	s := sample{Status: c.Cluster.Status(), leaders: c.LeaderChanges(), turned: c.Doorkeeper.Failed()}
 	s.log, s.net = c.Host.Stats()
 	s.vitals = c.Host.Vitals()
@@ -160,6 +160,12 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	if s.alarms, unread = c.alarms(); err != nil || unread != nil {
 		c.Logger.Warn("the metrics of the store cannot be read", "error", cmp.Or(err, unread))
 	}
+	return s
+}
+
+// Collect shows the numbers.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	s := c.sample()
 	for _, r := range readings {
 		out <- prometheus.MustNewConstMetric(r.desc, r.kind, r.of(&s))
 	}
@@ -174,10 +180,10 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(followerLag, prometheus.GaugeValue, float64(s.Last.Index-min(p.Match, s.Last.Index)), id, p.Why())
 	}
 	out <- prometheus.MustNewConstMetric(walSync, prometheus.GaugeValue, 1, s.log.SyncMode)
-	out <- histogramOf("queued", &s.vitals.Queued)
-	out <- histogramOf("durable", &s.vitals.Durable)
-	out <- histogramOf("committed", &s.vitals.Committed)
-	out <- histogramOf("applied", &s.vitals.Applied)
+	out <- histogramOf(proposalSeconds, &s.vitals.Queued, "queued")
+	out <- histogramOf(proposalSeconds, &s.vitals.Durable, "durable")
+	out <- histogramOf(proposalSeconds, &s.vitals.Committed, "committed")
+	out <- histogramOf(proposalSeconds, &s.vitals.Applied, "applied")
 }
 
 func truth(b bool) float64 {

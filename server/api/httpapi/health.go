@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/kv"
@@ -186,9 +187,13 @@ var errLearner = errors.New("not supported for learner")
 
 // votes: a learner answers little of what clients ask.
 func (s *Server) votes(context.Context) error {
-	status := s.Cluster.Status()
-	if self, known := status.Config.Find(status.ID); known && self.Role == membership.Learner {
+	if isLearner(s.Cluster.Status()) {
 		return errLearner
 	}
 	return nil
+}
+
+func isLearner(s quorate.Status) bool {
+	self, known := s.Config.Find(s.ID)
+	return known && self.Role == membership.Learner
 }

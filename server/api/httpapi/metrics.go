@@ -38,6 +38,12 @@ func newMetrics(o Options) *metrics {
 		Name: "quorate_build_info", Help: "Always 1; the labels say what runs."}, []string{"version", "name"})
 	info.WithLabelValues(o.Version, o.Name).Set(1)
 	registry.MustRegister(info)
+	if o.EtcdNames {
+		registry.MustRegister(etcdCollector{collector{o}})
+		if o.Calls != nil {
+			registry.MustRegister(o.Calls)
+		}
+	}
 	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	return m
 }

@@ -20,6 +20,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
@@ -65,6 +67,11 @@ type Options struct {
 
 	// Flight writes what went lately into the core of this node's group.
 	Flight func(io.Writer) error
+
+	// EtcdNames shows metrics under etcd's names too, Calls among them, which are
+	// those of etcd's clients; it may be nil.
+	EtcdNames bool
+	Calls     prometheus.Collector
 
 	// DiskSize is how many bytes the store has on disk.
 	DiskSize func() int64
