@@ -12,6 +12,7 @@ require (
 	github.com/tidwall/btree v1.7.0
 	go.etcd.io/etcd/api/v3 v3.7.3
 	go.yaml.in/yaml/v4 v4.0.0
+	golang.org/x/crypto v0.58.0
 	golang.org/x/term v0.47.0
 	google.golang.org/genproto/googleapis/api v0.0.0-20261019180522-ce908d29299b
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261026165753-2ffab32bce7e

@@ -43,6 +43,10 @@ type Config struct {
 	// certificate to show them if they demand one. If nil, the machine's CAs and
 	// none. The files are read for every connection, so that they may be replaced.
 	Certs *certs.Source
+
+	// Token says who calls, where rights are enforced; POST /v3/auth/authenticate
+	// gives one.
+	Token string
 }
 
 // Client calls a cluster. It may be used by many goroutines.
@@ -51,6 +55,7 @@ type Client struct {
 	timeout   time.Duration
 	failFast  bool
 	certs     *certs.Source
+	token     string
 	http      *http.Client
 	current   atomic.Int64 // the endpoint that worked last, as an index
 }
@@ -58,7 +63,7 @@ type Client struct {
 // New returns a client. It opens no connection yet; its only errors are
 // endpoints that are no URLs.
 func New(cfg Config) (*Client, error) {
-	c := &Client{timeout: cfg.Timeout, failFast: cfg.FailFast, certs: cfg.Certs}
+	c := &Client{timeout: cfg.Timeout, failFast: cfg.FailFast, certs: cfg.Certs, token: cfg.Token}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
 	}

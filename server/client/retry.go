@@ -182,6 +182,9 @@ func (c *Client) send(ctx context.Context, endpoint *url.URL, rq request, budget
 	for name, values := range rq.header {
 		hr.Header[name] = values
 	}
+	if c.token != "" {
+		hr.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	return c.http.Do(hr)
 }
 

@@ -85,7 +85,7 @@ func startQuorate(t *testing.T, size int, more ...string) (clients []string, sto
 		if err := fs.Parse(append(more,
 			fmt.Sprintf("--name=n%d", i), "--data-dir="+t.TempDir(), "--listen-client-urls=http://"+clients[i],
 			"--listen-peer-urls="+peers[i], "--initial-cluster="+strings.Join(seeds, ","),
-			"--heartbeat-interval=50", "--election-timeout=500",
+			"--heartbeat-interval=50", "--election-timeout=500", "--bcrypt-cost=4",
 		)); err != nil {
 			t.Fatal(err)
 		}

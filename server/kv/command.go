@@ -34,6 +34,10 @@ type Command struct {
 	Session  SessionID
 	Sequence uint64
 
+	// By is on whose behalf the command is given. While rights are enforced, what it
+	// may not do is refused when the command is applied, whatever was found before.
+	By Caller
+
 	// Millis is the proposer's clock in Unix milliseconds. It ages sessions and
 	// decides nothing else.
 	Millis int64
@@ -42,8 +46,8 @@ type Command struct {
 }
 
 // Action is what a command does: [Txn], [OpenSession], [CloseSession],
-// [ExpireSessions], [Compact], [Sweep], [GrantLease], [RevokeLease], [SetQuota] or
-// [SetAlarm].
+// [ExpireSessions], [Compact], [Sweep], [GrantLease], [RevokeLease], [SetQuota],
+// [SetAlarm] or [ChangeRights].
 type Action interface{ action() }
 
 // OpenSession opens a session; the result names it.
@@ -109,6 +113,7 @@ func (c Command) Check() error {
 	grant, isGrant := c.Do.(GrantLease)
 	quota, isQuota := c.Do.(SetQuota)
 	alarm, isAlarm := c.Do.(SetAlarm)
+	change, isChange := c.Do.(ChangeRights)
 	switch {
 	case c.Do == nil || c.Millis < 0:
 		return ErrMalformed
@@ -120,6 +125,10 @@ func (c Command) Check() error {
 		return ErrMalformed
 	case isQuota && quota.Bytes < 0, isAlarm && alarm.Kind != NoSpace && alarm.Kind != Corrupt:
 		return ErrMalformed
+	case len(c.By.Name) > MaxKeyBytes || c.By.Revision < 0:
+		return ErrMalformed
+	case isChange:
+		return change.check()
 	case isTxn:
 		return txn.Check()
 	}

@@ -25,8 +25,10 @@
 //	millis   uvarint   the proposer's clock, Unix milliseconds; ages sessions
 //	session  uvarint   0: none
 //	sequence uvarint
+//	by       1 byte    on whose behalf: 0 nobody, 1 the cluster, 2 a user: the revision of the rights
+//	                   (uvarint) and the name follow
 //	action   1 byte    1 Txn, 2 OpenSession, 3 CloseSession, 4 ExpireSessions, 5 Compact, 6 Sweep,
-//	                   7 GrantLease, 8 RevokeLease, 9 SetQuota, 10 SetAlarm
+//	                   7 GrantLease, 8 RevokeLease, 9 SetQuota, 10 SetAlarm, 11 ChangeRights
 //	Txn:            compares, then, else; each a uvarint count, then as many of
 //	    compare     target (1 byte), relation (1 byte), key, end, then
 //	                value if the target is 4, otherwise number (varint)
@@ -44,8 +46,9 @@
 //	RevokeLease:    lease uvarint, the index of the grant uvarint or 0
 //	SetQuota:       bytes uvarint
 //	SetAlarm:       kind (1 byte: 1 no space, 2 corrupt), on (1 byte: 1, off 0), member uvarint
+//	ChangeRights:   kind, no password, access (1 byte each), user, role, hash, key, end
 //
-// where key, value and end are a uvarint length and that many bytes. Nothing may
+// where user, role, hash, key, value and end are a uvarint length and that many bytes. Nothing may
 // follow. What cannot be read so is answered with [ErrMalformed] by every node.
 //
 // # What the store holds
@@ -55,7 +58,8 @@
 //
 //	01                               where we are: applied, revision, compacted, swept (revision
 //	                                 and how many changes of it), clock, sessions, leases,
-//	                                 bytes, quota, alarms, full (1 byte)
+//	                                 bytes, quota, alarms, full (1 byte), revision of the rights, whether
+//	                                 they are enforced (1 byte)
 //	02 key                           a key that exists: its mod and create revision, version, lease, and
 //	                                 how many bytes its value has
 //	03 key' ^revision(8)             a version of a key, the newest first
@@ -72,6 +76,9 @@
 //	09 index(8)                      what a command has granted: lease and TTL
 //	0a lease(8) key                  the keys attached to a lease; no value
 //	0b member(8) kind(8)             an alarm that was raised by hand; no value
+//	0c                               while rights are enforced: the key of who signs what users show
+//	0d user                          a user: hash, no password (1 byte), since, roles
+//	0e role                          a role: its rights, each access (1 byte), key, end
 //
 // key' is the key with 00 written as 00 ff, ended by 00 01: it sorts as the key
 // does, and no key' begins another.
@@ -86,6 +93,6 @@
 //	checksum(8)      the first bytes of the SHA-256 of all before
 //
 // Reading order: command.go, op.go, result.go, machine.go, txn.go, lease.go,
-// space.go, session.go, read.go, query.go, scan.go, history.go, compact.go, snapshot.go;
-// layout.go, encode.go and encodeop.go hold the bytes above.
+// space.go, session.go, rights.go, permit.go, guard.go, for.go, read.go, query.go, scan.go, history.go,
+// compact.go, snapshot.go; layout.go, encode.go, encodeop.go and encoderights.go hold the bytes above.
 package kv

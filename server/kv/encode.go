@@ -21,6 +21,7 @@ const (
 	actRevokeLease
 	actSetQuota
 	actSetAlarm
+	actChangeRights
 )
 
 // Encode is the command as bytes to propose; see the package comment for their
@@ -31,6 +32,7 @@ func (c Command) Encode() []byte {
 	b = binary.AppendUvarint(b, uint64(c.Millis))
 	b = binary.AppendUvarint(b, uint64(c.Session))
 	b = binary.AppendUvarint(b, c.Sequence)
+	b = c.By.encode(b)
 	switch do := c.Do.(type) {
 	case Txn:
 		b = append(b, actTxn)
@@ -62,6 +64,8 @@ func (c Command) Encode() []byte {
 	case SetAlarm:
 		b = append(b, actSetAlarm, byte(do.Kind), flag(do.On, 1))
 		b = binary.AppendUvarint(b, do.Member)
+	case ChangeRights:
+		b = do.encode(append(b, actChangeRights))
 	}
 	return b
 }
@@ -90,6 +94,7 @@ func Decode(data []byte) (Command, error) {
 		Millis:   r.int64(),
 		Session:  SessionID(r.uvarint()),
 		Sequence: r.uvarint(),
+		By:       r.caller(),
 	}
 	switch r.byte() {
 	case actTxn:
@@ -114,6 +119,8 @@ func Decode(data []byte) (Command, error) {
 		a := SetAlarm{Alarm: Alarm{Kind: AlarmKind(r.byte())}, On: r.flags(1) == 1}
 		a.Member = r.uvarint()
 		c.Do = a
+	case actChangeRights:
+		c.Do = r.changeRights()
 	}
 	if err := r.end(); err != nil {
 		return Command{}, err

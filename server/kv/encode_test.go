@@ -43,7 +43,7 @@ func TestEncodeThenDecode(t *testing.T) {
 
 // The bytes are in logs: they must not change.
 func TestCommandBytes(t *testing.T) {
-	c := kv.Command{Session: 300, Sequence: 2, Millis: 1, Do: kv.Txn{
+	c := kv.Command{Session: 300, Sequence: 2, By: kv.Caller{Name: "me", Revision: 5}, Millis: 1, Do: kv.Txn{
 		Compares: []kv.Compare{
 			kv.ModifiedAt([]byte("k"), 5),
 			{Key: []byte("k"), End: []byte("l"), Target: kv.Value, Relation: kv.Less, Bytes: []byte("v")},
@@ -57,7 +57,7 @@ func TestCommandBytes(t *testing.T) {
 			}}},
 		},
 	}}
-	want := "\x03\x01\xac\x02\x02\x01" + // format, clock, session, sequence, Txn
+	want := "\x03\x01\xac\x02\x02\x02\x05\x02me\x01" + // format, clock, session, sequence, by, Txn
 		"\x02" + "\x02\x01\x01k\x00\x0a" + "\x04\x04\x01k\x01l\x01v" +
 		"\x01" + "\x01\x03\x01k\x01v\x07" +
 		"\x02" + "\x02\x01\x01a\x01b" + "\x04" + "\x00\x01\x03\x20\x01a\x01\x00\x03\x02\x05\x00\x01\x02\x04\x06\x08" + "\x00"

@@ -21,6 +21,9 @@ const (
 	tableGrants
 	tableAttached
 	tableAlarms
+	tableToken
+	tableUsers
+	tableRoles
 )
 
 var metaKey = []byte{tableMeta}
@@ -36,6 +39,8 @@ type meta struct {
 	sessions  int64 // how many are open
 	leases    int64 // how many have been granted and not revoked
 	space     space
+	rights    int64 // revision of who may do what, from 1
+	guarded   bool  // rights are enforced
 }
 
 func (m meta) encode() []byte {
@@ -45,8 +50,12 @@ func (m meta) encode() []byte {
 		m.space.bytes, m.space.quota, m.space.alarms} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
-	return append(b, flag(m.space.full, 1))
+	b = binary.AppendUvarint(append(b, flag(m.space.full, 1)), uint64(m.rights))
+	return append(b, flag(m.guarded, 1))
 }
+
+// empty is the state before the first command.
+var empty = meta{revision: 1, rights: 1}
 
 func readMeta(r Reader) (meta, error) {
 	b, err := r.Get(metaKey)
@@ -54,7 +63,7 @@ func readMeta(r Reader) (meta, error) {
 		return meta{}, err
 	}
 	if b == nil {
-		return meta{revision: 1}, nil
+		return empty, nil
 	}
 	return decodeMeta(b)
 }
@@ -71,6 +80,8 @@ func decodeMeta(b []byte) (meta, error) {
 		sessions:  d.int64(),
 		leases:    d.int64(),
 		space:     space{bytes: d.int64(), quota: d.int64(), alarms: d.int64(), full: d.byte() == 1},
+		rights:    d.int64(),
+		guarded:   d.byte() == 1,
 	}
 	if d.end() != nil || m.revision < 1 || m.compacted > m.revision || m.swept > m.compacted {
 		return meta{}, damaged(metaKey)

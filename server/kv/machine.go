@@ -95,9 +95,15 @@ func (s *step) apply(index raft.Index, data []byte, out *Result) error {
 		return nil
 	}
 	s.clock = max(s.clock, c.Millis)
-	if c.Session != 0 {
+	err = s.permit(c.By, c.Do)
+	code, refused := errors.AsType[Code](err)
+	switch {
+	case refused:
+		out.Code, out.Revision, err = code, s.revision, nil
+	case err != nil:
+	case c.Session != 0:
 		err = s.once(c, out)
-	} else {
+	default:
 		err = s.do(c.Do, out)
 	}
 	if err != nil {
@@ -144,6 +150,8 @@ func (s *step) act(action Action, out *Result) (err error) {
 		s.space.quota = do.Bytes
 	case SetAlarm:
 		err = s.setAlarm(do, out)
+	case ChangeRights:
+		err = s.changeRights(do)
 	}
 	return err
 }

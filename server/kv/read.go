@@ -66,6 +66,8 @@ type State struct {
 	Swept     int64 // what was compacted up to it has been cleared away; Compacted once all has
 	Sessions  int64 // how many are open
 	Leases    int64 // how many have been granted and not revoked
+	Rights    int64 // revision of who may do what, from 1
+	Guarded   bool  // rights are enforced
 
 	// Bytes is what keys take, with their values and their history: the bytes of
 	// key and value of each version, and 64 more. It is counted, not measured, so
@@ -93,56 +95,23 @@ func (m meta) state() State {
 		swept--
 	}
 	return State{Applied: m.applied, Revision: m.revision, Compacted: m.compacted, Swept: swept, Sessions: m.sessions, Leases: m.leases,
-		Bytes: m.space.bytes, Quota: m.space.quota, Full: m.space.full}
+		Rights: m.rights, Guarded: m.guarded, Bytes: m.space.bytes, Quota: m.space.quota, Full: m.space.full}
 }
 
 // Get returns a key as the given revision sees it, or the latest if that is zero;
 // nil if it does not exist there. It also returns the store's own revision. The
 // error is [ErrEmptyKey], [ErrFutureRevision], [ErrCompacted] or the store's.
 func (m *Machine) Get(key []byte, revision int64) (*KV, int64, error) {
-	if len(key) == 0 {
-		return nil, 0, ErrEmptyKey
-	}
-	page, err := m.Range(Query{Start: key, Revision: revision})
-	if err != nil || len(page.KVs) == 0 {
-		return nil, page.Revision, err
-	}
-	return &page.KVs[0], page.Revision, nil
+	return m.For(ThisNode).Get(key, revision)
 }
 
 // Range returns keys as one revision sees them. The page's own revision is set
 // also with [ErrFutureRevision] and [ErrCompacted].
-func (m *Machine) Range(q Query) (Page, error) {
-	view := m.store.View()
-	defer view.Close()
-	at, err := readMeta(view)
-	if err != nil {
-		return Page{}, err
-	}
-	return at.find(view, q)
-}
+func (m *Machine) Range(q Query) (Page, error) { return m.For(ThisNode).Range(q) }
 
 // Read answers a transaction that changes nothing, as of one revision. The error
 // is a [Code] or the store's.
-func (m *Machine) Read(t Txn) (*Result, error) {
-	if !t.Reads() {
-		return nil, ErrMalformed
-	}
-	if err := t.Check(); err != nil {
-		return nil, err
-	}
-	view := m.store.View()
-	defer view.Close()
-	at, err := readMeta(view)
-	if err != nil {
-		return nil, err
-	}
-	s := &step{meta: at, reader: view}
-	out := &Result{}
-	err = s.txn(t, out)
-	out.Revision = at.revision
-	return out, err
-}
+func (m *Machine) Read(t Txn) (*Result, error) { return m.For(ThisNode).Read(t) }
 
 // readable is the revision to read at, or why it cannot be read.
 func (m meta) readable(revision int64) (int64, error) {

@@ -92,7 +92,7 @@ func writePairs(r Reader, w io.Writer) (n int64, err error) {
 // Restore replaces the whole state by one that a snapshot has written. If the
 // snapshot is cut short, damaged or of another version, the old state remains.
 func (m *Machine) Restore(r io.Reader) error {
-	next := meta{revision: 1}
+	next := empty
 	err := m.store.Replace(func(set func(key, value []byte) error) error {
 		in := snapshotReader{r: bufio.NewReaderSize(r, 64<<10), sum: sha256.New()}
 		return in.read(func(key, value []byte) (err error) {
@@ -142,7 +142,7 @@ func (s *snapshotReader) read(set func(key, value []byte) error) error {
 		if len(key) == 0 {
 			return s.checkSum()
 		}
-		if bytes.Compare(last, key) >= 0 || key[0] < tableMeta || key[0] > tableAlarms || (last == nil && !bytes.Equal(key, metaKey)) {
+		if bytes.Compare(last, key) >= 0 || key[0] < tableMeta || key[0] > tableRoles || (last == nil && !bytes.Equal(key, metaKey)) {
 			return errDamaged
 		}
 		value, err := s.bytes(s.buf, maxPairValue)

@@ -257,7 +257,7 @@ func (l *Lessor) revokeOne(ctx context.Context, term raft.Term, g kv.Grant) erro
 	if is == nil || is.Index != g.Index {
 		return nil // its client has revoked it
 	}
-	command := kv.Command{Do: kv.RevokeLease{ID: g.ID, Grant: g.Index}}
+	command := kv.Command{By: kv.ThisNode, Do: kv.RevokeLease{ID: g.ID, Grant: g.Index}}
 	_, err = l.group.ProposeIn(ctx, term, command.Encode())
 	return err
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/quorate-db/quorate/server/api/etcdv3"
 	"github.com/quorate-db/quorate/server/api/httpapi"
 	"github.com/quorate-db/quorate/server/kv"
@@ -32,6 +34,7 @@ type Config struct {
 	Etcd          Etcd
 	Serving       Serving
 	Space         Space
+	Auth          Auth
 	Log           Log
 	Warnings      []string // what Load found odd and did not refuse, one sentence each
 }
@@ -50,6 +53,13 @@ type Space struct {
 	Quota int64 // bytes of keys, values and their history; zero: any number
 	Keep  Retention
 	mode  string // of Keep, while it is read
+}
+
+// Auth is how users are known.
+type Auth struct {
+	Token string        // how tokens are made: simple
+	TTL   time.Duration // of a token that is not shown
+	Cost  int           // of a password's hash, see package auth
 }
 
 // Serving is what is served besides both APIs at the client door.
@@ -85,10 +95,11 @@ type Door struct {
 // Bootstrap says how a node without a data directory comes to its cluster. It
 // has no effect on a node that has one, except that a contradiction is refused.
 type Bootstrap struct {
-	Cluster []Seed // the members that begin the cluster, in the order of the flag; may be empty
-	State   string // "new" or "existing"
-	Token   string // keeps clusters with the same members apart; defaultToken if empty
-	Join    string // client URL of a member of a running cluster
+	Cluster   []Seed // the members that begin the cluster, in the order of the flag; may be empty
+	State     string // "new" or "existing"
+	Token     string // keeps clusters with the same members apart; defaultToken if empty
+	Join      string // client URL of a member of a running cluster
+	JoinToken string // root's, if rights are enforced there
 }
 
 // Seed is one name=URL of --initial-cluster.
@@ -109,7 +120,7 @@ const (
 // Check returns an error, one sentence that names the flag, unless a node can be
 // started with this configuration.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkName, c.checkURLs, c.checkDoors, c.checkTLS, c.checkTiming, c.checkLimits, c.checkEtcd, c.checkLog, c.checkBootstrap} {
+	for _, check := range []func() error{c.checkName, c.checkURLs, c.checkDoors, c.checkTLS, c.checkTiming, c.checkLimits, c.checkEtcd, c.checkAuth, c.checkLog, c.checkBootstrap} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -235,6 +246,18 @@ func (c *Config) checkLimits() error {
 		return fmt.Errorf("--max-value-bytes %d: it takes 1 to %d", l.ValueBytes, httpapi.MaxValueBytes)
 	case l.Requests < 1:
 		return fmt.Errorf("--max-requests %d: it takes at least 1", l.Requests)
+	}
+	return nil
+}
+
+func (c *Config) checkAuth() error {
+	switch a := &c.Auth; {
+	case a.Token != "simple":
+		return fmt.Errorf("--auth-token %s: only simple is known, whose tokens every member checks by itself", a.Token)
+	case a.TTL <= 0:
+		return errors.New("--auth-token-ttl 0: it takes at least 1 second")
+	case a.Cost < bcrypt.MinCost || a.Cost > bcrypt.MaxCost:
+		return fmt.Errorf("--bcrypt-cost %d: it takes %d to %d", a.Cost, bcrypt.MinCost, bcrypt.MaxCost)
 	}
 	return nil
 }

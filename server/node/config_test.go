@@ -91,6 +91,7 @@ func TestEverySettingInEveryWay(t *testing.T) {
 		"join": "http://j:1", "heartbeat-interval": "50", "election-timeout": "300", "snapshot-count": "5",
 		"request-timeout": "2s", "max-key-bytes": "10", "max-value-bytes": "20", "max-requests": "30", "max-request-bytes": "40", "max-txn-ops": "50",
 		"watch-progress-notify-interval": "1s", "session-ttl": "1m",
+		"auth-token": "simple", "auth-token-ttl": "60", "bcrypt-cost": "5", "join-token": "x",
 		"cert-file": files.Cert, "key-file": files.Key, "trusted-ca-file": files.CA, "client-cert-auth": "true",
 		"peer-cert-file": files.Cert, "peer-key-file": files.Key, "peer-trusted-ca-file": files.CA, "peer-client-cert-auth": "true",
 		"max-concurrent-streams": "60", "grpc-keepalive-min-time": "1s", "grpc-keepalive-interval": "2s", "grpc-keepalive-timeout": "3s",

@@ -51,7 +51,7 @@ const joinTime = time.Minute
 func joinCluster(ctx context.Context, cfg *Config, asking *certs.Source, id *identity) (*identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
-	members, err := meet(ctx, cfg.Bootstrap.Join, asking)
+	members, err := meet(ctx, cfg, asking)
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +82,9 @@ func joinCluster(ctx context.Context, cfg *Config, asking *certs.Source, id *ide
 }
 
 // meet asks a member for the cluster.
-func meet(ctx context.Context, url string, asking *certs.Source) (*wire.Members, error) {
-	c, err := client.New(client.Config{Endpoints: []string{url}, FailFast: true, Certs: asking})
+func meet(ctx context.Context, cfg *Config, asking *certs.Source) (*wire.Members, error) {
+	url := cfg.Bootstrap.Join
+	c, err := client.New(client.Config{Endpoints: []string{url}, FailFast: true, Certs: asking, Token: cfg.Bootstrap.JoinToken})
 	if err != nil {
 		return nil, fmt.Errorf("--join: %w", err)
 	}
@@ -125,7 +126,7 @@ func enter(ctx context.Context, cfg *Config, asking *certs.Source, id *identity,
 	for _, s := range id.Members {
 		endpoints = append(endpoints, s.ClientURLs...)
 	}
-	c, err := client.New(client.Config{Endpoints: endpoints, Certs: asking})
+	c, err := client.New(client.Config{Endpoints: endpoints, Certs: asking, Token: cfg.Bootstrap.JoinToken})
 	if err != nil {
 		return fmt.Errorf("a member of the cluster announces a client URL that is none: %w", err)
 	}

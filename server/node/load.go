@@ -240,6 +240,15 @@ func millis(to *time.Duration, value string) error {
 	return nil
 }
 
+func seconds(to *time.Duration, value string) error {
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number of seconds", value)
+	}
+	*to = time.Duration(n) * time.Second
+	return nil
+}
+
 func duration(to *time.Duration, value string) (err error) {
 	if *to, err = time.ParseDuration(value); err != nil {
 		return fmt.Errorf("%q is not a duration: write it like 5s or 500ms", value)

@@ -37,6 +37,7 @@ import (
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/env"
+	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
 	"github.com/quorate-db/quorate/server/lease"
@@ -66,6 +67,7 @@ type node struct {
 	machine *kv.Machine
 	hub     *watch.Hub
 	lessor  *lease.Lessor
+	callers *auth.Keeper
 	host    *quorate.Host
 	group   *quorate.Group
 
@@ -156,6 +158,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.hub, err = watch.New(n.machine, env.Real(), watch.Usual); err != nil {
 		return err
 	}
+	n.callers = auth.New(auth.Options{Machine: n.machine, TTL: n.cfg.Auth.TTL, Cost: n.cfg.Auth.Cost})
 	n.lessor = lease.New(lease.Options{Machine: n.machine, Env: env.Real(), Election: n.cfg.Election, Logger: n.log})
 	if n.host, err = quorate.Open(n.hostConfig()); err != nil {
 		return explain(err, "--listen-peer-urls")

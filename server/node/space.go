@@ -16,13 +16,13 @@ func (k *keeper) housekeep(ctx context.Context) error {
 	at := k.past.due(time.Now(), state.Revision, state.Compacted)
 	switch {
 	case state.Quota != k.cfg.Space.Quota:
-		_, err = k.group.Propose(ctx, kv.Command{Do: kv.SetQuota{Bytes: k.cfg.Space.Quota}}.Encode())
+		_, err = k.group.Propose(ctx, kv.Command{By: kv.ThisNode, Do: kv.SetQuota{Bytes: k.cfg.Space.Quota}}.Encode())
 	case at > 0:
 		k.log.Debug("compacting history by itself", "revision", at)
-		_, err = k.group.Propose(ctx, kv.Command{Do: kv.Compact{Revision: at}}.Encode())
+		_, err = k.group.Propose(ctx, kv.Command{By: kv.ThisNode, Do: kv.Compact{Revision: at}}.Encode())
 	case state.Swept != state.Compacted:
 		// The space comes back though nobody writes.
-		_, err = k.group.Propose(ctx, kv.Command{Do: kv.Sweep{}}.Encode())
+		_, err = k.group.Propose(ctx, kv.Command{By: kv.ThisNode, Do: kv.Sweep{}}.Encode())
 	}
 	return err
 }

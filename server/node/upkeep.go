@@ -171,6 +171,7 @@ func (k *keeper) expire(ctx context.Context) {
 	}
 	now := time.Now()
 	command := kv.Command{
+		By:     kv.ThisNode,
 		Millis: now.UnixMilli(),
 		Do:     kv.ExpireSessions{Before: now.Add(-k.cfg.SessionTTL).UnixMilli()},
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
 )
 
@@ -47,6 +48,25 @@ var meanings = []struct{ err, means error }{
 	{kv.ErrLeaseExists, rpctypes.ErrGRPCLeaseExist},
 	{kv.ErrNoSpace, rpctypes.ErrGRPCNoSpace},
 	{kv.ErrCorrupt, rpctypes.ErrGRPCCorrupt},
+
+	{kv.ErrNoUser, rpctypes.ErrGRPCUserEmpty},
+	{kv.ErrOldRights, rpctypes.ErrGRPCAuthOldRevision},
+	{kv.ErrDenied, rpctypes.ErrGRPCPermissionDenied},
+	{kv.ErrUserNotFound, rpctypes.ErrGRPCUserNotFound},
+	{kv.ErrUserExists, rpctypes.ErrGRPCUserAlreadyExist},
+	{kv.ErrNoRole, rpctypes.ErrGRPCRoleEmpty},
+	{kv.ErrRoleNotFound, rpctypes.ErrGRPCRoleNotFound},
+	{kv.ErrRoleExists, rpctypes.ErrGRPCRoleAlreadyExist},
+	{kv.ErrRoleNotGranted, rpctypes.ErrGRPCRoleNotGranted},
+	{kv.ErrRightNotGranted, rpctypes.ErrGRPCPermissionNotGranted},
+	{kv.ErrInvalidRight, rpctypes.ErrGRPCInvalidAuthMgmt},
+	{kv.ErrRootNeeded, rpctypes.ErrGRPCInvalidAuthMgmt},
+	{kv.ErrNoRootUser, rpctypes.ErrGRPCRootUserNotExist},
+	{kv.ErrNoRootRole, rpctypes.ErrGRPCRootRoleNotExist},
+	{auth.ErrNotEnforced, rpctypes.ErrGRPCAuthNotEnabled},
+	{auth.ErrWrong, rpctypes.ErrGRPCAuthFailed},
+	{auth.ErrNoPassword, status.Error(codes.Unknown, "auth: authentication failed, password was given for no password user")},
+	{auth.ErrBadToken, rpctypes.ErrGRPCInvalidAuthToken},
 
 	{membership.ErrKnown, rpctypes.ErrGRPCMemberExist},
 	{membership.ErrUnknown, rpctypes.ErrGRPCMemberNotFound},

@@ -18,6 +18,7 @@ import (
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/members"
+	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
 	"github.com/quorate-db/quorate/server/lease"
@@ -157,7 +158,7 @@ func serve(t *testing.T, limits Limits) (*oneNode, *Server, *grpc.ClientConn) {
 		lessor.Wait()
 	})
 	s := New(Options{
-		ClusterID: 12, MemberID: 7, Group: n, Machine: machine, Hub: hub, Limits: limits, PeerScheme: "http",
+		ClusterID: 12, MemberID: 7, Group: n, Machine: machine, Hub: hub, Keeper: auth.New(auth.Options{Machine: machine, TTL: time.Minute, Cost: 4}), Limits: limits, PeerScheme: "http",
 		Logger:  slog.New(slog.DiscardHandler),
 		Learner: n.isLearner,
 	})

@@ -30,7 +30,11 @@ func (s *kvServer) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResp
 			return nil, err
 		}
 	}
-	page, err := s.Machine.Range(q)
+	by, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Machine.For(by).Range(q)
 	if err != nil {
 		return nil, readError(err)
 	}
@@ -87,7 +91,11 @@ func (s *kvServer) readTxn(ctx context.Context, r *pb.TxnRequest, t kv.Txn) (*kv
 			return nil, err
 		}
 	}
-	result, err := s.Machine.Read(t)
+	by, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Machine.For(by).Read(t)
 	if err != nil {
 		return nil, readError(err)
 	}
@@ -156,8 +164,13 @@ func (s *Server) propose(ctx context.Context, do kv.Action) (*kv.Result, error) 
 	waiting, cancel := context.WithTimeout(ctx, s.Limits.RequestTimeout)
 	defer cancel()
 	command := kv.Command{Millis: time.Now().UnixMilli(), Do: do}
-	if err := command.Check(); err != nil {
+	err := command.Check()
+	if err != nil {
 		return nil, s.unserved(ctx, err)
+	}
+	// As with etcd, what nobody may do is told before who asks is looked at.
+	if command.By, err = s.caller(ctx); err != nil {
+		return nil, err
 	}
 	answer, err := s.Group.Propose(waiting, command.Encode())
 	if err != nil {

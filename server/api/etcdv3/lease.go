@@ -113,6 +113,9 @@ func (s *leaseServer) renew(ctx context.Context, id int64) (*pb.LeaseKeepAliveRe
 		return nil, readError(err)
 	}
 	// Whatever happens to the store from here on is later than the header says.
+	if err := s.permit(ctx, kv.MayWrite, kv.LeaseID(id)); err != nil {
+		return nil, err
+	}
 	answer := &pb.LeaseKeepAliveResponse{Header: s.header(state.Revision), ID: id}
 	waiting, cancel := context.WithTimeout(ctx, s.Limits.RequestTimeout)
 	defer cancel()
@@ -126,6 +129,14 @@ func (s *leaseServer) renew(ctx context.Context, id int64) (*pb.LeaseKeepAliveRe
 // LeaseTimeToLive says how long a lease still lives, and which keys it has. That it
 // is gone is a TTL below zero.
 func (s *leaseServer) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
+	// Only the keys are a secret.
+	var lookedAt []kv.LeaseID
+	if r.Keys {
+		lookedAt = append(lookedAt, kv.LeaseID(r.ID))
+	}
+	if err := s.permit(ctx, kv.MayRead, lookedAt...); err != nil {
+		return nil, err
+	}
 	waiting, cancel := context.WithTimeout(ctx, s.Limits.RequestTimeout)
 	defer cancel()
 	left, err := lease.Remaining(waiting, s.Group, kv.LeaseID(r.ID))
@@ -154,6 +165,10 @@ func (s *leaseServer) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLive
 		if answer.Keys, err = s.Machine.LeaseKeys(is.ID); err != nil {
 			return nil, readError(err)
 		}
+		// They may be others by now.
+		if err := s.permit(ctx, kv.MayRead, is.ID); err != nil {
+			return nil, err
+		}
 	}
 	return answer, nil
 }
@@ -172,8 +187,27 @@ func (s *leaseServer) LeaseLeases(ctx context.Context, _ *pb.LeaseLeasesRequest)
 		return nil, readError(err)
 	}
 	answer := &pb.LeaseLeasesResponse{Header: s.header(state.Revision)}
+	ids := make([]kv.LeaseID, len(all))
+	for i, g := range all {
+		ids[i] = g.ID
+	}
+	if err := s.permit(ctx, kv.MayRead, ids...); err != nil {
+		return nil, err
+	}
 	for _, g := range all {
 		answer.Leases = append(answer.Leases, &pb.LeaseStatus{ID: int64(g.ID)})
 	}
 	return answer, nil
+}
+
+// permit refuses a client that may not access all the keys that are attached to leases.
+func (s *leaseServer) permit(ctx context.Context, access kv.Access, ids ...kv.LeaseID) error {
+	by, err := s.caller(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.Machine.For(by).PermitLeases(access, ids...); err != nil {
+		return readError(err)
+	}
+	return nil
 }

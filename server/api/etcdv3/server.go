@@ -8,7 +8,8 @@
 //
 // Reading order: server.go (what it is made of, and what each call passes), kv.go,
 // request.go and response.go (the translation), errors.go; stream.go, watch.go,
-// lease.go, turn.go, lock.go, election.go, cluster.go, maintenance.go.
+// lease.go, turn.go, lock.go, election.go, cluster.go, maintenance.go; audience.go (who
+// may call what), auth.go.
 package etcdv3
 
 import (
@@ -32,6 +33,7 @@ import (
 	"github.com/quorate-db/quorate/server/api/gateway"
 	"github.com/quorate-db/quorate/server/api/lockpb"
 	"github.com/quorate-db/quorate/server/api/members"
+	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/lease"
 	"github.com/quorate-db/quorate/server/watch"
@@ -54,6 +56,7 @@ type Options struct {
 	Group      Group
 	Machine    *kv.Machine
 	Hub        *watch.Hub
+	Keeper     *auth.Keeper
 	Limits     Limits
 	KeepAlive  KeepAlive // may be zero
 	PeerScheme string    // of peer URLs: http or https
@@ -129,6 +132,7 @@ func New(o Options) *Server {
 	pb.RegisterWatchServer(s, &watchServer{Server: s})
 	pb.RegisterClusterServer(s, &clusterServer{Server: s})
 	pb.RegisterMaintenanceServer(s, &maintenanceServer{Server: s})
+	pb.RegisterAuthServer(s, &authServer{Server: s})
 	queues := &turns{Server: s, keys: &kvServer{Server: s}, leases: &leaseServer{Server: s}}
 	lockpb.RegisterLockServer(s, &lockServer{turns: queues})
 	lockpb.RegisterElectionServer(s, &electionServer{turns: queues})
@@ -171,6 +175,9 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	if err := s.leaderRequired(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.admit(ctx, info.FullMethod, req); err != nil {
+		return nil, err
+	}
 	if !forOthers[info.FullMethod] {
 		return next(ctx, req)
 	}
@@ -210,6 +217,9 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 		return rpctypes.ErrGRPCNotSupportedForLearner
 	}
 	if err := s.leaderRequired(ss.Context()); err != nil {
+		return err
+	}
+	if err := s.admit(ss.Context(), info.FullMethod, nil); err != nil {
 		return err
 	}
 	return s.lasting(ss.Context(), func(ctx context.Context) error {

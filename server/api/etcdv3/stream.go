@@ -31,21 +31,26 @@ func (s *kvServer) RangeStream(r *pb.RangeRequest, out pb.KV_RangeStreamServer) 
 			return err
 		}
 	}
+	by, err := s.caller(out.Context())
+	if err != nil {
+		return err
+	}
+	reads := s.Machine.For(by)
 	if r.CountOnly {
-		page, err := s.Machine.Range(q)
+		page, err := reads.Range(q)
 		if err != nil {
 			return readError(err)
 		}
 		return send(out, &pb.RangeResponse{Header: s.header(page.Revision), Count: page.Count})
 	}
-	return s.parts(r, q, out)
+	return s.parts(reads, r, q, out)
 }
 
 func send(out pb.KV_RangeStreamServer, part *pb.RangeResponse) error {
 	return out.Send(&pb.RangeStreamResponse{RangeResponse: part})
 }
 
-func (s *kvServer) parts(r *pb.RangeRequest, q kv.Query, out pb.KV_RangeStreamServer) error {
+func (s *kvServer) parts(reads kv.Reads, r *pb.RangeRequest, q kv.Query, out pb.KV_RangeStreamServer) error {
 	q.Count, q.Bytes = false, chunkBytes
 	left := q.Limit
 	if left == 0 {
@@ -54,7 +59,7 @@ func (s *kvServer) parts(r *pb.RangeRequest, q kv.Query, out pb.KV_RangeStreamSe
 	var sent, revision int64
 	for {
 		q.Limit = left
-		page, err := s.Machine.Range(q)
+		page, err := reads.Range(q)
 		if err != nil {
 			return readError(err)
 		}
@@ -79,7 +84,7 @@ func (s *kvServer) parts(r *pb.RangeRequest, q kv.Query, out pb.KV_RangeStreamSe
 		}
 		part.Header, part.Count = s.header(revision), sent
 		if page.More {
-			rest, err := s.Machine.Range(kv.Query{Start: q.Start, End: q.End, Revision: q.Revision, CountOnly: true})
+			rest, err := reads.Range(kv.Query{Start: q.Start, End: q.End, Revision: q.Revision, CountOnly: true})
 			if err != nil {
 				return readError(err)
 			}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/watch"
 )
 
@@ -128,6 +129,9 @@ func (w *watching) create(r *pb.WatchCreateRequest) error {
 		spec.NoPuts = spec.NoPuts || f == pb.WatchCreateRequest_NOPUT
 		spec.NoDeletes = spec.NoDeletes || f == pb.WatchCreateRequest_NODELETE
 	}
+	if reason := w.forbidden(spec); reason != "" {
+		return w.refuse(w.stream.Revision(), reason)
+	}
 	id, revision, err := w.stream.Watch(spec)
 	if err != nil {
 		return w.refuse(revision, reasons[err])
@@ -136,6 +140,21 @@ func (w *watching) create(r *pb.WatchCreateRequest) error {
 		w.fragment[id] = true
 	}
 	return w.conn.Send(&pb.WatchResponse{Header: w.header(revision), WatchId: id, Created: true})
+}
+
+// forbidden says why the client may not see what a watcher would.
+func (w *watching) forbidden(spec watch.Spec) string {
+	by, err := w.caller(w.conn.Context())
+	if err == nil {
+		err = w.Machine.For(by).Permit(kv.MayRead, spec.Key, spec.End)
+		if err != nil {
+			err = readError(err)
+		}
+	}
+	if err != nil {
+		return err.Error() // with the code, as etcd says it
+	}
+	return ""
 }
 
 func (w *watching) refuse(revision int64, reason string) error {

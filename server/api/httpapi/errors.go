@@ -11,6 +11,7 @@ import (
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/wire"
+	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
 )
 
@@ -46,6 +47,12 @@ var meanings = []struct {
 	{raft.ErrNotVoter, wire.TransferFailed, "leadership can be handed only to another voter that answers: GET /v1/members and GET /v1/status show which do"},
 	{raft.ErrNotCaughtUp, wire.NotCaughtUp, "the learner has not caught up with the leader yet: try again, GET /v1/status shows its progress"},
 	{raft.ErrChangePending, wire.ChangePending, "another membership change is under way: try again when it is done"},
+
+	{auth.ErrBadToken, wire.Unauthenticated, "the token in Authorization is not valid, or no longer: get one with POST /v3/auth/authenticate"},
+	{kv.ErrNoUser, wire.Unauthenticated, "rights are enforced here: send Authorization: Bearer and a token, which POST /v3/auth/authenticate gives"},
+	{kv.ErrOldRights, wire.Unauthenticated, "rights have changed during the request and nothing was done: try again"},
+	{kv.ErrDenied, wire.Forbidden, "the user may not do this: root may grant it a role that allows it"},
+	{kv.ErrUserNotFound, wire.Forbidden, "the user does not exist any more"},
 
 	{kv.ErrMalformed, wire.Malformed, "the command is not well formed"},
 	{kv.ErrEmptyKey, wire.Malformed, "the key is empty: write it behind /v1/kv/"},

@@ -18,6 +18,7 @@ import (
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/api/wire"
+	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
 	"github.com/quorate-db/quorate/transport"
@@ -130,6 +131,7 @@ func serve(t *testing.T, limits Limits) (*oneNode, *httptest.Server) {
 	}}}
 	web := httptest.NewServer(New(Options{
 		Name: "a", ClusterID: 0xc, Version: "v0", Log: n, Cluster: n, Host: n, Machine: machine, Limits: limits,
+		Keeper: auth.New(auth.Options{Machine: machine, TTL: time.Minute, Cost: 4}),
 		Logger: slog.New(slog.DiscardHandler),
 		Ready:  func() error { return n.Status().Err },
 

@@ -31,7 +31,11 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	found, at, err := s.Machine.Get(key, revision)
+	by, err := s.caller(r)
+	if err != nil {
+		return err
+	}
+	found, at, err := s.Machine.For(by).Get(key, revision)
 	if err != nil {
 		return err
 	}
@@ -128,7 +132,7 @@ func (s *Server) writeKey(r *http.Request, key []byte, op kv.Op) (*kv.Result, er
 	if command.Session, command.Sequence, err = numbered(r.Header); err != nil {
 		return nil, err
 	}
-	result, err := s.propose(ctx, command)
+	result, err := s.propose(ctx, r, command)
 	if err != nil {
 		return nil, err
 	}
@@ -139,8 +143,11 @@ func (s *Server) writeKey(r *http.Request, key []byte, op kv.Op) (*kv.Result, er
 	return result, nil
 }
 
-// propose replicates a command and returns what it came to.
-func (s *Server) propose(ctx context.Context, c kv.Command) (*kv.Result, error) {
+// propose replicates a command of who asks, and returns what it came to.
+func (s *Server) propose(ctx context.Context, r *http.Request, c kv.Command) (result *kv.Result, err error) {
+	if c.By, err = s.caller(r); err != nil {
+		return nil, err
+	}
 	c.Millis = time.Now().UnixMilli()
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -149,8 +156,8 @@ func (s *Server) propose(ctx context.Context, c kv.Command) (*kv.Result, error) 
 	if err != nil {
 		return nil, maybeDone(err)
 	}
-	result, ok := answer.(*kv.Result)
-	if !ok || result == nil {
+	var ok bool
+	if result, ok = answer.(*kv.Result); !ok || result == nil {
 		return nil, fmt.Errorf("a command was answered with %T", answer)
 	}
 	return result, result.Err()

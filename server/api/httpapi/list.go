@@ -33,7 +33,11 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	start, end := span(query)
-	page, err := s.Machine.Range(kv.Query{Start: start, End: end, Limit: int64(limit), Bytes: wire.MaxListBytes, Revision: revision})
+	by, err := s.caller(r)
+	if err != nil {
+		return err
+	}
+	page, err := s.Machine.For(by).Range(kv.Query{Start: start, End: end, Limit: int64(limit), Bytes: wire.MaxListBytes, Revision: revision})
 	if err != nil {
 		return err
 	}

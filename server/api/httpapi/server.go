@@ -27,6 +27,7 @@ import (
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/gateway"
 	"github.com/quorate-db/quorate/server/api/wire"
+	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/transport"
 	"github.com/quorate-db/quorate/wal"
@@ -62,6 +63,7 @@ type Options struct {
 	Cluster   Cluster
 	Host      Host
 	Machine   *kv.Machine
+	Keeper    *auth.Keeper
 	Limits    Limits
 	Logger    *slog.Logger
 
@@ -256,7 +258,11 @@ func (s *Server) counted(route string, next answer) http.Handler {
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		s.metrics.inFlight.Inc()
 		defer s.metrics.inFlight.Dec()
-		if err := next(status, r); err != nil {
+		err := s.admit(route, r)
+		if err == nil {
+			err = next(status, r)
+		}
+		if err != nil {
 			p := problemOf(err)
 			if p.Code == wire.Internal {
 				s.Logger.Error("a request failed", "method", r.Method, "route", route, "error", err)

@@ -15,7 +15,7 @@ func (s *Server) openSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer cancel()
-	result, err := s.propose(ctx, kv.Command{Do: kv.OpenSession{}})
+	result, err := s.propose(ctx, r, kv.Command{Do: kv.OpenSession{}})
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (s *Server) closeSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.propose(ctx, kv.Command{Do: kv.CloseSession{Session: kv.SessionID(id)}}); err != nil {
+	if _, err := s.propose(ctx, r, kv.Command{Do: kv.CloseSession{Session: kv.SessionID(id)}}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

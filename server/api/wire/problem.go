@@ -27,6 +27,8 @@ const (
 	NotCaughtUp        Code = "not-caught-up"
 	ChangePending      Code = "change-pending"
 	TransferFailed     Code = "transfer-failed"
+	Unauthenticated    Code = "unauthenticated"
+	Forbidden          Code = "forbidden"
 	Busy               Code = "busy"
 	NoSpace            Code = "no-space"
 	Corrupt            Code = "corrupt"
@@ -80,6 +82,8 @@ var Kinds = []Kind{
 	{TransferFailed, http.StatusConflict, RetryNever, "Leadership could not be handed over"},
 	{NoSpace, http.StatusInsufficientStorage, RetryNever, "Keys and their history take more than the quota allows"},
 	{Corrupt, http.StatusServiceUnavailable, RetryNever, "An alarm says that the store is corrupt"},
+	{Unauthenticated, http.StatusUnauthorized, RetryNever, "Nobody said who asks, or not well"},
+	{Forbidden, http.StatusForbidden, RetryNever, "The user may not do this"},
 	{Busy, http.StatusTooManyRequests, RetrySafe, "Too many requests are waiting"},
 	{DiskFull, http.StatusInsufficientStorage, RetrySafe, "The disk of the leader, or of this node, has too little room left"},
 	{NoLeader, http.StatusServiceUnavailable, RetrySafe, "No leader could be reached in time"},

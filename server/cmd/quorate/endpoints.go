@@ -24,6 +24,7 @@ type remote struct {
 	timeout   time.Duration
 	files     certs.Files
 	certs     *certs.Source
+	token     string
 }
 
 // flags defines them on a command.
@@ -34,6 +35,7 @@ func (r *remote) flags(cmd *cobra.Command) {
 	fs.StringVar(&r.files.CA, "cacert", "", "for https: certificate of the CA that has signed the nodes' (default $QUORATE_CACERT, else this machine's CAs)")
 	fs.StringVar(&r.files.Cert, "cert", "", "certificate to show to nodes that demand one (default $QUORATE_CERT)")
 	fs.StringVar(&r.files.Key, "key", "", "its private key (default $QUORATE_KEY)")
+	fs.StringVar(&r.token, "token", "", "token of a user, where rights are enforced (default $QUORATE_TOKEN)")
 	fs.StringVarP(&r.output, "output", "o", "table", "table, for people, or json, for programs")
 	fs.DurationVar(&r.timeout, "timeout", client.DefaultTimeout, "how long to try")
 }
@@ -62,6 +64,7 @@ func (r *remote) check() error {
 	if env := os.Getenv("QUORATE_ENDPOINTS"); len(r.endpoints) == 0 && env != "" {
 		r.endpoints = strings.Split(env, ",")
 	}
+	r.token = cmp.Or(r.token, os.Getenv("QUORATE_TOKEN"))
 	r.files.CA = cmp.Or(r.files.CA, os.Getenv("QUORATE_CACERT"))
 	r.files.Cert = cmp.Or(r.files.Cert, os.Getenv("QUORATE_CERT"))
 	r.files.Key = cmp.Or(r.files.Key, os.Getenv("QUORATE_KEY"))
@@ -74,7 +77,7 @@ func (r *remote) check() error {
 
 // config gives a call all the time that the user allowed.
 func (r *remote) config(endpoints []string) client.Config {
-	return client.Config{Endpoints: endpoints, Timeout: r.timeout, FailFast: true, Certs: r.certs}
+	return client.Config{Endpoints: endpoints, Timeout: r.timeout, FailFast: true, Certs: r.certs, Token: r.token}
 }
 
 // show writes the value as JSON, or calls table for lines to be aligned.
