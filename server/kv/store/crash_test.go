@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -145,7 +146,7 @@ func TestReplaceOnAFailingDisk(t *testing.T) {
 	defer shut(t, d)
 	commit(t, d, "old", "a")
 	failing.On()
-	if err := d.Replace(fillWith("new", 1)); err == nil || !strings.Contains(err.Error(), "disk failed") {
+	if err := d.Replace(fillWith("new", 1)); !errors.Is(err, errorfs.ErrInjected) {
 		t.Errorf("Replace: %v", err)
 	}
 	failing.Off()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/quorate-db/quorate/server/kv"
@@ -47,6 +48,7 @@ var _ kv.Store = (*Disk)(nil)
 type generation struct {
 	number  int
 	db      *pebble.DB
+	tables  sstable.WriterOptions // of tables to be loaded
 	failure *failure
 	uses    int  // readers, and one for being current; guarded by Disk.mu
 	retired bool // guarded by Disk.mu
@@ -100,7 +102,7 @@ func (d *Disk) start(current int) (*generation, error) {
 func (d *Disk) open(number int, mustExist bool) (*generation, error) {
 	path := d.home.path(generationName(number))
 	failure := newFailure()
-	db, err := pebble.Open(path, &pebble.Options{
+	opts := &pebble.Options{
 		FS:                 d.opts.FS,
 		CacheSize:          d.opts.CacheBytes,
 		MemTableSize:       d.opts.MemTableBytes,
@@ -110,11 +112,16 @@ func (d *Disk) open(number int, mustExist bool) (*generation, error) {
 		Levels:             filters(),
 		Logger:             quiet{d.opts.Logger, d.opts.Fatal},
 		EventListener:      &pebble.EventListener{BackgroundError: failure.set},
-	})
+	}
+	opts.EnsureDefaults()
+	db, err := pebble.Open(path, opts)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &generation{number: number, db: db, failure: failure, uses: 1}, nil
+	return &generation{
+		number: number, db: db, failure: failure, uses: 1,
+		tables: opts.MakeWriterOptions(lowestLevel, db.TableFormat()),
+	}, nil
 }
 
 // filters tell for most tables of every level, without reading them, that they do
@@ -240,38 +247,13 @@ func (d *Disk) build(number int, fill func(set func(key, value []byte) error) er
 	if err != nil {
 		return nil, err
 	}
-	if err = g.fill(fill); err == nil {
-		err = g.flush()
-	}
-	if err == nil {
+	if err = g.load(d.opts.FS, path, fill); err == nil {
 		err = d.home.sync(d.home.dir) // the name of the new directory
 	}
 	if err != nil {
 		return nil, errors.Join(err, g.db.Close(), d.opts.FS.RemoveAll(path))
 	}
 	return g, nil
-}
-
-// fill writes pairs in batches, so that memory does not grow with the content.
-func (g *generation) fill(fill func(set func(key, value []byte) error) error) error {
-	batch := g.db.NewBatch()
-	defer func() { batch.Close() }()
-	err := fill(func(key, value []byte) error {
-		if err := batch.Set(key, value, nil); err != nil || batch.Len() < 1<<20 {
-			return err
-		}
-		if err := g.failure.err(); err != nil {
-			return err
-		}
-		err := batch.Commit(pebble.NoSync)
-		batch.Close()
-		batch = g.db.NewBatch()
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return batch.Commit(pebble.NoSync)
 }
 
 // Close waits for the readers, flushes and closes the store. It takes its time if
