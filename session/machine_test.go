@@ -87,11 +87,11 @@ func calls(id ID, number, first uint64, data string) []byte {
 // CL1: a command with a number that was seen is not carried out again, whether it
 // stands in the same batch, in a later one, or behind a snapshot.
 func TestARepeatedCommandCountsOnce(t *testing.T) {
-	m, j := wrap(t, 2)
+	first, _ := wrap(t, 2)
 	open := command{kind: open}.encode()
-	got := apply(t, m, 5, open, calls(5, 1, 1, "a"), calls(5, 1, 1, "a"), Plain([]byte("p")), calls(5, 2, 1, "b"))
-	got = append(got, apply(t, m, 10, calls(5, 2, 1, "b"), calls(5, 1, 1, "a"))...)
-	v, err := m.Snapshot()
+	got := apply(t, first, 5, open, calls(5, 1, 1, "a"), calls(5, 1, 1, "a"), Plain([]byte("p")), calls(5, 2, 1, "b"))
+	got = append(got, apply(t, first, 10, calls(5, 2, 1, "b"), calls(5, 1, 1, "a"))...)
+	v, err := first.Snapshot()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestARepeatedCommandCountsOnce(t *testing.T) {
 	if _, err := v.WriteTo(&file); err != nil {
 		t.Fatal(err)
 	}
-	m, j = wrap(t, 2)
+	m, j := wrap(t, 2)
 	if err := m.Restore(&file); err != nil {
 		t.Fatal(err)
 	}
