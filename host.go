@@ -25,6 +25,7 @@ type Host struct {
 	lock    io.Closer
 	disk    *writer
 	snaps   *snap.Store
+	sending sending
 	peers   Transport
 	inbox   *inbox
 	tickets atomic.Uint64 // names of proposals; the first is random

@@ -68,6 +68,7 @@ type Config struct {
 	ElectionTimeout   time.Duration // 150 ms if zero; drawn between one and two of it
 	SnapshotEntries   uint64        // compact the log every so many entries, 10,000 if zero,
 	SnapshotBytes     uint64        // or so many bytes of them, 64 MiB if zero
+	SnapshotRate      int64         // bytes of snapshots sent per second, to all followers together; 512 MiB if zero, negative: no limit
 	MaxCommandBytes   int           // largest command; 2 MiB if zero
 	LogSegmentBytes   int64         // size of the log's files; 16 MiB if zero
 
@@ -123,6 +124,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, 150*time.Millisecond)
 	c.SnapshotEntries = cmp.Or(c.SnapshotEntries, 10_000)
 	c.SnapshotBytes = cmp.Or(c.SnapshotBytes, 64<<20)
+	c.SnapshotRate = cmp.Or(c.SnapshotRate, 512<<20)
 	c.MaxCommandBytes = cmp.Or(c.MaxCommandBytes, 2<<20)
 	c.FlightWindow = cmp.Or(c.FlightWindow, 30*time.Second)
 	c.FlightBytes = cmp.Or(c.FlightBytes, 16<<20)

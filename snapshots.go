@@ -210,7 +210,7 @@ func (m *machine) compact(at raft.Index) {
 		_ = h.loop.engine.Do(m.group.id, func(core *raft.Raft) error { // refused: then at the next occasion
 			core.Applied(at)
 			was := core.Base()
-			err := core.Compact(keepBehind(core, at, &h.cfg))
+			err := core.Compact(m.group.sending.pinned(core, keepBehind(core, at, &h.cfg), &h.cfg))
 			if now := core.Base(); now != was {
 				h.tell(Event{Kind: LogCompacted, Group: m.group.id, Index: now.Index})
 			}
@@ -235,21 +235,18 @@ func keepBehind(core *raft.Raft, at raft.Index, cfg *Config) raft.Index {
 	return from
 }
 
-// snapshots are the transfers to followers that are under way.
-type snapshots map[NodeID]bool
-
 // sendSnapshot streams the state of this node to a follower that needs entries
 // from before the log's start, and reports how that ended. It is called by the
 // loop.
 func (h *Host) sendSnapshot(m codec.Envelope) {
 	g, to := h.group(m.Group), m.Message.To
-	if g == nil || g.sending[to] {
+	if g == nil || g.sending[to] != 0 {
 		return // one at a time; the core asks again if it comes to nothing
 	}
 	if g.sending == nil {
 		g.sending = snapshots{}
 	}
-	g.sending[to] = true
+	g.sending[to] = max(1, m.Message.Snapshot.ID.Index) // what goes is this or newer
 	g.machine.put(job{run: func() error {
 		view, err := g.machine.sm.Snapshot()
 		at := g.machine.held()
@@ -285,12 +282,18 @@ func (g *Group) stream(view View, at raft.Index, m codec.Envelope) (err error) {
 	if err != nil {
 		return err
 	}
+	h := g.host
+	if err := h.sending.begin(); err != nil {
+		return err
+	}
+	defer h.sending.end()
+	h.inbox.do(func() { g.sending[m.Message.To] = at })
 	m.Message.Snapshot = &meta
-	s, err := g.host.peers.OpenStream(g.host.ctx, m.Message.To, codec.AppendMessage(nil, &m))
+	s, err := h.peers.OpenStream(h.ctx, m.Message.To, codec.AppendMessage(nil, &m))
 	if err != nil {
 		return err
 	}
-	if _, err := view.WriteTo(s); err != nil {
+	if _, err := view.WriteTo(&paced{to: s, pace: &h.sending.pace, rate: h.cfg.SnapshotRate, env: h.cfg.Env, ctx: h.ctx}); err != nil {
 		s.Close()
 		return err
 	}

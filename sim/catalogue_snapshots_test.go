@@ -172,6 +172,30 @@ func TestS12AReceiverThatTakesNothingHoldsUpNobody(t *testing.T) {
 	s.ends()
 }
 
+// While a follower is sent a snapshot, the leader goes on and compacts. What follows the
+// snapshot in its log stays: when it has arrived, no second one is needed.
+func TestTheLogIsKeptForWhoIsSentASnapshot(t *testing.T) {
+	for seed := range seeds(5) {
+		s, leader, lags := lagging(t, seed, 4000)
+		s.net.weather = Weather{Least: Duration(20 * time.Millisecond), Most: Duration(25 * time.Millisecond)}
+		s.heal()
+		s.until("a snapshot is under way", 20*election, s.streaming)
+		before := s.status(leader).Base.Index
+		s.fill(leader, 25, 10)
+		if now := s.status(leader).Base.Index; !s.streaming() || now == before && s.status(leader).Last.Index < before+20 {
+			t.Fatalf("seed %d: the log began after %d and now after %d, streaming %v: that says nothing", seed, before, now, s.streaming())
+		}
+		s.until("it has arrived", time.Minute, func() bool { return !s.streaming() })
+		s.until("the node has caught up", 10*time.Second, func() bool {
+			if s.streaming() {
+				t.Fatalf("seed %d: a second snapshot is under way", seed)
+			}
+			return lags.applied == leader.last
+		})
+		s.ends()
+	}
+}
+
 // A snapshot takes many election timeouts to arrive. The one who receives it hears its
 // leader all the time and does not campaign.
 func TestS14ALongInstallEndsNoLeadership(t *testing.T) {

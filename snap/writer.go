@@ -21,6 +21,7 @@ const (
 	firstChunk  = 4 << 10 // memory to begin with: most groups are small
 	footerSize  = 20
 	checksum    = 4
+	syncStep    = 16 << 20 // bytes that are written between two syncs
 
 	// maxName is more than 127 members with 65 KiB of address and information
 	// each; a damaged length does not take more memory than that.
@@ -37,12 +38,13 @@ type Writer struct {
 	temporary string
 	path      string
 
-	file  vfs.File
-	at    int64  // where the next chunk goes in the file
-	chunk []byte // header and data of the chunk that is being filled
-	size  int64  // of the content in chunks before it, in bytes
-	sum   uint32 // of that content
-	err   error  // the first failure, or errEnded
+	file   vfs.File
+	at     int64  // where the next chunk goes in the file
+	synced int64  // up to here the file was synced
+	chunk  []byte // header and data of the chunk that is being filled
+	size   int64  // of the content in chunks before it, in bytes
+	sum    uint32 // of that content
+	err    error  // the first failure, or errEnded
 }
 
 var errEnded = errors.New("snap: the snapshot was already committed or aborted")
@@ -91,6 +93,12 @@ func (w *Writer) put(b []byte) {
 	}
 	_, w.err = w.file.WriteAt(b, w.at)
 	w.at += int64(len(b))
+	// A large one is synced in steps: one sync of all of it would keep everybody
+	// else's waiting, the log's above all.
+	if w.err == nil && w.at-w.synced >= syncStep {
+		w.synced = w.at
+		w.err = w.file.Sync()
+	}
 }
 
 // Write adds to the content. An error is final: the snapshot can only be aborted.

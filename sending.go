@@ -1,0 +1,129 @@
+package quorate
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quorate-db/quorate/env"
+	"github.com/quorate-db/quorate/raft"
+)
+
+// maxSending is how many snapshots a host sends at once. Who comes later is tried
+// again, after a while.
+const maxSending = 4
+
+var errManySnapshots = errors.New("quorate: this host sends as many snapshots as it may at once; it is tried again")
+
+// sending is the snapshots that a host sends, of all its groups.
+type sending struct {
+	open atomic.Int32
+	pace pace
+}
+
+func (s *sending) begin() error {
+	if s.open.Add(1) > maxSending {
+		s.open.Add(-1)
+		return errManySnapshots
+	}
+	return nil
+}
+
+func (s *sending) end() { s.open.Add(-1) }
+
+// pace spreads bytes over time.
+type pace struct {
+	mu   sync.Mutex
+	next time.Time // when everything that was let pass is paid for
+}
+
+// paceSlack is how far ahead bytes may be: shorter waits than that are not made.
+const paceSlack = 20 * time.Millisecond
+
+// take lets n bytes pass, at so many a second, and returns how long to wait with them.
+func (p *pace) take(now time.Time, n int, rate int64) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cost := func(bytes int) time.Duration {
+		return time.Duration(float64(bytes) / float64(rate) * float64(time.Second))
+	}
+	// Nobody has come for long; or the clock was set back, by more than all who send
+	// at once can owe.
+	if wait := p.next.Sub(now); wait < 0 || wait > paceSlack+cost(maxSending*pacedPiece) {
+		p.next = now
+	}
+	p.next = p.next.Add(cost(n))
+	if wait := p.next.Sub(now); wait > paceSlack {
+		return wait
+	}
+	return 0
+}
+
+// paced writes no faster than the host may send snapshots.
+type paced struct {
+	to   io.Writer
+	pace *pace
+	rate int64 // bytes per second; negative: as fast as can be
+	env  env.Env
+	ctx  context.Context
+}
+
+// pacedPiece is how much is written between two looks at the time, in bytes.
+const pacedPiece = 256 << 10
+
+func (w *paced) Write(p []byte) (written int, err error) {
+	for len(p) > 0 && err == nil {
+		n := min(len(p), pacedPiece)
+		if w.rate > 0 {
+			err = w.await(w.pace.take(w.env.Now(), n, w.rate))
+		}
+		if err == nil {
+			n, err = w.to.Write(p[:n])
+			written, p = written+n, p[n:]
+		}
+	}
+	return written, err
+}
+
+func (w *paced) await(d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	timer := w.env.NewTimer(d)
+	defer timer.Stop()
+	if w.env.Wait(timer, w.ctx.Done(), nil, nil) != 0 {
+		return w.ctx.Err()
+	}
+	return nil
+}
+
+// snapshots are the transfers to followers that are under way: after which entry the log
+// must go on for who has received it.
+type snapshots map[NodeID]raft.Index
+
+// pinned is the entry up to which the log may be compacted, so that whoever is being
+// sent a snapshot does not need another one when it has arrived. A log that would become
+// too long for that, by so many entries or bytes, is compacted all the same.
+func (s snapshots) pinned(core *raft.Raft, upTo raft.Index, cfg *Config) raft.Index {
+	from := upTo
+	for _, at := range s { //order: the least is looked for
+		from = min(from, at)
+	}
+	from = max(from, core.Base().Index)
+	if from >= upTo || uint64(upTo-from) > pinnedSnapshots*cfg.SnapshotEntries {
+		return upTo
+	}
+	var bytes uint64
+	for _, e := range core.Entries(from, upTo, ^uint64(0)) {
+		if bytes += uint64(len(e.Data)); bytes > pinnedSnapshots*cfg.SnapshotBytes {
+			return upTo
+		}
+	}
+	return from
+}
+
+// pinnedSnapshots is how much of the log may be pinned, in distances between snapshots.
+const pinnedSnapshots = 4
