@@ -186,6 +186,11 @@ type GroupConfig struct {
 	ID           GroupID
 	Members      []Member // who begins the group; ignored once the group has a log; empty: wait to be invited
 	StateMachine StateMachine
+
+	// From, unless zero, is the index up to which the durable state machines of all
+	// first members hold the same already: a backup of a group that is to begin
+	// anew. Ignored once the group has a log.
+	From raft.Index
 }
 
 // The outcomes of a proposal that are not success. All but ErrUnknownOutcome

@@ -66,6 +66,10 @@ func (h *Host) recoverAll(groups []*Group, cfgs []GroupConfig) (cores []*raft.Ra
 			if *saved[i], err = raft.Bootstrap(membership.New(cfgs[i].Members...)); err != nil {
 				return nil, err
 			}
+			if from := cfgs[i].From; from > raft.BootstrapID.Index {
+				// Who comes later gets a snapshot: no log leads to what these have.
+				saved[i].Base.ID.Index, saved[i].State.Commit = from, from
+			}
 		}
 		saved[i].State.Injured = h.forgetful()
 		if len(cfgs[i].Members) == 0 {

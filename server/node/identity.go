@@ -39,6 +39,11 @@ type identity struct {
 	// configuration: if it stands in none later, it was removed.
 	Seated bool `json:"seated,omitempty"`
 
+	// Origin names the backup that the cluster was begun from, and From is the index
+	// up to which that goes; of any other cluster both are empty.
+	Origin string `json:"origin,omitempty"`
+	From   uint64 `json:"from,omitempty"`
+
 	// Begun is set once the member has a log: without one it has forgotten what it
 	// acknowledged and for whom it voted.
 	Begun bool `json:"begun,omitempty"`
@@ -78,14 +83,18 @@ func (id *identity) members() []quorate.Member {
 // bootstrapIdentity is the identity of a member that begins a cluster. All who
 // begin it come to the same IDs without talking: they are hashes of what all are
 // told alike.
-func bootstrapIdentity(cfg *Config) *identity {
+func bootstrapIdentity(cfg *Config, origin string) *identity {
 	cluster := cfg.Bootstrap.Cluster
 	if len(cluster) == 0 {
 		cluster = []Seed{{Name: cfg.Name, PeerURL: cfg.Peer.Advertise[0]}}
 	}
 	token := cmp.Or(cfg.Bootstrap.Token, defaultToken)
+	if origin != "" {
+		// Another cluster than the one that was backed up, whose members may still run.
+		token += " from " + origin
+	}
 	words := []string{"quorate cluster", token}
-	id := &identity{Format: identityFormat, Name: cfg.Name}
+	id := &identity{Format: identityFormat, Name: cfg.Name, Origin: origin}
 	for _, s := range cluster {
 		member := seat{ID: hash("quorate member", token, s.Name, plainURL(address(s.PeerURL))), Name: s.Name, Address: address(s.PeerURL)}
 		if s.Name == cfg.Name {
@@ -193,7 +202,7 @@ func (id *identity) checkLog(dir string) error {
 }
 
 func (id *identity) checkCluster(cfg *Config) error {
-	want := bootstrapIdentity(cfg)
+	want := bootstrapIdentity(cfg, id.Origin)
 	if id.ClusterID != want.ClusterID {
 		return fmt.Errorf("the data directory %s belongs to the cluster %v, and --initial-cluster with its token describes the cluster %v: choose another --data-dir, or leave out --initial-cluster",
 			cfg.DataDir, id.ClusterID, want.ClusterID)
@@ -212,7 +221,7 @@ func (id *identity) checkToken(cfg Config) error {
 	for _, s := range id.Members {
 		cfg.Bootstrap.Cluster = append(cfg.Bootstrap.Cluster, Seed{s.Name, plainURL(s.Address)})
 	}
-	if bootstrapIdentity(&cfg).ClusterID != id.ClusterID {
+	if bootstrapIdentity(&cfg, id.Origin).ClusterID != id.ClusterID {
 		return fmt.Errorf("the data directory %s belongs to the cluster %v, which began with another --initial-cluster-token: choose another --data-dir, or leave out the token",
 			cfg.DataDir, id.ClusterID)
 	}

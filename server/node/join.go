@@ -34,7 +34,7 @@ func identify(ctx context.Context, cfg *Config, asking *certs.Source, log *slog.
 	case id == nil && join == "" && cfg.Bootstrap.State == StateExisting:
 		return nil, errors.New("--initial-cluster-state existing needs --join with the client URL of a running member, which tells this one the rest")
 	case id == nil && join == "":
-		id = bootstrapIdentity(cfg)
+		id = bootstrapIdentity(cfg, "")
 		return id, id.write(cfg.DataDir)
 	}
 	log.Info("joining a cluster", "asking", join)

@@ -37,6 +37,7 @@ import (
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/env"
+	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
@@ -165,7 +166,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	}
 	begin := quorate.GroupConfig{ID: group, StateMachine: lease.Machine{Machine: n.machine, Lessor: n.lessor}}
 	if !n.identity.Joined {
-		begin.Members = n.identity.members()
+		begin.Members, begin.From = n.identity.members(), raft.Index(n.identity.From)
 	}
 	if n.group, err = n.host.Start(begin); err != nil || n.identity.Begun {
 		return err

@@ -190,7 +190,7 @@ func TestIdentityIsTheSameOverTLS(t *testing.T) {
 	identity := func(scheme string) *identity {
 		return bootstrapIdentity(&Config{Name: "a", Bootstrap: Bootstrap{Cluster: []Seed{
 			{"a", scheme + "://10.0.0.1:2380"}, {"b", scheme + "://10.0.0.2:2380"},
-		}}})
+		}}}, "")
 	}
 	open, secret := identity("http"), identity("https")
 	if open.ClusterID != secret.ClusterID || open.NodeID != secret.NodeID || open.Members[1].ID != secret.Members[1].ID {

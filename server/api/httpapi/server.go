@@ -132,6 +132,7 @@ func (s *Server) routes() {
 	s.handle("/v1/sessions/{id}", methods{"DELETE": s.closeSession})
 	s.open(s.mux, "/v1/status", methods{"GET": s.status})
 	s.handle("/v1/flight", methods{"GET": s.flight})
+	s.handle("/v1/snapshot", methods{"GET": s.snapshot})
 	s.open(s.mux, "/v1/members", methods{"GET": s.members, "POST": s.admitted(s.addMember)})
 	s.handle("/v1/members/{id}", methods{"DELETE": s.removeMember, "PUT": s.updateMember})
 	s.handle("/v1/members/{id}/promote", methods{"POST": s.promoteMember})

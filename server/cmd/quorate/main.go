@@ -59,7 +59,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), demoCommand(), versionCommand(), statusCommand(), memberCommand(), leaderCommand(), verifyCommand(), simCommand(), walCommand(), replayCommand())
+	root.AddCommand(serveCommand(), demoCommand(), versionCommand(), statusCommand(), memberCommand(), leaderCommand(), verifyCommand(), simCommand(), walCommand(), snapshotCommand(), replayCommand())
 	root.AddCommand(kvCommands()...)
 	return root
 }
