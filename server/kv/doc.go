@@ -69,7 +69,8 @@
 //	                                 replaced was cleared away (1 byte); the
 //	                                 revision of the version that it replaced, or 0, and the size of its value;
 //	                                 the key
-//	05 session(8)                    a session: when it was last used (seconds), its highest sequence
+//	05 session(8)                    a session: when it was last used (seconds), its highest sequence, and
+//	                                 the user who opened it
 //	06 session(8) sequence(8)        an answer that the session remembers
 //	07 seconds(8) session(8)         the sessions by last use; no value
 //	08 lease(8)                      a lease: the index of the command that granted it

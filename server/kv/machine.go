@@ -95,7 +95,7 @@ func (s *step) apply(index raft.Index, data []byte, out *Result) error {
 		return nil
 	}
 	s.clock = max(s.clock, c.Millis)
-	err = s.permit(c.By, c.Do)
+	err = s.permit(c)
 	code, refused := errors.AsType[Code](err)
 	switch {
 	case refused:
@@ -104,7 +104,7 @@ func (s *step) apply(index raft.Index, data []byte, out *Result) error {
 	case c.Session != 0:
 		err = s.once(c, out)
 	default:
-		err = s.do(c.Do, out)
+		err = s.do(c, out)
 	}
 	if err != nil {
 		return err
@@ -116,10 +116,10 @@ func (s *step) apply(index raft.Index, data []byte, out *Result) error {
 	return nil
 }
 
-func (s *step) do(action Action, out *Result) error {
-	err := s.admit(action)
+func (s *step) do(c Command, out *Result) error {
+	err := s.admit(c.Do)
 	if err == nil {
-		err = s.act(action, out)
+		err = s.act(c, out)
 	}
 	if code, refused := errors.AsType[Code](err); refused {
 		out.Code, err = code, nil
@@ -128,12 +128,12 @@ func (s *step) do(action Action, out *Result) error {
 	return err
 }
 
-func (s *step) act(action Action, out *Result) (err error) {
-	switch do := action.(type) {
+func (s *step) act(c Command, out *Result) (err error) {
+	switch do := c.Do.(type) {
 	case Txn:
 		err = s.txn(do, out)
 	case OpenSession:
-		err = s.openSession(out)
+		err = s.openSession(c.By, out)
 	case CloseSession:
 		err = s.closeSession(do, out)
 	case ExpireSessions:

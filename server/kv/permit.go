@@ -76,23 +76,41 @@ func (m meta) admin(r Reader, by Caller) error {
 
 // permit refuses a command that its caller may not give. Whatever is not named here
 // is for root alone.
-func (s *step) permit(by Caller, action Action) error {
+func (s *step) permit(c Command) error {
 	if !s.guarded {
 		return nil
 	}
-	switch do := action.(type) {
+	switch do := c.Do.(type) {
 	case Txn:
-		w, err := s.warrant(s.reader, by)
-		if err != nil {
-			return err
+		w, err := s.warrant(s.reader, c.By)
+		if err == nil {
+			err = w.checkTxn(s.reader, do)
 		}
-		return w.checkTxn(s.reader, do)
+		if err == nil && c.Session != 0 {
+			err = s.permitSession(c.By, c.Session)
+		}
+		return err
+	case CloseSession:
+		return s.permitSession(c.By, do.Session)
 	case RevokeLease:
-		return s.permitLease(s.reader, by, MayWrite, do.ID)
-	case GrantLease, OpenSession, CloseSession, Compact, Sweep:
-		return s.known(by)
+		return s.permitLease(s.reader, c.By, MayWrite, do.ID)
+	case GrantLease, OpenSession, Compact, Sweep:
+		return s.known(c.By)
 	}
-	return s.admin(s.reader, by)
+	return s.admin(s.reader, c.By)
+}
+
+// permitSession hides a session from whoever has not opened it. To use up its numbers
+// would have writes of its owner answered as done that never were.
+func (s *step) permitSession(by Caller, id SessionID) error {
+	if err := s.known(by); err != nil {
+		return err
+	}
+	was, open, err := s.session(id)
+	if err == nil && open && was.owner != by.Name {
+		err = ErrSessionExpired
+	}
+	return err
 }
 
 // permitLease refuses who may not do something with each key attached to a lease.

@@ -204,3 +204,40 @@ func TestRightsCoverRanges(t *testing.T) {
 		}
 	})
 }
+
+// Numbers that another user has used up would have the owner's writes answered as
+// repeated ones, though they were never done.
+func TestSessionIsForWhoOpenedIt(t *testing.T) {
+	everywhere(t, func(t *testing.T, m *member) {
+		before := m.do(t, kv.OpenSession{}).Session
+		root, u := guard(t, m)
+		open := m.raw(t, kv.Command{By: u, Do: kv.OpenSession{}}.Encode())[0].Session
+		write := func(by kv.Caller, id kv.SessionID, sequence uint64) kv.Result {
+			c := kv.Command{By: by, Session: id, Sequence: sequence, Do: then(put("a", by.Name))}
+			return *m.raw(t, c.Encode())[0]
+		}
+		for _, r := range []struct {
+			by   kv.Caller
+			id   kv.SessionID
+			want kv.Code
+		}{
+			{kv.Caller{}, open, kv.ErrNoUser},
+			{root, open, kv.ErrSessionExpired},
+			{u, before, kv.ErrSessionExpired},
+			{u, open, kv.OK},
+		} {
+			if got := write(r.by, r.id, 1); got.Code != r.want || got.Repeated {
+				t.Errorf("session %d by %q: %+v, want %v", r.id, r.by.Name, got, r.want)
+			}
+		}
+		if got := write(u, open, 1); !got.Repeated {
+			t.Errorf("the owner's write again: %+v", got)
+		}
+		if got := m.by(t, root, kv.CloseSession{Session: open}); got != kv.ErrSessionExpired {
+			t.Errorf("closed by another: %v", got)
+		}
+		if got := m.by(t, u, kv.CloseSession{Session: open}); got != kv.OK {
+			t.Errorf("closed by its owner: %v", got)
+		}
+	})
+}

@@ -10,11 +10,13 @@ import (
 type session struct {
 	used    int64  // when it was last used, in seconds of the machine's clock
 	highest uint64 // sequence number applied
+	owner   string // the user who opened it; empty: nobody said who it is
 }
 
 func (s session) encode() []byte {
-	b := binary.AppendUvarint(make([]byte, 0, 16), uint64(s.used))
-	return binary.AppendUvarint(b, s.highest)
+	b := binary.AppendUvarint(make([]byte, 0, 16+len(s.owner)), uint64(s.used))
+	b = binary.AppendUvarint(b, s.highest)
+	return append(b, s.owner...)
 }
 
 // oldest is the lowest sequence number that the window still covers.
@@ -44,14 +46,14 @@ func (s *step) once(c Command, out *Result) error {
 	if err != nil {
 		return err
 	}
-	now := session{used: s.clock / 1000, highest: max(was.highest, c.Sequence)}
+	now := session{used: s.clock / 1000, highest: max(was.highest, c.Sequence), owner: was.owner}
 	s.setSession(c.Session, was, now)
 	if answer != nil {
 		// CL1 §8 §6.3 d: the client could not know that its command had been
 		// applied; applying it again would undo what others have written since.
 		return decodeAnswer(key, answer, out)
 	}
-	if err := s.do(c.Do, out); err != nil {
+	if err := s.do(c, out); err != nil {
 		return err
 	}
 	s.batch.Set(key, out.encodeAnswer())
@@ -78,14 +80,14 @@ func (s *step) clear(start, end []byte) error {
 
 // openSession names the session after the command that opens it: no other has its
 // index.
-func (s *step) openSession(out *Result) error {
+func (s *step) openSession(by Caller, out *Result) error {
 	if s.sessions >= MaxSessions {
 		if _, err := s.dropIdle(math.MaxInt64, 1); err != nil {
 			return err
 		}
 	}
 	id := SessionID(s.applied)
-	now := session{used: s.clock / 1000}
+	now := session{used: s.clock / 1000, owner: by.Name}
 	s.batch.Set(sessionKey(id), now.encode())
 	s.batch.Set(idleKey(now.used, id), nil)
 	s.sessions++
@@ -162,9 +164,10 @@ func (s *step) session(id SessionID) (was session, open bool, err error) {
 	}
 	d := decoder{data: b}
 	was = session{used: d.int64(), highest: d.uvarint()}
-	if d.end() != nil {
+	if d.code != OK {
 		return session{}, false, damaged(key)
 	}
+	was.owner = string(d.data)
 	return was, true, nil
 }
 
