@@ -80,6 +80,9 @@ func bounds(key, end []byte) (from, to []byte) {
 // exist included.
 func allowed(rights []Right, access Access, key, end []byte) bool {
 	from, to := bounds(key, end)
+	if len(from) == 0 {
+		from = []byte{0} // the smallest key there can be: a right cannot begin before
+	}
 	var one []Right // those that help; each might be all that is needed
 	for _, r := range rights {
 		if r.Access&access == 0 {

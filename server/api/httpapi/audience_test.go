@@ -22,6 +22,8 @@ func TestRightsHoldForPlainHTTP(t *testing.T) {
 		{Kind: kv.AddUser, User: kv.Root, Hash: hash}, {Kind: kv.GrantRole, User: kv.Root, Role: kv.Root},
 		{Kind: kv.AddUser, User: "u", Hash: hash}, {Kind: kv.AddRole, Role: "r"}, {Kind: kv.GrantRole, User: "u", Role: "r"},
 		{Kind: kv.GrantRight, Role: "r", Right: kv.Right{Key: []byte("a"), End: []byte("c"), Access: kv.MayRead | kv.MayWrite}},
+		{Kind: kv.AddUser, User: "all", Hash: hash}, {Kind: kv.AddRole, Role: "all"}, {Kind: kv.GrantRole, User: "all", Role: "all"},
+		{Kind: kv.GrantRight, Role: "all", Right: kv.Right{Key: []byte{0}, End: kv.NoEnd, Access: kv.MayRead}},
 		{Kind: kv.StartGuard, Hash: auth.NewKey()},
 	} {
 		answer, err := n.Propose(t.Context(), kv.Command{Do: change}.Encode())
@@ -74,5 +76,8 @@ func TestRightsHoldForPlainHTTP(t *testing.T) {
 		if got := do(t, web, c.method, c.path, "", "Authorization: Bearer x").status; got != 401 && c.byNobody == 401 {
 			t.Errorf("%s %s with a token that is made up: %d", c.method, c.path, got)
 		}
+	}
+	if got := do(t, web, "GET", "/v1/kv", "", token("all")).status; got != 200 {
+		t.Errorf("all keys by who may read all: %d", got)
 	}
 }
