@@ -111,6 +111,22 @@ func (s *Server) admit(ctx context.Context, method string, req any) error {
 	return nil
 }
 
+// stillRoot refuses who may not do everything as the cluster has it now. What the log
+// does not check when it is applied must not be let in by a node that is behind.
+func (s *Server) stillRoot(ctx context.Context) error {
+	if _, err := s.Group.Read(ctx); err != nil {
+		return s.unserved(ctx, err)
+	}
+	by, err := s.caller(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.Machine.For(by).Admin(); err != nil {
+		return readError(err)
+	}
+	return nil
+}
+
 // caller finds out who calls. A client that shows no token is nobody.
 func (s *Server) caller(ctx context.Context) (kv.Caller, error) {
 	md, _ := metadata.FromIncomingContext(ctx)

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/quorate-db/quorate/server/api/lockpb"
+	"github.com/quorate-db/quorate/server/auth"
+	"github.com/quorate-db/quorate/server/kv"
 )
 
 // as says who calls.
@@ -211,6 +213,24 @@ func TestLeasesAreGuarded(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	if err := second(client.LeaseRevoke(u, &pb.LeaseRevokeRequest{ID: 5})); err != nil {
+		t.Error(err)
+	}
+}
+
+// The log does not look at rights when members change, so a node that is behind must
+// not go by what it knows.
+func TestMembersAreChangedByWhoMayNow(t *testing.T) {
+	n, _, conn := serve(t, testLimits)
+	root, _ := guard(t, conn)
+	client := pb.NewClusterClient(conn)
+	n.set(func(n *oneNode) {
+		n.missed = []kv.ChangeRights{{Kind: kv.StopGuard}, {Kind: kv.StartGuard, Hash: auth.NewKey()}}
+	})
+	add := &pb.MemberAddRequest{PeerURLs: []string{"http://127.0.0.1:9380"}}
+	if _, err := client.MemberAdd(root, add); !is(err, rpctypes.ErrGRPCInvalidAuthToken) {
+		t.Errorf("with a token that the cluster no longer takes: %v", err)
+	}
+	if _, err := client.MemberAdd(as(t, conn, "root", "of all evil"), add); err != nil {
 		t.Error(err)
 	}
 }

@@ -78,6 +78,9 @@ func (s *clusterServer) MemberPromote(ctx context.Context, r *pb.MemberPromoteRe
 func (s *clusterServer) change(ctx context.Context, kind membership.ChangeKind, m quorate.Member) error {
 	waiting, cancel := context.WithTimeout(ctx, s.Limits.RequestTimeout)
 	defer cancel()
+	if err := s.stillRoot(waiting); err != nil {
+		return err
+	}
 	if err := members.Change(waiting, s.Group, membership.Change{Kind: kind, Member: m}); err != nil {
 		return s.unserved(ctx, err)
 	}

@@ -31,11 +31,13 @@ type oneNode struct {
 	machine *kv.Machine
 	lessor  *lease.Lessor
 
-	mu      sync.Mutex
-	index   raft.Index
-	status  quorate.Status
-	fail    error // what Propose, Read, Change and Transfer answer instead
-	block   bool  // Propose and Read wait for the end of their context
+	mu     sync.Mutex
+	index  raft.Index
+	status quorate.Status
+	fail   error // what Propose, Read, Change and Transfer answer instead
+	block  bool  // Propose and Read wait for the end of their context
+
+	missed  []kv.ChangeRights // committed, and not yet applied here: Read catches up
 	learner bool
 	reads   int // linearizable ones
 }
@@ -70,6 +72,14 @@ func (n *oneNode) Read(ctx context.Context) (raft.Index, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.reads++
+	for _, do := range n.missed {
+		n.index++
+		batch := []quorate.Command{{Index: n.index, Data: kv.Command{By: kv.ThisNode, Do: do}.Encode()}}
+		if err := n.machine.Apply(batch); err != nil {
+			return 0, err
+		}
+	}
+	n.missed = nil
 	return n.index, n.trouble(ctx)
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -59,6 +60,19 @@ func (s *Server) admit(route string, r *http.Request) error {
 	}
 	if who == forUsers {
 		return s.Machine.For(by).Known()
+	}
+	return s.Machine.For(by).Admin()
+}
+
+// stillRoot refuses who may not do everything as the cluster has it now. What the log
+// does not check when it is applied must not be let in by a node that is behind.
+func (s *Server) stillRoot(ctx context.Context, r *http.Request) error {
+	if _, err := s.Log.Read(ctx); err != nil {
+		return err
+	}
+	by, err := s.caller(r)
+	if err != nil {
+		return err
 	}
 	return s.Machine.For(by).Admin()
 }

@@ -36,6 +36,8 @@ type oneNode struct {
 	status quorate.Status
 	fail   error // what Propose, Read, Change and Transfer answer instead
 	block  bool  // Propose and Read wait for the end of their context
+
+	missed []kv.ChangeRights // committed, and not yet applied here: Read catches up
 }
 
 func (n *oneNode) Propose(ctx context.Context, command []byte) (any, error) {
@@ -53,6 +55,14 @@ func (n *oneNode) Propose(ctx context.Context, command []byte) (any, error) {
 func (n *oneNode) Read(ctx context.Context) (raft.Index, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	for _, do := range n.missed {
+		n.index++
+		batch := []quorate.Command{{Index: n.index, Data: kv.Command{By: kv.ThisNode, Do: do}.Encode()}}
+		if err := n.machine.Apply(batch); err != nil {
+			return 0, err
+		}
+	}
+	n.missed = nil
 	return n.index, n.trouble(ctx)
 }
 

@@ -156,6 +156,9 @@ func (s *Server) change(r *http.Request, kind membership.ChangeKind, m quorate.M
 		return err
 	}
 	defer cancel()
+	if err := s.stillRoot(ctx, r); err != nil {
+		return err
+	}
 	return maybeDone(members.Change(ctx, s.Cluster, membership.Change{Kind: kind, Member: m}))
 }
 
@@ -168,6 +171,9 @@ func (s *Server) transfer(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	var t wire.Transfer
 	if err := body(w, r, &t); err != nil {
+		return err
+	}
+	if err := s.stillRoot(ctx, r); err != nil {
 		return err
 	}
 	if err := s.Cluster.Transfer(ctx, quorate.NodeID(t.To)); err != nil {

@@ -21,7 +21,7 @@ func TestNoAnswerFromTheCluster(t *testing.T) {
 	do(t, web, "PUT", "/v1/kv/k?timeout=5ms", "v").problem(t, wire.OutcomeUnknown)
 	do(t, web, "GET", "/v1/kv/k?timeout=5ms", "").problem(t, wire.Timeout)
 	do(t, web, "GET", "/v1/kv?timeout=5ms", "").problem(t, wire.Timeout)
-	do(t, web, "POST", "/v1/members?timeout=5ms", `{"name":"d","peer_url":"http://h:1"}`).problem(t, wire.OutcomeUnknown)
+	do(t, web, "POST", "/v1/members?timeout=5ms", `{"name":"d","peer_url":"http://h:1"}`).problem(t, wire.Timeout)
 	do(t, web, "GET", "/v1/kv/k?consistency=stale", "").problem(t, wire.NotFound)
 	do(t, web, "GET", "/health?timeout=5ms", "").want(t, 503)
 	if got := decode[wire.Status](t, do(t, web, "GET", "/v1/status", "").want(t, 200)); got.Leader != 0 || got.Term != 3 {
