@@ -91,12 +91,14 @@ func (h *Host) run() {
 // last one leaves nothing for another.
 func (h *Host) turn(last bool) {
 	l := &h.loop
+	h.inbox.take(&l.work, last || l.gate.open(h.disk.current.Load(), h.disk.written.Load(), l.ticks))
+	// Not the other way round: a read may be answered by a lease that was valid once it
+	// had come. Had the process stood still in between, one that came later could be.
 	now := h.cfg.Env.Now()
 	h.mindClock(now)
 	if l.flight != nil {
 		l.flight.Clock(uint64(now.UnixMicro()))
 	}
-	h.inbox.take(&l.work, last || l.gate.open(h.disk.current.Load(), h.disk.written.Load(), l.ticks))
 	for _, task := range l.work.tasks {
 		task()
 	}

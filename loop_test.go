@@ -1,6 +1,45 @@
 package quorate
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/env"
+)
+
+// pausing stands still whenever the time has been read.
+type pausing struct {
+	env.Env
+	meanwhile func()
+}
+
+func (e pausing) Now() time.Time {
+	defer e.meanwhile()
+	return e.Env.Now()
+}
+
+type deaf struct{ Transport }
+
+func (deaf) Send([]codec.Envelope) {}
+
+// RD3: what comes while the process stands still behind a look at the clock is not dealt
+// with by that look: a lease that was valid then may have ended.
+func TestWhatComesAfterALookAtTheClockWaitsForTheNext(t *testing.T) {
+	h := &Host{inbox: newInbox(), disk: &writer{}, peers: deaf{}}
+	came, done := 0, 0
+	h.cfg.Env = pausing{env.Real(), func() {
+		came++
+		h.inbox.do(func() { done++ })
+	}}
+	for range 3 {
+		before := came
+		h.turn(false)
+		if came == before || done != before {
+			t.Fatalf("%d came before the turn looked at the clock, %d since, %d were dealt with", before, came-before, done)
+		}
+	}
+}
 
 func TestProposalsWaitWhileAWriteIsUnderWay(t *testing.T) {
 	var g gate
