@@ -106,13 +106,15 @@ type snapshots map[NodeID]raft.Index
 
 // pinned is the entry up to which the log may be compacted, so that whoever is being
 // sent a snapshot does not need another one when it has arrived. A log that would become
-// too long for that, by so many entries or bytes, is compacted all the same.
+// too long for that, by so many entries or bytes, is compacted all the same; and then
+// nothing is kept any more for whom it was too long.
 func (s snapshots) pinned(core *raft.Raft, upTo raft.Index, cfg *Config) raft.Index {
 	from := upTo
 	for _, at := range s { //order: the least is looked for
-		from = min(from, at)
+		if at >= core.Base().Index {
+			from = min(from, at)
+		}
 	}
-	from = max(from, core.Base().Index)
 	if from >= upTo || uint64(upTo-from) > pinnedSnapshots*cfg.SnapshotEntries {
 		return upTo
 	}

@@ -1,8 +1,14 @@
 package quorate
 
 import (
+	"log/slog"
 	"testing"
 	"time"
+
+	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/env"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
 )
 
 // Whatever pieces come, over a while no more passes than the rate; and what comes after a
@@ -48,5 +54,73 @@ func TestSoManySnapshotsAreSentAtOnce(t *testing.T) {
 	s.end()
 	if err := s.begin(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// unseen is a state of which nobody should take a view.
+type unseen struct {
+	StateMachine
+	t *testing.T
+}
+
+func (u unseen) Snapshot() (View, error) {
+	u.t.Error("a view was taken")
+	return nil, errManySnapshots
+}
+
+// With a thousand groups most are turned away at first: that must not cost a view each.
+func TestWhoIsTurnedAwayTakesNoView(t *testing.T) {
+	h := &Host{cfg: Config{Env: env.Real(), Logger: slog.New(slog.DiscardHandler)}, inbox: newInbox()}
+	h.life.ctx = t.Context()
+	g := newGroup(h, GroupConfig{ID: 1, StateMachine: unseen{nil, t}})
+	h.groups.add([]*Group{g})
+	for range maxSending {
+		if err := h.sending.begin(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.sendSnapshot(codec.Envelope{Group: 1, Message: raft.Message{To: 2, Snapshot: &raft.Snapshot{ID: raft.EntryID{Term: 1, Index: 9}}}})
+	h.running.Wait(h.cfg.Env)
+	for _, task := range h.inbox.waiting.tasks {
+		task()
+	}
+	if len(g.sending) > 0 || h.sending.open.Load() != maxSending {
+		t.Errorf("transfers %v, %d under way", g.sending, h.sending.open.Load())
+	}
+}
+
+// lone returns a core that is its group's only member, with so many commands applied.
+func lone(t *testing.T, commands int) *raft.Raft {
+	saved, err := raft.Bootstrap(membership.New(Member{ID: 1, Role: Voter}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, err := raft.New(raft.Config{ID: 1}, saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	core.Campaign()
+	for range commands + 2 {
+		fx := core.Take()
+		core.Persisted(fx.WriteID)
+		_, _ = core.Propose([]byte("x")) // refused before it leads
+	}
+	core.Persisted(core.Take().WriteID)
+	core.Applied(core.Status().Commit)
+	return core
+}
+
+// The log is kept for a transfer for as long as what it holds would do; once it has gone
+// past that, keeping it helps nobody.
+func TestTheLogIsKeptOnlyForWhomItWouldHelp(t *testing.T) {
+	core, cfg := lone(t, 60), &Config{SnapshotEntries: 10, SnapshotBytes: 1 << 20}
+	transfers := snapshots{2: 20, 3: 30}
+	for _, step := range []struct{ upTo, kept raft.Index }{
+		{10, 10}, {25, 20}, {50, 20}, {60, 20}, {61, 61}, {62, 62},
+	} {
+		got := transfers.pinned(core, step.upTo, cfg)
+		if err := core.Compact(got); err != nil || got != step.kept {
+			t.Fatalf("up to %d: compacted up to %d and not %d (%v)", step.upTo, got, step.kept, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -248,9 +249,14 @@ func (h *Host) sendSnapshot(m codec.Envelope) {
 	}
 	g.sending[to] = max(1, m.Message.Snapshot.ID.Index) // what goes is this or newer
 	g.machine.put(job{run: func() error {
+		if err := h.sending.begin(); err != nil { // before the view: it may be dear
+			h.snapshotSent(g, to, 0, err)
+			return nil
+		}
 		view, err := g.machine.sm.Snapshot()
 		at := g.machine.held()
 		h.start(func() {
+			defer h.sending.end()
 			if err == nil {
 				err = g.stream(view, at, m)
 			}
@@ -262,7 +268,11 @@ func (h *Host) sendSnapshot(m codec.Envelope) {
 
 func (h *Host) snapshotSent(g *Group, to NodeID, at raft.Index, err error) {
 	if err != nil {
-		h.cfg.Logger.Warn("a snapshot did not reach a follower", "group", g.id, "to", fmt.Sprintf("%016x", uint64(to)), "err", err)
+		level := slog.LevelWarn
+		if errors.Is(err, errManySnapshots) {
+			level = slog.LevelDebug // with many groups that is how a new member is served
+		}
+		h.cfg.Logger.Log(h.ctx, level, "a snapshot did not reach a follower", "group", g.id, "to", fmt.Sprintf("%016x", uint64(to)), "err", err)
 		at = 0
 	}
 	h.inbox.do(func() {
@@ -283,10 +293,6 @@ func (g *Group) stream(view View, at raft.Index, m codec.Envelope) (err error) {
 		return err
 	}
 	h := g.host
-	if err := h.sending.begin(); err != nil {
-		return err
-	}
-	defer h.sending.end()
 	h.inbox.do(func() { g.sending[m.Message.To] = at })
 	m.Message.Snapshot = &meta
 	s, err := h.peers.OpenStream(h.ctx, m.Message.To, codec.AppendMessage(nil, &m))
