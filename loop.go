@@ -145,6 +145,7 @@ func (h *Host) tick() {
 		// Heartbeats do not wait for the disk, so that the followers cannot tell.
 		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Resign() })
 	}
+	h.letOthersLead()
 	h.loop.life.tick(h)
 	h.mind()
 }

@@ -123,6 +123,20 @@ func (g *Group) giveWay(core *raft.Raft) {
 	}
 }
 
+// letOthersLead gives way where this node's own writes wait for room. Its state machines
+// stand still with them: reads and callers here would wait, although a majority may have
+// what they wait for, and if nobody asks for anything new, nothing is refused.
+func (h *Host) letOthersLead() {
+	if !h.disk.room.stuck.Load() || h.loop.ticks%uint64(h.cfg.electionTicks()) != 0 {
+		return
+	}
+	h.loop.engine.Awake(func(id GroupID, core *raft.Raft) { // who sleeps has nothing to write
+		if leader, _ := core.Leader(); leader == h.id {
+			h.group(id).giveWay(core)
+		}
+	})
+}
+
 // way is when another node is to be asked next to lead a group, and whom.
 type way struct {
 	next  uint64 // a tick

@@ -81,6 +81,25 @@ func TestD10ANodeWhoseDiskIsFullLivesAndLosesNothing(t *testing.T) {
 	}
 }
 
+// A leader's disk is full all at once, and a command that it had taken waits, although all
+// others have it. Nobody asks for more than reads, which would wait for its state machine:
+// another node leads all the same, and answers them.
+func TestD10ALeaderWhoseWritesWaitLetsOthersLead(t *testing.T) {
+	for seed := range seeds(3) {
+		s := begin(t, seed, 3)
+		full := s.leader()
+		s.put(full, "k0", "before")
+		full.disk.fill(0)
+		taken := s.puts(full, "k1", "just when it became full")
+		s.until("it waits for room", election, func() bool { return full.host.Vitals().DiskFull })
+		s.until("another node leads", 20*election, func() bool { return s.leading() != nil && s.leading() != full })
+		s.get(s.leading(), "k1", "just when it became full")
+		full.disk.empty()
+		s.until("the command has an answer", 10*election, func() bool { return taken.over })
+		s.ends()
+	}
+}
+
 // The disks of all nodes are nearly full. Nobody takes commands, the leader stays, and
 // reads go on, also under the next leader; with room again everything goes on.
 func TestD10ReadsGoOnWhereAllDisksAreFull(t *testing.T) {
