@@ -89,6 +89,20 @@ func (a Reads) PermitLeases(access Access, ids ...LeaseID) error {
 	})
 }
 
+// LeaseKeys is [Machine.LeaseKeys], to who may read each of the keys.
+func (a Reads) LeaseKeys(id LeaseID) (keys [][]byte, err error) {
+	err = a.see(func(at meta, r Reader) error {
+		if at.guarded {
+			if err := at.permitLease(r, a.by, MayRead, id); err != nil {
+				return err
+			}
+		}
+		keys, err = attached(r, id)
+		return err
+	})
+	return keys, err
+}
+
 // Known refuses who has not said who it is, while rights are enforced.
 func (a Reads) Known() error {
 	return a.see(func(at meta, _ Reader) error { return at.known(a.by) })

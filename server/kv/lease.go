@@ -82,11 +82,7 @@ func (m *Machine) Lease(id LeaseID) (*Grant, error) {
 }
 
 // LeaseKeys returns the keys attached to a lease, in their order.
-func (m *Machine) LeaseKeys(id LeaseID) ([][]byte, error) {
-	view := m.store.View()
-	defer view.Close()
-	return attached(view, id)
-}
+func (m *Machine) LeaseKeys(id LeaseID) ([][]byte, error) { return m.For(ThisNode).LeaseKeys(id) }
 
 // Leases returns the leases granted by commands after the given index, in the order
 // in which they were granted.

@@ -118,6 +118,7 @@ func TestReadsForSomebody(t *testing.T) {
 		"compare": second(m.For(u).Read(kv.Txn{Compares: []kv.Compare{kv.Exists([]byte("e"))}})),
 		"watch":   m.For(u).Permit(kv.MayRead, []byte("e"), nil),
 		"lease":   m.For(u).PermitLeases(kv.MayRead, 1),
+		"keys":    second(m.For(u).LeaseKeys(1)),
 		"users":   second(m.For(u).Users()),
 		"roles":   second(m.For(u).Roles()),
 		"root":    second(m.For(u).User(kv.Root)),

@@ -162,12 +162,13 @@ func (s *leaseServer) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLive
 	}
 	answer.TTL, answer.GrantedTTL = left, is.TTL
 	if r.Keys {
-		if answer.Keys, err = s.Machine.LeaseKeys(is.ID); err != nil {
-			return nil, readError(err)
+		by, err := s.caller(ctx)
+		if err != nil {
+			return nil, err
 		}
 		// They may be others by now.
-		if err := s.permit(ctx, kv.MayRead, is.ID); err != nil {
-			return nil, err
+		if answer.Keys, err = s.Machine.For(by).LeaseKeys(is.ID); err != nil {
+			return nil, readError(err)
 		}
 	}
 	return answer, nil
