@@ -234,3 +234,27 @@ func TestMembersAreChangedByWhoMayNow(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Anybody may try passwords, each of which takes long: that must not keep out those
+// who are in.
+func TestPasswordsKeepNobodyOut(t *testing.T) {
+	limits := testLimits
+	limits.Requests = 1
+	_, s, conn := serve(t, limits)
+	root, _ := guard(t, conn)
+	s.logins <- struct{}{}
+	if _, err := pb.NewKVClient(conn).Put(root, &pb.PutRequest{Key: []byte("k")}); err != nil {
+		t.Errorf("while a password is being looked at: %v", err)
+	}
+	login := func() error {
+		return second(pb.NewAuthClient(conn).Authenticate(t.Context(), &pb.AuthenticateRequest{Name: "u", Password: "p"}))
+	}
+	if err := login(); !is(err, rpctypes.ErrGRPCRequestTooManyRequests) {
+		t.Errorf("one more password than there is room for: %v", err)
+	}
+	<-s.logins
+	s.slots <- struct{}{}
+	if err := login(); err != nil {
+		t.Errorf("while another call is in progress: %v", err)
+	}
+}

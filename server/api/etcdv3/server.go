@@ -108,6 +108,7 @@ type Server struct {
 	calls   *prometheus.CounterVec
 	slots   chan struct{} // one for each unary call in progress
 	benches chan struct{} // one for each that waits for what other clients do
+	logins  chan struct{} // one for each whose password is looked at, or waits for that
 
 	open context.Context // ends with Close
 	end  context.CancelFunc
@@ -115,7 +116,7 @@ type Server struct {
 
 // New returns a server; its Serve takes connections on which TLS is already done.
 func New(o Options) *Server {
-	s := &Server{Options: o, health: health.NewServer(), calls: newCalls(), slots: make(chan struct{}, o.Limits.Requests), benches: make(chan struct{}, benches*o.Limits.Requests)}
+	s := &Server{Options: o, health: health.NewServer(), calls: newCalls(), slots: make(chan struct{}, o.Limits.Requests), benches: make(chan struct{}, benches*o.Limits.Requests), logins: make(chan struct{}, o.Limits.Requests)}
 	s.open, s.end = context.WithCancel(context.Background())
 	s.Server = grpc.NewServer(append(o.KeepAlive.options(),
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
@@ -159,10 +160,7 @@ func (s *Server) SetReady(ready bool) {
 
 // unary lets a call in if there is room and this node may answer it.
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
-	room := s.slots
-	if forOthers[info.FullMethod] {
-		room = s.benches
-	}
+	room := s.roomFor(info.FullMethod)
 	select {
 	case room <- struct{}{}:
 		defer func() { <-room }()
@@ -186,6 +184,18 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 		return err
 	})
 	return answer, err
+}
+
+// roomFor is where a call takes its place. Passwords take long, and anybody may try
+// some: those who do keep out only each other.
+func (s *Server) roomFor(method string) chan struct{} {
+	switch {
+	case forOthers[method]:
+		return s.benches
+	case method == pb.Auth_Authenticate_FullMethodName:
+		return s.logins
+	}
+	return s.slots
 }
 
 // forOthers are the calls that wait for what other clients do, as long as that may
