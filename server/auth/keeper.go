@@ -39,6 +39,7 @@ var (
 
 // Options is what a Keeper is made of. All fields are needed.
 type Options struct {
+	Cluster uint64 // its ID: one that was begun from a backup of this one has the same key
 	Machine *kv.Machine
 	TTL     time.Duration // of a token that is not shown; the flag --auth-token-ttl
 	Cost    int           // of a hash, 4 to 31: each one more doubles its time; --bcrypt-cost
@@ -71,6 +72,9 @@ func NewKey() []byte {
 	return key
 }
 
+// maxPassword is how long a password may be, in bytes.
+const maxPassword = 72
+
 // Hash makes of a password what may be stored. A password has 72 bytes at most.
 func (k *Keeper) Hash(ctx context.Context, password string) (hash []byte, err error) {
 	waited := k.hashes(ctx, func() { hash, err = bcrypt.GenerateFromPassword([]byte(password), k.Cost) })
@@ -102,7 +106,9 @@ func (k *Keeper) Login(ctx context.Context, name, password string) (string, erro
 	user, err := k.Machine.For(kv.ThisNode).User(name)
 	switch {
 	case errors.Is(err, kv.ErrUserNotFound):
-		return "", ErrWrong
+		// It takes as long as a wrong password, or the time would tell who is a user.
+		_, err := k.Hash(ctx, password[:min(len(password), maxPassword)])
+		return "", cmp.Or(err, ErrWrong)
 	case err != nil:
 		return "", err
 	case user.NoPassword:
@@ -118,14 +124,15 @@ func (k *Keeper) Login(ctx context.Context, name, password string) (string, erro
 	body := binary.AppendUvarint(nil, uint64(time.Now().Unix()))
 	body = binary.AppendUvarint(body, uint64(user.Since))
 	body = append(body, name...)
-	signed := sign(key, body)
+	signed := k.sign(key, body)
 	return encoding.EncodeToString(body) + "." + encoding.EncodeToString(signed[:]), nil
 }
 
 var encoding = base64.RawURLEncoding.Strict()
 
-func sign(key, body []byte) (m mac) {
+func (k *Keeper) sign(key, body []byte) (m mac) {
 	h := hmac.New(sha256.New, key)
+	h.Write(binary.BigEndian.AppendUint64(nil, k.Cluster))
 	h.Write(body)
 	h.Sum(m[:0])
 	return m
@@ -141,7 +148,7 @@ func (k *Keeper) Caller(token string) (kv.Caller, error) {
 	front, back, _ := strings.Cut(token, ".")
 	body, bad := encoding.DecodeString(front)
 	shown, bad2 := encoding.DecodeString(back)
-	signed := sign(key, body)
+	signed := k.sign(key, body)
 	if bad != nil || bad2 != nil || !hmac.Equal(shown, signed[:]) {
 		return kv.Caller{}, ErrBadToken
 	}

@@ -43,6 +43,20 @@ func twoNodes(t *testing.T) (nodes [2]*Keeper) {
 	return nodes
 }
 
+// A cluster that was begun from a backup has the same key and the same users, and
+// takes no token of the one that was saved.
+func TestTokensOfAnotherClusterAreNoTokens(t *testing.T) {
+	nodes := twoNodes(t)
+	nodes[1].Cluster = 2
+	token, err := nodes[0].Login(t.Context(), kv.Root, "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if by, err := nodes[1].Caller(token); !errors.Is(err, ErrBadToken) {
+		t.Errorf("%+v, %v", by, err)
+	}
+}
+
 // A token is good at every node, for as long as it is shown there often enough.
 func TestTokensSlide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -73,7 +73,7 @@ func span(query url.Values) (start, end []byte) {
 		start = s
 	}
 	e := []byte(query.Get("end"))
-	if len(e) > 0 && (bytes.Equal(end, kv.NoEnd) || bytes.Compare(e, end) < 0) {
+	if len(e) > 0 && !bytes.Equal(e, kv.NoEnd) && (bytes.Equal(end, kv.NoEnd) || bytes.Compare(e, end) < 0) {
 		end = e
 	}
 	return start, end

@@ -33,6 +33,7 @@ func TestListRanges(t *testing.T) {
 		{"prefix=b/&limit=2", []string{"b/1", "b/2"}, true},
 		{"prefix=b/&start=b/2%00", []string{"b/3"}, false},
 		{"prefix=b/&end=b/2", []string{"b/1"}, false},
+		{"prefix=b/&end=%00", []string{"b/1", "b/2", "b/3"}, false},
 		{"start=b/2&end=c", []string{"b/2", "b/3"}, false},
 		{"start=c&end=b", nil, false},
 		{"prefix=a&start=b", nil, false},
