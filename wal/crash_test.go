@@ -187,7 +187,13 @@ func (a author) base(saved *raft.Saved, w *raft.Write) raft.Saved {
 		}
 	case 1:
 		ahead := raft.Index(rapid.IntRange(1, 5).Draw(a.t, "ahead"))
-		term := saved.Base.ID.Term + raft.Term(rapid.IntRange(1, 3).Draw(a.t, "term"))
+		// Of a term that is new to the log: an entry that was thrown away because a
+		// snapshot contradicts those before it can be no part of a later snapshot (§5.3).
+		last := saved.Base.ID.Term
+		if n := len(saved.Entries); n > 0 {
+			last = saved.Entries[n-1].Term
+		}
+		term := last + raft.Term(rapid.IntRange(1, 3).Draw(a.t, "term"))
 		w.Base = base(term, saved.Base.ID.Index+ahead).Base
 	}
 	if err := after.Add(raft.Write{Base: w.Base}); err != nil {

@@ -28,6 +28,11 @@ type replay struct {
 //	base 10, 11 .. 20 | base 10, last 20   21 .. 25   base 22
 //	                             (hole)
 //
+// A base inside the hole may have replaced what we read behind it, and nobody can tell.
+// It needs no telling: what a snapshot contradicts is no part of any later snapshot
+// (Log Matching, §5.3), so that the base that closes the hole replaces it too. For the same
+// reason a group may be read without segments that hold none of its entries (move.go).
+//
 // Until it comes, saved begins at the end of the hole, and base is what the disk
 // says. The two differ exactly while the hole is open.
 type replayed struct {

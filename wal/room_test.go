@@ -100,7 +100,7 @@ func TestD10ADiskThatFillsUpAndEmptiesLosesNothing(t *testing.T) {
 			}
 			return nil
 		})
-		l := open(t, disk, "")
+		l := open(rt, disk, "")
 		acknowledged, want := model{}.picture(), author{rt, model{}}
 		var refused []codec.Record
 		for range rapid.IntRange(5, 60).Draw(rt, "batches") {
@@ -113,7 +113,7 @@ func TestD10ADiskThatFillsUpAndEmptiesLosesNothing(t *testing.T) {
 			}
 			if len(refused) == 0 {
 				r := want.record()
-				want.want.add(t, r)
+				want.want.add(rt, r)
 				refused = append(refused, r)
 			}
 			next := want.want.picture()
@@ -126,8 +126,8 @@ func TestD10ADiskThatFillsUpAndEmptiesLosesNothing(t *testing.T) {
 				vote := record(9, state(raft.Term(refusals), 1)) // of a group that nothing waits for
 				if l.Append([]codec.Record{vote}) == nil {
 					passed++
-					acknowledged = with(t, acknowledged, mem)
-					want.want.add(t, vote)
+					acknowledged = with(rt, acknowledged, mem)
+					want.want.add(rt, vote)
 					next = want.want.picture()
 				}
 			default:
@@ -136,10 +136,10 @@ func TestD10ADiskThatFillsUpAndEmptiesLosesNothing(t *testing.T) {
 			survives := func(size int) int { return rapid.IntRange(0, size).Draw(rt, "survives") }
 			for _, image := range []*vfs.Mem{mem.Crash(vfs.Lost), mem.Crash(vfs.Kept), mem.Crash(survives)} {
 				image.SetCapacity(0)
-				must(t, open(t, image, acknowledged, next).Close())
+				must(rt, open(rt, image, acknowledged, next).Close())
 			}
 		}
-		must(t, l.Close())
+		must(rt, l.Close())
 	})
 	if refusals < 100 || passed < 100 {
 		t.Fatalf("%d batches were refused, %d votes were not: the histories no longer show anything", refusals, passed)
@@ -148,7 +148,7 @@ func TestD10ADiskThatFillsUpAndEmptiesLosesNothing(t *testing.T) {
 
 // with is the picture of what a disk holds that no crash can take any more, after a
 // vote of group 9 was acknowledged.
-func with(t *testing.T, before string, mem *vfs.Mem) string {
+func with(t rapid.TB, before string, mem *vfs.Mem) string {
 	t.Helper()
 	image := mem.Crash(vfs.Lost)
 	image.SetCapacity(0)

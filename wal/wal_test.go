@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
@@ -36,7 +38,7 @@ func (c *counting) Uint64() uint64 { return random.Uint64() }
 
 func small() Options { return Options{SegmentBytes: 300, Env: &counting{}} }
 
-func must(t testing.TB, err error) {
+func must(t rapid.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +74,7 @@ func record(g raft.GroupID, w raft.Write) codec.Record { return codec.Record{Gro
 // model is what a log must hold: raft.Saved.Add of all that was written.
 type model map[raft.GroupID]*raft.Saved
 
-func (m model) add(t testing.TB, records ...codec.Record) {
+func (m model) add(t rapid.TB, records ...codec.Record) {
 	t.Helper()
 	for _, r := range records {
 		if m[r.Group] == nil {
@@ -96,7 +98,7 @@ func (m model) picture() string {
 }
 
 // open opens the log and checks it against the pictures that are allowed.
-func open(t testing.TB, fs vfs.FS, allowed ...string) *Log {
+func open(t rapid.TB, fs vfs.FS, allowed ...string) *Log {
 	t.Helper()
 	l, saved, err := Open(fs, dir, small())
 	must(t, err)

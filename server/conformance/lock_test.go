@@ -14,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/quorate-db/quorate/internal/goal"
@@ -35,8 +36,10 @@ func (p *play) say(format string, args ...any) {
 
 // outcome is an answer in a line, but for who gives it.
 func outcome(header *pb.ResponseHeader, err error, rest string) string {
-	if err != nil {
-		return fmt.Sprintf("%v: %s", status.Code(err), status.Convert(err).Message())
+	if code := status.Code(err); code == codes.DeadlineExceeded {
+		return code.String() // whether client or server notices first is up to chance, and so are the words
+	} else if err != nil {
+		return fmt.Sprintf("%v: %s", code, status.Convert(err).Message())
 	}
 	return fmt.Sprintf("at %d %s", header.GetRevision(), rest)
 }
