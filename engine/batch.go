@@ -75,18 +75,25 @@ func (b *Batch) Promises() bool { return len(b.Writes)+len(b.After)+len(b.Instal
 
 // reset empties the batch and keeps its memory.
 func (b *Batch) reset() {
-	*b = Batch{
-		Send: clear0(b.Send), Apply: clear0(b.Apply), Reads: clear0(b.Reads), Writes: clear0(b.Writes),
-		After: clear0(b.After), Written: clear0(b.Written), Install: clear0(b.Install),
-		Leaders: clear0(b.Leaders), Members: clear0(b.Members), Fenced: clear0(b.Fenced),
-	}
+	clear0(&b.Send)
+	clear0(&b.Apply)
+	clear0(&b.Reads)
+	clear0(&b.Writes)
+	clear0(&b.After)
+	clear0(&b.Written)
+	clear0(&b.Install)
+	clear0(&b.Leaders)
+	clear0(&b.Members)
+	clear0(&b.Fenced)
 }
 
 // clear0 drops what the elements refer to, so that a reused batch keeps nothing
-// alive.
-func clear0[T any](s []T) []T {
-	clear(s)
-	return s[:0]
+// alive. Most are empty already.
+func clear0[T any](s *[]T) {
+	if len(*s) > 0 {
+		clear(*s)
+		*s = (*s)[:0]
+	}
 }
 
 // Drain puts into the batch what all inputs since the last call have made
@@ -118,7 +125,7 @@ func (e *Engine) Drain(b *Batch) {
 			g.collect(fx, entries, b)
 		}
 	}
-	e.active = clear0(e.active)
+	clear0(&e.active)
 }
 
 // collect adds one group's effects to the batch.

@@ -30,26 +30,29 @@ func (p *process) Uint64() uint64 { return p.rng.Uint64() }
 // timer is a timer or, with a period, a ticker.
 type timer struct {
 	who    *process
-	c      chan time.Time
 	period time.Duration // of the process's time
 	round  uint64        // counts the starts: a firing of an earlier one is void
+	fired  bool          // and nobody has taken note
 }
 
 // NewTimer implements [env.Clock].
 func (p *process) NewTimer(d time.Duration) env.Timer {
-	t := &timer{who: p, c: make(chan time.Time, 1)}
+	t := &timer{who: p}
 	t.Reset(d)
 	return t
 }
 
 // NewTicker implements [env.Clock].
 func (p *process) NewTicker(d time.Duration) env.Timer {
-	t := &timer{who: p, c: make(chan time.Time, 1), period: d}
+	t := &timer{who: p, period: d}
 	t.Reset(d)
 	return t
 }
 
-func (t *timer) C() <-chan time.Time { return t.c }
+// C implements [env.Timer], for nobody: who waits for a channel by himself holds up everybody.
+func (t *timer) C() <-chan time.Time {
+	panic("sim: a simulated timer is waited for with Wait, not by its channel")
+}
 
 func (t *timer) Reset(d time.Duration) {
 	t.Stop()
@@ -64,10 +67,7 @@ func (t *timer) fire(round uint64) {
 	if t.round != round {
 		return
 	}
-	select {
-	case t.c <- t.who.Now():
-	default:
-	}
+	t.fired = true
 	if t.period > 0 {
 		t.start(t.period)
 	}
@@ -75,10 +75,7 @@ func (t *timer) fire(round uint64) {
 
 func (t *timer) Stop() {
 	t.round++
-	select {
-	case <-t.c:
-	default:
-	}
+	t.fired = false
 }
 
 // sleep lets the running task wait.

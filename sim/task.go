@@ -5,7 +5,6 @@ import (
 	"iter"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/quorate-db/quorate/env"
 )
@@ -59,7 +58,7 @@ func (w *world) thread() *thread {
 		w.idle = w.idle[:last]
 		return t
 	}
-	t := &thread{nap: timer{c: make(chan time.Time, 1)}}
+	t := &thread{}
 	t.resume, t.cancel = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
 		for t.task.run(); yield(struct{}{}); t.task.run() {
@@ -156,9 +155,8 @@ func (t *task) ready() bool {
 	if t.thread == nil {
 		return true
 	}
-	if t.timer != nil && len(t.timer.c) > 0 {
-		<-t.timer.c
-		t.got = 0
+	if t.timer != nil && t.timer.fired {
+		t.timer.fired, t.got = false, 0
 		return true
 	}
 	for i, c := range t.on {
