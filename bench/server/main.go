@@ -33,6 +33,7 @@ type options struct {
 	warm       time.Duration
 	window     time.Duration
 	kinds      string // of work, with commas; all if empty
+	profiles   string // directory; none if empty
 	outages    outages
 	snapshotMB int // MiB
 }
@@ -77,6 +78,7 @@ func main() {
 	flag.DurationVar(&o.warm, "warm", o.warm, "how long each load runs before it is measured")
 	flag.DurationVar(&o.window, "window", o.window, "how long it is measured")
 	flag.StringVar(&o.kinds, "work", "", "comma-separated `kinds` of work for the load; all if empty")
+	flag.StringVar(&o.profiles, "profiles", "", "`directory` for profiles of all servers under each load; none if empty")
 	flag.IntVar(&o.outages.each, "failures", o.outages.each, "how often the leader fails in a round, in each way")
 	flag.DurationVar(&o.outages.timeout, "timeout", o.outages.timeout, "how long a write may take while it does")
 	flag.IntVar(&o.snapshotMB, "snapshot", o.snapshotMB, "`MiB` that a new member is to get; above 1024, etcd comes near to its limit")
@@ -152,7 +154,11 @@ func loads(ctx context.Context, o options, out io.Writer) error {
 
 // measure starts a cluster, puts it through all workloads, and stops it.
 func measure(ctx context.Context, o options, name string, seen results) (err error) {
-	c, err := start(ctx, o, name)
+	var flags []string
+	if o.profiles != "" {
+		flags = append(flags, "--enable-pprof")
+	}
+	c, err := start(ctx, o, name, flags...)
 	if err != nil {
 		return err
 	}
@@ -166,8 +172,10 @@ func measure(ctx context.Context, o options, name string, seen results) (err err
 		if _, err := load.run(ctx, w, o.warm); err != nil {
 			return fmt.Errorf("%v: %w", w, err)
 		}
+		profiled := make(chan error, 1)
+		go func() { profiled <- c.profile(ctx, o.profiles, name, w, o.window) }()
 		figures, err := load.run(ctx, w, o.window)
-		if err != nil {
+		if err = errors.Join(err, <-profiled); err != nil {
 			return fmt.Errorf("%v: %w", w, err)
 		}
 		seen.add(w, name, figures)

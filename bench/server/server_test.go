@@ -17,7 +17,7 @@ func TestEverythingIsMeasured(t *testing.T) {
 		t.Skip("builds etcd, and starts 22 servers")
 	}
 	o := usual().quick()
-	o.dir = t.TempDir()
+	o.dir, o.profiles = t.TempDir(), filepath.Join(t.TempDir(), "profiles")
 	o.programs[nameOurs] = build(t, "../..", "./server/cmd/quorate")
 	o.programs[nameEtcd] = build(t, ".", "go.etcd.io/etcd/server/v3")
 	var out strings.Builder
@@ -32,6 +32,9 @@ func TestEverythingIsMeasured(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
+	}
+	if got, err := filepath.Glob(filepath.Join(o.profiles, "*-put-512-clients-n?.prof")); err != nil || len(got) != 2*replicas {
+		t.Errorf("profiles: %v, %v", got, err)
 	}
 	if left, err := os.ReadDir(o.dir); err != nil || len(left) > 0 {
 		t.Errorf("files stay behind: %v, %v", left, err)
