@@ -13,6 +13,7 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -113,7 +114,33 @@ func (c *Client) dialTLS(ctx context.Context, network, address string) (net.Conn
 		raw.Close()
 		return nil, c.certs.Explain(err)
 	}
-	return conn, nil
+	return &secured{Conn: conn, certs: c.certs}, nil
+}
+
+// secured is a connection to an https endpoint. In TLS 1.3 a client hears only after
+// the handshake that its certificate is refused, while it is writing its request: whoever
+// reads then closes the connection, and who writes would learn no more than that.
+type secured struct {
+	*tls.Conn
+	certs   *certs.Source
+	refused atomic.Pointer[certs.Error]
+}
+
+func (c *secured) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if e, ok := errors.AsType[*certs.Error](c.certs.Explain(err)); ok && e.Refused() {
+		c.refused.Store(e)
+		err = e
+	}
+	return n, err
+}
+
+func (c *secured) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if e := c.refused.Load(); err != nil && e != nil {
+		err = e
+	}
+	return n, err
 }
 
 // parseEndpoint reads a URL that has a host and nothing behind it; a bare
