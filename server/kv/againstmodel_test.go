@@ -143,6 +143,9 @@ func compareLeases(t fataler, want *model, m *member) {
 			t.Fatalf("lease %d: %+v, %v; want %+v", g.ID, one, err, g)
 		}
 	}
+	if noted, err := m.Noted(); err != nil || noted != want.noted {
+		t.Fatalf("noted at %d, %v; want %d", noted, err, want.noted)
+	}
 	slices.SortFunc(all, func(a, b kv.Grant) int { return cmp.Compare(a.Index, b.Index) })
 	state, err := m.State()
 	if err != nil || state.Leases != int64(len(all)) {

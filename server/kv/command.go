@@ -46,8 +46,8 @@ type Command struct {
 }
 
 // Action is what a command does: [Txn], [OpenSession], [CloseSession],
-// [ExpireSessions], [Compact], [Sweep], [GrantLease], [RevokeLease], [SetQuota],
-// [SetAlarm] or [ChangeRights].
+// [ExpireSessions], [Compact], [Sweep], [GrantLease], [RevokeLease], [NoteRemaining],
+// [SetQuota], [SetAlarm] or [ChangeRights].
 type Action interface{ action() }
 
 // OpenSession opens a session; the result names it.
@@ -84,6 +84,23 @@ type RevokeLease struct {
 	Grant raft.Index
 }
 
+// NoteRemaining keeps how long leases still live, for who decides that after this
+// leader. A lease that has been revoked since is passed over.
+type NoteRemaining struct {
+	// After is [Machine.Noted] as the proposer knows it. If another note came first the
+	// whole command is refused with [ErrOvertaken]: of two that are under way only one
+	// counts, so that a renewal is not undone by an older note that was late.
+	After raft.Index
+
+	Of []Remaining // at most MaxOps
+}
+
+// Remaining is how long a lease still lives.
+type Remaining struct {
+	Grant   raft.Index // of the command that granted it
+	Seconds int64      // from when the command was proposed on, or more; the TTL and above: all of it
+}
+
 // SetQuota says how many bytes keys may take, with their values and their history;
 // zero is any number. See State.Bytes.
 type SetQuota struct{ Bytes int64 }
@@ -102,6 +119,7 @@ func (Compact) action()        {}
 func (Sweep) action()          {}
 func (GrantLease) action()     {}
 func (RevokeLease) action()    {}
+func (NoteRemaining) action()  {}
 func (SetQuota) action()       {}
 func (SetAlarm) action()       {}
 
@@ -114,6 +132,7 @@ func (c Command) Check() error {
 	quota, isQuota := c.Do.(SetQuota)
 	alarm, isAlarm := c.Do.(SetAlarm)
 	change, isChange := c.Do.(ChangeRights)
+	note, isNote := c.Do.(NoteRemaining)
 	switch {
 	case c.Do == nil || c.Millis < 0:
 		return ErrMalformed
@@ -123,6 +142,8 @@ func (c Command) Check() error {
 		return ErrMalformed
 	case isGrant && (grant.ID == 0 || grant.TTL < 1 || grant.TTL > MaxLeaseTTL):
 		return ErrMalformed
+	case isNote && len(note.Of) > MaxOps:
+		return ErrTooManyOps
 	case isQuota && quota.Bytes < 0, isAlarm && alarm.Kind != NoSpace && alarm.Kind != Corrupt:
 		return ErrMalformed
 	case len(c.By.Name) > MaxKeyBytes || c.By.Revision < 0:

@@ -28,7 +28,8 @@
 //	by       1 byte    on whose behalf: 0 nobody, 1 the cluster, 2 a user: the revision of the rights
 //	                   (uvarint) and the name follow
 //	action   1 byte    1 Txn, 2 OpenSession, 3 CloseSession, 4 ExpireSessions, 5 Compact, 6 Sweep,
-//	                   7 GrantLease, 8 RevokeLease, 9 SetQuota, 10 SetAlarm, 11 ChangeRights
+//	                   7 GrantLease, 8 RevokeLease, 9 SetQuota, 10 SetAlarm, 11 ChangeRights,
+//	                   12 NoteRemaining
 //	Txn:            compares, then, else; each a uvarint count, then as many of
 //	    compare     target (1 byte), relation (1 byte), key, end, then
 //	                value if the target is 4, otherwise number (varint)
@@ -46,6 +47,8 @@
 //	RevokeLease:    lease uvarint, the index of the grant uvarint or 0
 //	SetQuota:       bytes uvarint
 //	SetAlarm:       kind (1 byte: 1 no space, 2 corrupt), on (1 byte: 1, off 0), member uvarint
+//	NoteRemaining:  the index of the last one uvarint or 0, count uvarint, then as many of
+//	    lease       the index of its grant uvarint, seconds uvarint
 //	ChangeRights:   kind, no password, access (1 byte each), user, role, hash, key, end
 //
 // where user, role, hash, key, value and end are a uvarint length and that many bytes. Nothing may
@@ -74,12 +77,14 @@
 //	06 session(8) sequence(8)        an answer that the session remembers
 //	07 seconds(8) session(8)         the sessions by last use; no value
 //	08 lease(8)                      a lease: the index of the command that granted it
-//	09 index(8)                      what a command has granted: lease and TTL
+//	09 index(8)                      what a command has granted: lease and TTL, then, if it is less, what
+//	                                 is left (seconds)
 //	0a lease(8) key                  the keys attached to a lease; no value
 //	0b member(8) kind(8)             an alarm that was raised by hand; no value
 //	0c                               while rights are enforced: the key of who signs what users show
 //	0d user                          a user: hash, no password (1 byte), since, roles
 //	0e role                          a role: its rights, each access (1 byte), key, end
+//	0f                               the index of the last NoteRemaining
 //
 // key' is the key with 00 written as 00 ff, ended by 00 01: it sorts as the key
 // does, and no key' begins another.

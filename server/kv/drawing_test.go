@@ -80,6 +80,18 @@ func (d drawing) revoke() kv.RevokeLease {
 	return do
 }
 
+// note is a note of few leases, some of which are no more.
+func (d drawing) note() kv.NoteRemaining {
+	do := kv.NoteRemaining{After: d.noted + raft.Index(rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(d.T, "another note"))}
+	for range rapid.IntRange(0, 3).Draw(d.T, "leases") {
+		do.Of = append(do.Of, kv.Remaining{
+			Grant:   d.leases[d.lease()].Index + raft.Index(rapid.IntRange(0, 1).Draw(d.T, "other grant")),
+			Seconds: rapid.Int64Range(0, 4).Draw(d.T, "left"),
+		})
+	}
+	return do
+}
+
 func (d drawing) query() kv.Query {
 	q := kv.Query{
 		Start: d.key(), End: d.end(),
@@ -139,7 +151,7 @@ func (d drawing) session() kv.SessionID {
 
 func (d drawing) command() kv.Command {
 	c := kv.Command{Millis: rapid.Int64Range(0, 9_000).Draw(d.T, "millis")}
-	switch rapid.IntRange(0, 23).Draw(d.T, "action") {
+	switch rapid.IntRange(0, 24).Draw(d.T, "action") {
 	case 0, 1:
 		c.Do = kv.OpenSession{}
 	case 2:
@@ -154,6 +166,8 @@ func (d drawing) command() kv.Command {
 		c.Do = kv.GrantLease{ID: d.lease(), TTL: rapid.Int64Range(0, 3).Draw(d.T, "ttl")}
 	case 9:
 		c.Do = d.revoke()
+	case 10:
+		c.Do = d.note()
 	default:
 		c.Do = d.txn(3, 2)
 		if d.bool("in a session") {

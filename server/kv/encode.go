@@ -22,6 +22,7 @@ const (
 	actSetQuota
 	actSetAlarm
 	actChangeRights
+	actNoteRemaining
 )
 
 // Encode is the command as bytes to propose; see the package comment for their
@@ -66,6 +67,8 @@ func (c Command) Encode() []byte {
 		b = binary.AppendUvarint(b, do.Member)
 	case ChangeRights:
 		b = do.encode(append(b, actChangeRights))
+	case NoteRemaining:
+		b = do.encode(append(b, actNoteRemaining))
 	}
 	return b
 }
@@ -121,6 +124,8 @@ func Decode(data []byte) (Command, error) {
 		c.Do = a
 	case actChangeRights:
 		c.Do = r.changeRights()
+	case actNoteRemaining:
+		c.Do = r.noteRemaining()
 	}
 	if err := r.end(); err != nil {
 		return Command{}, err

@@ -22,6 +22,7 @@ func TestEncodeThenDecode(t *testing.T) {
 		{Do: kv.Sweep{}},
 		{Do: kv.GrantLease{ID: math.MinInt64, TTL: kv.MaxLeaseTTL}},
 		{Do: kv.RevokeLease{ID: -1, Grant: math.MaxUint64}},
+		{Do: kv.NoteRemaining{After: math.MaxUint64, Of: []kv.Remaining{{Grant: 1, Seconds: kv.MaxLeaseTTL}, {Grant: math.MaxUint64}}}},
 		{Do: kv.SetQuota{Bytes: math.MaxInt64}},
 		{Do: kv.SetAlarm{Alarm: kv.Alarm{Member: math.MaxUint64, Kind: kv.Corrupt}, On: true}},
 		{
@@ -83,6 +84,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(kv.Command{Do: kv.Txn{Compares: []kv.Compare{kv.Absent([]byte("a"))}}}.Encode())
 	f.Add(kv.Command{Do: kv.GrantLease{ID: 1, TTL: 2}}.Encode())
 	f.Add(kv.Command{Do: kv.ExpireSessions{Before: 9}}.Encode())
+	f.Add(kv.Command{Do: kv.NoteRemaining{Of: []kv.Remaining{{Grant: 1, Seconds: 9}}}}.Encode())
 	f.Add([]byte{1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := kv.Decode(data)

@@ -1,6 +1,10 @@
 package kv
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/quorate-db/quorate/raft"
+)
 
 // The operations on the wire. Their numbers are in logs and must not change.
 const (
@@ -146,6 +150,24 @@ func (r *decoder) query() Query {
 		Mod:    Between{r.signed(), r.signed()},
 		Create: Between{r.signed(), r.signed()},
 	}
+}
+
+func (n NoteRemaining) encode(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(n.After))
+	b = binary.AppendUvarint(b, uint64(len(n.Of)))
+	for _, of := range n.Of {
+		b = binary.AppendUvarint(b, uint64(of.Grant))
+		b = binary.AppendUvarint(b, uint64(of.Seconds))
+	}
+	return b
+}
+
+func (r *decoder) noteRemaining() NoteRemaining {
+	n := NoteRemaining{After: raft.Index(r.uvarint()), Of: make([]Remaining, r.count())}
+	for i := range n.Of {
+		n.Of[i] = Remaining{Grant: raft.Index(r.uvarint()), Seconds: r.int64()}
+	}
+	return n
 }
 
 // flags reads flags, which must be among those allowed: another version's would

@@ -24,9 +24,13 @@ const (
 	tableToken
 	tableUsers
 	tableRoles
+	tableNoted
 )
 
-var metaKey = []byte{tableMeta}
+var (
+	metaKey  = []byte{tableMeta}
+	notedKey = []byte{tableNoted}
+)
 
 // meta is where the machine is. It is written with every batch.
 type meta struct {

@@ -8,11 +8,13 @@ import (
 )
 
 // Grant is a lease that has been granted and not yet revoked. The machine knows no
-// clock: that a lease has run out is decided outside, by who revokes it.
+// clock: that a lease has run out is decided outside, by who revokes it, and so is
+// what it has left.
 type Grant struct {
 	ID    LeaseID
 	TTL   int64      // seconds, as granted
 	Index raft.Index // of the command that granted it; no other lease has it, though it had the same ID
+	Left  int64      // seconds, as last noted; the TTL if nothing was
 }
 
 func (s *step) grantLease(do GrantLease) error {
@@ -24,7 +26,7 @@ func (s *step) grantLease(do GrantLease) error {
 	case s.leases >= MaxLeases:
 		return ErrTooManyLeases
 	}
-	g := Grant{do.ID, do.TTL, s.applied}
+	g := Grant{ID: do.ID, TTL: do.TTL, Index: s.applied, Left: do.TTL}
 	s.batch.Set(leaseKey(g.ID), binary.AppendUvarint(nil, uint64(g.Index)))
 	s.batch.Set(grantKey(g.Index), g.encode())
 	s.leases++
@@ -61,6 +63,33 @@ func (s *step) revokeLease(do RevokeLease) error {
 	return nil
 }
 
+func (s *step) noteRemaining(do NoteRemaining) error {
+	switch noted, err := notedAt(s.reader); {
+	case err != nil:
+		return err
+	case noted != do.After:
+		return ErrOvertaken
+	}
+	for _, of := range do.Of {
+		pair := grantKey(of.Grant)
+		b, err := s.reader.Get(pair)
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			continue // revoked since
+		}
+		g, err := decodeGrant(pair, b)
+		if err != nil {
+			return err
+		}
+		g.Left = min(of.Seconds, g.TTL)
+		s.batch.Set(pair, g.encode())
+	}
+	s.batch.Set(notedKey, binary.AppendUvarint(nil, uint64(s.applied)))
+	return nil
+}
+
 // attach keeps the keys of leases in step with a change of one of their keys.
 func (s *step) attach(key []byte, was, is LeaseID) {
 	if was == is {
@@ -79,6 +108,27 @@ func (m *Machine) Lease(id LeaseID) (*Grant, error) {
 	view := m.store.View()
 	defer view.Close()
 	return leaseOf(view, id)
+}
+
+// Noted returns the index of the last [NoteRemaining] that was carried out, zero if
+// none was.
+func (m *Machine) Noted() (raft.Index, error) {
+	view := m.store.View()
+	defer view.Close()
+	return notedAt(view)
+}
+
+func notedAt(r Reader) (raft.Index, error) {
+	b, err := r.Get(notedKey)
+	if err != nil || b == nil {
+		return 0, err
+	}
+	d := decoder{data: b}
+	index := raft.Index(d.uvarint())
+	if d.end() != nil {
+		return 0, damaged(notedKey)
+	}
+	return index, nil
 }
 
 // LeaseKeys returns the keys attached to a lease, in their order.
@@ -148,12 +198,20 @@ func attachedKey(id LeaseID, key []byte) []byte {
 
 func (g Grant) encode() []byte {
 	b := binary.AppendUvarint(make([]byte, 0, 16), uint64(g.ID))
-	return binary.AppendUvarint(b, uint64(g.TTL))
+	b = binary.AppendUvarint(b, uint64(g.TTL))
+	if g.Left == g.TTL {
+		return b
+	}
+	return binary.AppendUvarint(b, uint64(g.Left))
 }
 
 func decodeGrant(pair, value []byte) (Grant, error) {
 	d := decoder{data: value}
 	g := Grant{ID: LeaseID(d.uvarint()), TTL: d.int64()}
+	g.Left = g.TTL
+	if len(d.data) > 0 {
+		g.Left = d.int64()
+	}
 	if d.end() != nil || len(pair) != 9 {
 		return Grant{}, damaged(pair)
 	}

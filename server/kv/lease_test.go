@@ -108,6 +108,42 @@ func TestRevokeNamesTheGrant(t *testing.T) {
 	}
 }
 
+// What a lease has left is noted for one grant, and of two notes that know the same
+// only one counts, whichever comes first.
+func TestNoteRemaining(t *testing.T) {
+	everywhere(t, func(t *testing.T, m *member) {
+		m.do(t, kv.GrantLease{ID: 1, TTL: 9}, kv.GrantLease{ID: 2, TTL: 9}, kv.RevokeLease{ID: 2}, kv.GrantLease{ID: 2, TTL: 8})
+		left := func(want ...int64) {
+			t.Helper()
+			for i, w := range want {
+				if g, err := m.Lease(kv.LeaseID(i + 1)); err != nil || g.Left != w {
+					t.Errorf("lease %d: %+v, %v; want %d s left", i+1, g, err, w)
+				}
+			}
+		}
+		left(9, 8)
+		first := kv.NoteRemaining{Of: []kv.Remaining{{Grant: 1, Seconds: 4}, {Grant: 2, Seconds: 3}}}
+		if got := m.do(t, first); got.Err() != nil || got.Revision != 1 {
+			t.Errorf("%+v", got)
+		}
+		left(4, 8) // the grant at 2 is no more
+		noted, err := m.Noted()
+		if err != nil || noted != 5 {
+			t.Errorf("noted at %d, %v", noted, err)
+		}
+		renewed := kv.NoteRemaining{After: noted, Of: []kv.Remaining{{Grant: 1, Seconds: kv.MaxLeaseTTL}}}
+		late := kv.NoteRemaining{After: noted, Of: []kv.Remaining{{Grant: 1, Seconds: 1}, {Grant: 4, Seconds: 1}}}
+		m.do(t, renewed)
+		if got := m.do(t, late); !errors.Is(got.Err(), kv.ErrOvertaken) {
+			t.Errorf("a note that was late: %v", got.Err())
+		}
+		left(9, 8)
+		if got := m.do(t, kv.NoteRemaining{After: 6, Of: make([]kv.Remaining, kv.MaxOps+1)}); !errors.Is(got.Err(), kv.ErrTooManyOps) {
+			t.Errorf("too many: %v", got.Err())
+		}
+	})
+}
+
 // Scenario K04: an ID is not granted twice, and there is a limit to how many are.
 func TestK04LeasesThatMakeNoSense(t *testing.T) {
 	m := inMemory(t)

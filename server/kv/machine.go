@@ -146,6 +146,8 @@ func (s *step) act(c Command, out *Result) (err error) {
 		err = s.grantLease(do)
 	case RevokeLease:
 		err = s.revokeLease(do)
+	case NoteRemaining:
+		err = s.noteRemaining(do)
 	case SetQuota:
 		s.space.quota = do.Bytes
 	case SetAlarm:

@@ -17,6 +17,7 @@ type model struct {
 	clock     int64
 	sessions  map[kv.SessionID]*modelSession
 	leases    map[kv.LeaseID]kv.Grant
+	noted     raft.Index
 }
 
 type modelSession struct {
@@ -111,9 +112,11 @@ func (m *model) do(index raft.Index, action kv.Action) (r kv.Result) {
 			r.Code = kv.ErrLeaseExists
 			break
 		}
-		m.leases[do.ID] = kv.Grant{ID: do.ID, TTL: do.TTL, Index: index}
+		m.leases[do.ID] = kv.Grant{ID: do.ID, TTL: do.TTL, Index: index, Left: do.TTL}
 	case kv.RevokeLease:
 		r.Code = m.revoke(do)
+	case kv.NoteRemaining:
+		r.Code = m.note(index, do)
 	}
 	r.Revision = m.revision()
 	return r
@@ -132,6 +135,22 @@ func (m *model) revoke(do kv.RevokeLease) kv.Code {
 	}
 	if len(keys) > 0 {
 		m.revisions = append(m.revisions, left)
+	}
+	return kv.OK
+}
+
+func (m *model) note(index raft.Index, do kv.NoteRemaining) kv.Code {
+	if do.After != m.noted {
+		return kv.ErrOvertaken
+	}
+	m.noted = index
+	for _, of := range do.Of {
+		for id, g := range m.leases {
+			if g.Index == of.Grant {
+				g.Left = min(g.TTL, of.Seconds)
+				m.leases[id] = g
+			}
+		}
 	}
 	return kv.OK
 }

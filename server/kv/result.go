@@ -40,6 +40,7 @@ const (
 	ErrRootNeeded
 	ErrNoRootUser
 	ErrNoRootRole
+	ErrOvertaken
 )
 
 var sentences = [...]string{
@@ -74,6 +75,7 @@ var sentences = [...]string{
 	ErrRootNeeded:      "kv: root and its role cannot be taken away while rights are enforced; stop that first",
 	ErrNoRootUser:      "kv: there is no user root, who could change anything once rights are enforced; add it",
 	ErrNoRootRole:      "kv: the user root does not have the role root; grant it",
+	ErrOvertaken:       "kv: what leases have left was noted by another command first; look again and repeat it",
 }
 
 func (c Code) Error() string {

@@ -142,7 +142,7 @@ func (s *snapshotReader) read(set func(key, value []byte) error) error {
 		if len(key) == 0 {
 			return s.checkSum()
 		}
-		if bytes.Compare(last, key) >= 0 || key[0] < tableMeta || key[0] > tableRoles || (last == nil && !bytes.Equal(key, metaKey)) {
+		if bytes.Compare(last, key) >= 0 || key[0] < tableMeta || key[0] > tableNoted || (last == nil && !bytes.Equal(key, metaKey)) {
 			return errDamaged
 		}
 		value, err := s.bytes(s.buf, maxPairValue)
