@@ -2,22 +2,29 @@
 //
 // What leases there are, and which keys belong to them, is state of the replicated
 // store (package kv). How long each still has is known to the leader only, for the
-// time that it leads: that changes with each keep-alive, and nothing of it goes
-// through the log. Here is the rest:
+// time that it leads: that changes with each keep-alive. Here is the rest:
 //
 //   - A keep-alive is asked of the leader (Renew), which first makes sure that it
 //     still is: no old leader lets a client believe in a lease that is gone.
 //   - When a lease has run out the leader proposes to revoke it, in its own term or
 //     never, and of that very grant: a leader that was paused revokes nothing that
 //     another has renewed since.
-//   - A new leader knows of no keep-alive: it gives each lease its whole TTL anew,
-//     and an election timeout for the time in which nobody could be asked.
+//   - Of leases that are not kept alive as clients do, three times in a TTL, the
+//     leader notes in the store what they have left: once half of it has passed, or at
+//     once if that was before it led, and then whenever a 32nd, at least a second, is
+//     gone. Who renews such a lease is told so only when the store has its whole TTL
+//     again. All others are renewed without a word to the store.
+//   - A new leader knows of no keep-alive: it gives each lease what the store says, and
+//     an election timeout for the time in which nobody could be asked.
 //   - A pause of the process does not count: who wanted to renew then could not.
 //
-// So no lease runs out early, and each within its TTL and [Slack] after the last
-// keep-alive, if the leader neither changes nor stands still.
+// So no lease runs out early: what the store says was left when it was proposed, since
+// then no renewal was answered, and whoever leads next begins later. And each runs out
+// within its TTL and [Slack] after the last keep-alive, if the leader neither changes
+// nor stands still. The first change costs at most a TTL and a half, each later one a
+// 32nd of what is left or a second, besides the time without a leader.
 //
-// Reading order: lessor.go, reign.go, ask.go.
+// Reading order: lessor.go, reign.go, notes.go, ask.go.
 package lease
 
 import (
@@ -61,7 +68,8 @@ type Options struct {
 // Lessor is one node's. It does something only while the node leads.
 type Lessor struct {
 	Options
-	due chan struct{} // something may have to be done
+	due  chan struct{} // something may have to be done
+	turn chan struct{} // holds one while a note is under way: they come one after another
 
 	mu    sync.Mutex
 	group Group // nil before Run
@@ -74,7 +82,9 @@ type Lessor struct {
 }
 
 // New returns a lessor that answers nothing until Run.
-func New(o Options) *Lessor { return &Lessor{Options: o, due: make(chan struct{}, 1)} }
+func New(o Options) *Lessor {
+	return &Lessor{Options: o, due: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+}
 
 // Machine is the store together with the lessor who answers for its leases: what a
 // group is to be started with.
@@ -150,15 +160,19 @@ func (l *Lessor) round(ctx context.Context) {
 	if err == nil {
 		err = l.takeIn(r)
 	}
+	var out []*held
+	if err == nil {
+		l.mu.Lock()
+		out = r.ranOut(l.now)
+		l.mu.Unlock()
+		err = l.note(ctx, r)
+	}
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, raft.ErrNotLeader) {
 			l.Logger.Warn("leases are not looked after", "error", err)
 		}
 		return
 	}
-	l.mu.Lock()
-	out := r.ranOut(l.now)
-	l.mu.Unlock()
 	l.revoke(ctx, r, out)
 }
 
@@ -178,7 +192,7 @@ func (l *Lessor) begin(ctx context.Context, term raft.Term) (*reign, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reign = newReign(term)
-	l.reign.takeAll(all, l.clock()+l.Election)
+	l.reign.inherit(all, l.clock(), l.Election)
 	return l.reign, nil
 }
 

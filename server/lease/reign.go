@@ -15,20 +15,38 @@ type reign struct {
 	leases map[kv.LeaseID]*held
 	queue  queue   // those that have not run out
 	out    []*held // those that have, and are not yet revoked
+	notes  notes
 }
 
-// held is a lease in a reign.
+// held is a lease in a reign. Its Left is what the store says, as far as is known.
 type held struct {
 	kv.Grant
 	deadline time.Duration
-	look     time.Duration // when to look whether it has run out; the deadline may have moved on
+	look     time.Duration // when to look at it; what there is to do may be later by then
 	at       int           // in the queue; notQueued
+
+	inherited bool // from a leader before, and not renewed since
+	short     bool // the store may say that less than the TTL is left
+	waits     bool // it was renewed while it was, and is among the notes
+	passed    bool // so much has passed of it that it is among the notes
 }
 
 const notQueued = -1
 
 func newReign(term raft.Term) *reign {
 	return &reign{term: term, leases: make(map[kv.LeaseID]*held)}
+}
+
+// inherit takes in the leases that were granted before the reign. For the time
+// given more than is left nobody could be asked.
+func (r *reign) inherit(granted []kv.Grant, now, more time.Duration) {
+	r.takeAll(granted, now+more)
+	for _, g := range granted {
+		h := r.leases[g.ID]
+		h.inherited = true
+		h.look = h.noteAt()
+		heap.Fix(&r.queue, h.at)
+	}
 }
 
 // takeAll takes in leases in the order in which they were granted, and passes over
@@ -40,7 +58,7 @@ func (r *reign) takeAll(granted []kv.Grant, from time.Duration) {
 	}
 }
 
-// take takes a lease in, which has its TTL from the given time on.
+// take takes a lease in, which has what is left of it from the given time on.
 func (r *reign) take(g kv.Grant, from time.Duration) *held {
 	if old := r.leases[g.ID]; old != nil {
 		if old.Index >= g.Index {
@@ -48,11 +66,24 @@ func (r *reign) take(g kv.Grant, from time.Duration) *held {
 		}
 		r.drop(old) // it was revoked, and granted anew
 	}
-	deadline := from + time.Duration(g.TTL)*time.Second
-	h := &held{Grant: g, deadline: deadline, look: deadline}
+	h := &held{Grant: g, deadline: from + time.Duration(g.Left)*time.Second, short: g.Left < g.TTL}
+	h.look = h.noteAt()
 	r.leases[g.ID] = h
 	heap.Push(&r.queue, h)
 	return h
+}
+
+// renew lets a lease live for its whole TTL from now on. It reports whether the store
+// must be told before anybody is.
+func (r *reign) renew(h *held, now time.Duration) bool {
+	// What a new leader has given it may reach further; the queue relies on it, too.
+	h.deadline = max(h.deadline, now+time.Duration(h.TTL)*time.Second)
+	h.inherited = false
+	if h.short && !h.waits {
+		h.waits = true
+		r.notes.renewed = append(r.notes.renewed, h)
+	}
+	return h.waits
 }
 
 // drop forgets a lease.
@@ -81,10 +112,14 @@ func (r *reign) keep(granted []kv.Grant) {
 // over reports whether the lease has run out: there is no way back from there.
 func (h *held) over() bool { return h.at == notQueued }
 
-// mostAtOnce bounds the leases that a round revokes.
-const mostAtOnce = 4096
+// mostAtOnce bounds the leases that a round revokes, mostLooks those that it looks at.
+const (
+	mostAtOnce = 4096
+	mostLooks  = 4 * mostAtOnce
+)
 
-// ranOut returns leases that have run out and are not revoked yet.
+// ranOut returns leases that have run out and are not revoked yet. On the way it
+// finds those of which is to be noted what they have left.
 func (r *reign) ranOut(now time.Duration) []*held {
 	left := r.out[:0]
 	for _, h := range r.out {
@@ -94,15 +129,25 @@ func (r *reign) ranOut(now time.Duration) []*held {
 	}
 	clear(r.out[len(left):])
 	r.out = left
-	for len(r.out) < mostAtOnce && len(r.queue) > 0 && r.queue[0].look <= now {
+	for range mostLooks {
+		if len(r.out) >= mostAtOnce || len(r.queue) == 0 || r.queue[0].look > now {
+			break
+		}
 		h := r.queue[0]
-		if h.deadline > now {
-			h.look = h.deadline
-			heap.Fix(&r.queue, 0)
+		if h.deadline <= now {
+			heap.Pop(&r.queue)
+			r.out = append(r.out, h)
 			continue
 		}
-		heap.Pop(&r.queue)
-		r.out = append(r.out, h)
+		h.look = h.noteAt()
+		if h.look <= now {
+			h.look = h.deadline // until it has been noted
+			if !h.passed {
+				h.passed = true
+				r.notes.passed = append(r.notes.passed, h)
+			}
+		}
+		heap.Fix(&r.queue, 0)
 	}
 	return append([]*held(nil), r.out...)
 }

@@ -2,9 +2,12 @@ package lease
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,12 +31,13 @@ func TestReignAgainstModel(t *testing.T) {
 			h, known := r.leases[id]
 			switch rapid.IntRange(0, 4).Draw(t, "step") {
 			case 0:
-				g := kv.Grant{ID: id, TTL: rapid.Int64Range(1, 9).Draw(t, "ttl"), Index: raft.Index(i + 1)}
+				ttl := rapid.Int64Range(1, 9).Draw(t, "ttl")
+				g := kv.Grant{ID: id, TTL: ttl, Index: raft.Index(i + 1), Left: ttl}
 				r.takeAll([]kv.Grant{g}, now)
 				model[id] = &held{Grant: g, deadline: now + time.Duration(g.TTL)*time.Second}
 			case 1:
 				if known && !h.over() {
-					h.deadline = max(h.deadline, now+time.Duration(h.TTL)*time.Second)
+					r.renew(h, now)
 					model[id].deadline = h.deadline
 				}
 			case 2:
@@ -74,20 +78,35 @@ func TestReignAgainstModel(t *testing.T) {
 // alone is a group of one that commits at once, and can be told to refuse.
 type alone struct {
 	machine *kv.Machine
+	mu      sync.Mutex
 	index   raft.Index
 	refuse  error
+	lose    bool // the next command, which comes late
+	late    []byte
 }
 
 func (a *alone) Leader() (quorate.NodeID, raft.Term) { return 1, 1 }
 
-func (a *alone) Read(context.Context) (raft.Index, error) { return a.index, nil }
+func (a *alone) Read(context.Context) (raft.Index, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.index, nil
+}
 
 func (a *alone) ProposeIn(_ context.Context, _ raft.Term, command []byte) (any, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.refuse != nil {
 		return nil, a.refuse
 	}
+	if a.lose {
+		a.lose, a.late = false, command
+		return nil, quorate.ErrUnknownOutcome
+	}
 	a.index++
-	return nil, a.machine.Apply([]quorate.Command{{Index: a.index, Data: command}})
+	batch := []quorate.Command{{Index: a.index, Data: command}}
+	err := a.machine.Apply(batch)
+	return batch[0].Result, err
 }
 
 func (a *alone) do(t *testing.T, action kv.Action) {
@@ -152,10 +171,101 @@ func TestWhatHasRunOutIsNotRenewed(t *testing.T) {
 	}
 }
 
+// left is what the store says of a lease.
+func (a *alone) left(t *testing.T, id kv.LeaseID) int64 {
+	t.Helper()
+	g, err := a.machine.Lease(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g.Left
+}
+
+// A note whose outcome is not known does not undo a renewal when it comes late, and
+// nobody is told of a renewal that the store does not know of.
+func TestALateNoteUndoesNothing(t *testing.T) {
+	l, group := reigning(t)
+	group.do(t, kv.GrantLease{ID: 7, TTL: 100})
+	l.round(t.Context())
+	group.lose = true
+	l.now += 60 * time.Second
+	l.round(t.Context())
+	if group.late == nil {
+		t.Fatal("nothing was noted")
+	}
+	question := []byte{askRenew, 0, 0, 0, 0, 0, 0, 0, 7}
+	group.refuse = quorate.ErrNoLeader
+	if _, err := l.Answer(t.Context(), question); !errors.Is(err, quorate.ErrNoLeader) {
+		t.Errorf("it is renewed, the store knows nothing: %v", err)
+	}
+	group.refuse = nil
+	if _, err := l.Answer(t.Context(), question); err != nil {
+		t.Error(err)
+	}
+	if _, err := group.ProposeIn(t.Context(), 1, group.late); err != nil {
+		t.Fatal(err)
+	}
+	if left := group.left(t, 7); left != 100 {
+		t.Errorf("%d s left", left)
+	}
+	l.now += 60 * time.Second
+	l.round(t.Context())
+	if left := group.left(t, 7); left != 40 {
+		t.Errorf("%d s left after 60 of 100", left)
+	}
+}
+
+// However many leases there are to note, one command is bounded, and all are noted in
+// the end.
+func TestNotesAreBounded(t *testing.T) {
+	l, group := reigning(t)
+	const leases = 3*mostNoted + 10
+	for i := range leases {
+		group.do(t, kv.GrantLease{ID: kv.LeaseID(i + 1), TTL: 1000})
+	}
+	l.round(t.Context())
+	l.now += 510 * time.Second
+	count := func() (n int) {
+		for i := range leases {
+			if group.left(t, kv.LeaseID(i+1)) < 1000 {
+				n++
+			}
+		}
+		return n
+	}
+	if l.round(t.Context()); count() != mostNoted {
+		t.Errorf("%d noted at once", count())
+	}
+	for range 3 {
+		l.now += 70 * time.Second // they are looked at again later
+		l.round(t.Context())
+	}
+	if n := count(); n != leases {
+		t.Errorf("%d of %d are noted", n, leases)
+	}
+	// All are renewed at once, by many.
+	var all sync.WaitGroup
+	for i := 0; i < leases; i += MostRenewed {
+		question := []byte{askRenew}
+		for id := i + 1; id <= min(i+MostRenewed, leases); id++ {
+			question = binary.BigEndian.AppendUint64(question, uint64(id))
+		}
+		all.Go(func() {
+			if _, err := l.Answer(t.Context(), question); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := count(); n != 0 {
+		t.Errorf("the store does not know that %d were renewed", n)
+	}
+}
+
 // A question that makes no sense, and one before there is a group.
 func TestQuestionsWithoutAnAnswer(t *testing.T) {
 	l, _ := reigning(t)
-	for _, q := range []string{"", "\x01", "\x03\x00\x00\x00\x00\x00\x00\x00\x07", "\x01\x00\x00\x00\x00\x00\x00\x00\x07\x00"} {
+	for _, q := range []string{"", "\x01", "\x03\x00\x00\x00\x00\x00\x00\x00\x07", "\x01\x00\x00\x00\x00\x00\x00\x00\x07\x00", "\x01" + strings.Repeat("\x00", 8*(MostRenewed+1))} {
 		if answer, err := l.Answer(t.Context(), []byte(q)); err == nil || errors.Is(err, raft.ErrNotLeader) {
 			t.Errorf("%q: %v, %v", q, answer, err)
 		}

@@ -52,50 +52,44 @@ func (s *leaseServer) LeaseRevoke(ctx context.Context, r *pb.LeaseRevokeRequest)
 	return &pb.LeaseRevokeResponse{Header: s.header(result.Revision)}, nil
 }
 
-// LeaseKeepAlive renews the leases that a client names, one after another, until
-// the client ends. That a lease is gone is a TTL of zero.
+// LeaseKeepAlive renews the leases that a client names until the client ends: those
+// that wait together with one round to a majority. That a lease is gone is a TTL of
+// zero.
 func (s *leaseServer) LeaseKeepAlive(stream pb.Lease_LeaseKeepAliveServer) error {
 	requests := keepAlives(stream)
 	for {
-		select {
-		case r, more := <-requests:
-			if !more {
-				return nil
-			}
-			if r.err != nil {
-				return r.err
-			}
-			answer, err := s.renew(stream.Context(), r.ID)
-			if err != nil {
-				return err
-			}
+		ids, last := together(stream.Context(), requests)
+		answers, err := s.renew(stream.Context(), ids)
+		for _, answer := range answers {
 			if err := stream.Send(answer); err != nil {
 				return err
 			}
-		case <-stream.Context().Done():
-			return context.Cause(stream.Context())
+		}
+		switch {
+		case err != nil:
+			return err
+		case errors.Is(last, io.EOF):
+			return nil
+		case last != nil:
+			return last
 		}
 	}
 }
 
 type keepAlive struct {
-	*pb.LeaseKeepAliveRequest
+	id  int64
 	err error
 }
 
 // keepAlives lets a stream be waited for together with its end: Recv ends only with
 // the client's.
 func keepAlives(stream pb.Lease_LeaseKeepAliveServer) <-chan keepAlive {
-	requests := make(chan keepAlive)
+	requests := make(chan keepAlive, lease.MostRenewed)
 	go func() {
-		defer close(requests)
 		for {
 			r, err := stream.Recv()
-			if errors.Is(err, io.EOF) {
-				return
-			}
 			select {
-			case requests <- keepAlive{r, err}:
+			case requests <- keepAlive{r.GetID(), err}:
 			case <-stream.Context().Done():
 				return
 			}
@@ -107,23 +101,57 @@ func keepAlives(stream pb.Lease_LeaseKeepAliveServer) <-chan keepAlive {
 	return requests
 }
 
-func (s *leaseServer) renew(ctx context.Context, id int64) (*pb.LeaseKeepAliveResponse, error) {
+// together waits for a request and takes those that have come meanwhile, in their
+// order, up to the first error.
+func together(ctx context.Context, requests <-chan keepAlive) (ids []int64, err error) {
+	select {
+	case r := <-requests:
+		for {
+			if r.err != nil {
+				return ids, r.err
+			}
+			ids = append(ids, r.id)
+			if len(ids) == lease.MostRenewed {
+				return ids, nil
+			}
+			select {
+			case r = <-requests:
+			default:
+				return ids, nil
+			}
+		}
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// renew renews leases up to the first that its client may not, which is the error.
+func (s *leaseServer) renew(ctx context.Context, ids []int64) (answers []*pb.LeaseKeepAliveResponse, refused error) {
 	state, err := s.Machine.State()
 	if err != nil {
 		return nil, readError(err)
 	}
 	// Whatever happens to the store from here on is later than the header says.
-	if err := s.permit(ctx, kv.MayWrite, kv.LeaseID(id)); err != nil {
-		return nil, err
+	var leases []kv.LeaseID
+	for _, id := range ids {
+		if refused = s.permit(ctx, kv.MayWrite, kv.LeaseID(id)); refused != nil {
+			break
+		}
+		leases = append(leases, kv.LeaseID(id))
 	}
-	answer := &pb.LeaseKeepAliveResponse{Header: s.header(state.Revision), ID: id}
+	if len(leases) == 0 {
+		return nil, refused
+	}
 	waiting, cancel := context.WithTimeout(ctx, s.Limits.RequestTimeout)
 	defer cancel()
-	answer.TTL, err = lease.Renew(waiting, s.Group, kv.LeaseID(id))
-	if err != nil && !errors.Is(err, kv.ErrLeaseNotFound) {
+	ttls, err := lease.Renew(waiting, s.Group, leases...)
+	if err != nil {
 		return nil, s.unserved(ctx, err)
 	}
-	return answer, nil
+	for i, ttl := range ttls {
+		answers = append(answers, &pb.LeaseKeepAliveResponse{Header: s.header(state.Revision), ID: ids[i], TTL: ttl})
+	}
+	return answers, refused
 }
 
 // LeaseTimeToLive says how long a lease still lives, and which keys it has. That it

@@ -2,13 +2,16 @@ package etcdv3
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/lease"
 )
 
 func grant(t *testing.T, client pb.LeaseClient, id, ttl int64) *pb.LeaseGrantResponse {
@@ -142,5 +145,87 @@ func TestKeepAliveEndsWithTheServer(t *testing.T) {
 	}
 	if _, err := stream.Recv(); !is(err, rpctypes.ErrGRPCStopped) {
 		t.Error(err)
+	}
+}
+
+// waiting is a keep-alive stream of a client who has sent all that it will, and has
+// not ended.
+type waiting struct {
+	pb.Lease_LeaseKeepAliveServer
+	ctx     context.Context
+	ids     []int64
+	read    chan struct{} // closed once all were
+	answers chan *pb.LeaseKeepAliveResponse
+}
+
+func (w *waiting) Context() context.Context { return w.ctx }
+
+func (w *waiting) Recv() (*pb.LeaseKeepAliveRequest, error) {
+	if len(w.ids) == 0 {
+		close(w.read)
+		<-w.ctx.Done()
+		return nil, w.ctx.Err()
+	}
+	id := w.ids[0]
+	w.ids = w.ids[1:]
+	return &pb.LeaseKeepAliveRequest{ID: id}, nil
+}
+
+func (w *waiting) Send(r *pb.LeaseKeepAliveResponse) error {
+	w.answers <- r
+	return nil
+}
+
+// Keep-alives that wait together share a round, up to a bound, and are answered in
+// their order.
+func TestKeepAlivesShareARound(t *testing.T) {
+	node, s, conn := serve(t, testLimits)
+	const all = lease.MostRenewed
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &waiting{ctx: ctx, read: make(chan struct{}), answers: make(chan *pb.LeaseKeepAliveResponse, all)}
+	for id := range int64(all) {
+		grant(t, pb.NewLeaseClient(conn), id+1, 9000)
+		w.ids = append(w.ids, id+1)
+	}
+	renew(t, pb.NewLeaseClient(conn), 1) // the leader has begun to look after them
+	node.mu.Lock()                       // no round goes on
+	before := node.reads
+	done := make(chan error)
+	go func() { done <- (&leaseServer{Server: s}).LeaseKeepAlive(w) }()
+	<-w.read
+	node.mu.Unlock()
+	for id := range int64(all) {
+		if got := <-w.answers; got.ID != id+1 || got.TTL != 9000 {
+			t.Errorf("answer %d: %v", id+1, got)
+		}
+	}
+	node.mu.Lock()
+	if rounds := node.reads - before; rounds > 2 {
+		t.Errorf("%d rounds", rounds)
+	}
+	node.mu.Unlock()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// What waits is taken up to the bound and up to an error, which comes after it.
+func TestWhatWaitsTogether(t *testing.T) {
+	requests := make(chan keepAlive, 2*lease.MostRenewed)
+	for id := range int64(lease.MostRenewed + 2) {
+		requests <- keepAlive{id: id}
+	}
+	requests <- keepAlive{err: io.EOF}
+	if ids, err := together(t.Context(), requests); len(ids) != lease.MostRenewed || err != nil {
+		t.Errorf("%d, %v", len(ids), err)
+	}
+	if ids, err := together(t.Context(), requests); len(ids) != 2 || ids[0] != lease.MostRenewed || err != io.EOF {
+		t.Errorf("%v, %v", ids, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if ids, err := together(ctx, requests); len(ids) != 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, %v", ids, err)
 	}
 }
