@@ -7,7 +7,7 @@
 // repeated.
 //
 // Reading order: client.go, retry.go (what is sent again, and why that is safe),
-// errors.go, then kv.go, session.go and cluster.go for the calls.
+// login.go, errors.go, then kv.go, session.go and cluster.go for the calls.
 package client
 
 import (
@@ -48,6 +48,10 @@ type Config struct {
 	// Token says who calls, where rights are enforced; POST /v3/auth/authenticate
 	// gives one.
 	Token string
+
+	// User and Password are instead of a token: the client gets itself one when it
+	// calls, and another when that has ended.
+	User, Password string
 }
 
 // Client calls a cluster. It may be used by many goroutines.
@@ -56,7 +60,7 @@ type Client struct {
 	timeout   time.Duration
 	failFast  bool
 	certs     *certs.Source
-	token     string
+	identity  *identity
 	http      *http.Client
 	current   atomic.Int64 // the endpoint that worked last, as an index
 }
@@ -64,7 +68,7 @@ type Client struct {
 // New returns a client. It opens no connection yet; its only errors are
 // endpoints that are no URLs.
 func New(cfg Config) (*Client, error) {
-	c := &Client{timeout: cfg.Timeout, failFast: cfg.FailFast, certs: cfg.Certs, token: cfg.Token}
+	c := &Client{timeout: cfg.Timeout, failFast: cfg.FailFast, certs: cfg.Certs, identity: newIdentity(cfg)}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
 	}

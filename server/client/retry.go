@@ -126,7 +126,11 @@ func (c *Client) attempt(ctx context.Context, endpoint *url.URL, rq request) (*r
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	resp, err := c.send(ctx, endpoint, rq, budget)
+	token, fresh, failed := c.login(ctx, endpoint)
+	if failed != nil {
+		return nil, failed
+	}
+	resp, err := c.send(ctx, endpoint, rq, budget, *token)
 	if err != nil {
 		f := &failure{err: c.noAnswer(endpoint, err), verdict: doubtful, connected: connected.Load()}
 		if refused, ok := errors.AsType[*certs.Error](f.err); ok && refused.Refused() {
@@ -143,7 +147,11 @@ func (c *Client) attempt(ctx context.Context, endpoint *url.URL, rq request) (*r
 	case err != nil:
 		return nil, &failure{err: c.noAnswer(endpoint, err), verdict: doubtful, connected: true}
 	case resp.StatusCode/100 != 2:
-		return nil, problem(endpoint, resp, body)
+		f := problem(endpoint, resp, body)
+		if resp.StatusCode == http.StatusUnauthorized && c.identity.forget(token, fresh) {
+			f.verdict = notDone
+		}
+		return nil, f
 	}
 	return &response{header: resp.Header, body: body}, nil
 }
@@ -167,7 +175,7 @@ func (c *Client) budget(ctx context.Context, repeatable bool) time.Duration {
 	return left
 }
 
-func (c *Client) send(ctx context.Context, endpoint *url.URL, rq request, budget time.Duration) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, endpoint *url.URL, rq request, budget time.Duration, token string) (*http.Response, error) {
 	// The server gives up a little earlier, so that its reason still arrives.
 	wait := min(max(budget*9/10, time.Millisecond), longestWait).Round(time.Millisecond)
 	query := url.Values{"timeout": {wait.String()}}
@@ -182,8 +190,8 @@ func (c *Client) send(ctx context.Context, endpoint *url.URL, rq request, budget
 	for name, values := range rq.header {
 		hr.Header[name] = values
 	}
-	if c.token != "" {
-		hr.Header.Set("Authorization", "Bearer "+c.token)
+	if token != "" {
+		hr.Header.Set("Authorization", "Bearer "+token)
 	}
 	return c.http.Do(hr)
 }

@@ -13,7 +13,12 @@ import (
 func (c *Client) Snapshot(ctx context.Context, w io.Writer) error {
 	var last error
 	for _, endpoint := range c.endpoints {
-		resp, err := c.send(ctx, endpoint, request{method: http.MethodGet, path: "/v1/snapshot"}, longestWait)
+		token, _, failed := c.login(ctx, endpoint)
+		if failed != nil {
+			last = failed.err
+			continue
+		}
+		resp, err := c.send(ctx, endpoint, request{method: http.MethodGet, path: "/v1/snapshot"}, longestWait, *token)
 		if err != nil {
 			last = c.noAnswer(endpoint, err)
 			continue

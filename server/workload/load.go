@@ -11,7 +11,6 @@ import (
 
 	"github.com/quorate-db/quorate/check/linear"
 	"github.com/quorate-db/quorate/server/client"
-	"github.com/quorate-db/quorate/transport/certs"
 )
 
 // Config says what the clients do.
@@ -27,7 +26,7 @@ type Config struct {
 	Seed      uint64        // of what is drawn at random
 	Stale     bool          // also read stale
 	Endpoints []string      // client URLs
-	Certs     *certs.Source // see client.Config
+	Caller    client.Config // how they call, and as whom; the rest of it is decided here
 }
 
 // Load is the clients of one run, and what they saw.
@@ -56,12 +55,16 @@ func New(cfg Config) (*Load, error) {
 	l.left.Store(int64(cfg.Limit))
 	var err error
 	// Who works in a session tries until the time is up, as a service does.
-	if l.all, err = client.New(client.Config{Endpoints: cfg.Endpoints, Timeout: cfg.Timeout, Certs: cfg.Certs}); err != nil {
+	patient := cfg.Caller
+	patient.Endpoints, patient.Timeout, patient.FailFast = cfg.Endpoints, cfg.Timeout, false
+	if l.all, err = client.New(patient); err != nil {
 		return nil, err
 	}
 	l.Endpoints = l.all.Endpoints()
 	for _, url := range l.Endpoints {
-		c, err := client.New(client.Config{Endpoints: []string{url}, Timeout: cfg.Timeout, FailFast: true, Certs: cfg.Certs})
+		quick := patient
+		quick.Endpoints, quick.FailFast = []string{url}, true
+		c, err := client.New(quick)
 		if err != nil {
 			return nil, err
 		}

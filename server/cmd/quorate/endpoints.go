@@ -25,6 +25,9 @@ type remote struct {
 	files     certs.Files
 	certs     *certs.Source
 	token     string
+	user      string // with its password, once checked
+	password  string
+	secret    string // file of the password
 }
 
 // flags defines them on a command.
@@ -36,6 +39,8 @@ func (r *remote) flags(cmd *cobra.Command) {
 	fs.StringVar(&r.files.Cert, "cert", "", "certificate to show to nodes that demand one (default $QUORATE_CERT)")
 	fs.StringVar(&r.files.Key, "key", "", "its private key (default $QUORATE_KEY)")
 	fs.StringVar(&r.token, "token", "", "token of a user, where rights are enforced (default $QUORATE_TOKEN)")
+	fs.StringVar(&r.user, "user", "", "instead, name[:password] of a user (default $QUORATE_USER); without it the password is $QUORATE_PASSWORD, or asked for")
+	fs.StringVar(&r.secret, "password-file", "", "file with the password of --user in its first line")
 	fs.StringVarP(&r.output, "output", "o", "table", "table, for people, or json, for programs")
 	fs.DurationVar(&r.timeout, "timeout", client.DefaultTimeout, "how long to try")
 }
@@ -64,7 +69,6 @@ func (r *remote) check() error {
 	if env := os.Getenv("QUORATE_ENDPOINTS"); len(r.endpoints) == 0 && env != "" {
 		r.endpoints = strings.Split(env, ",")
 	}
-	r.token = cmp.Or(r.token, os.Getenv("QUORATE_TOKEN"))
 	r.files.CA = cmp.Or(r.files.CA, os.Getenv("QUORATE_CACERT"))
 	r.files.Cert = cmp.Or(r.files.Cert, os.Getenv("QUORATE_CERT"))
 	r.files.Key = cmp.Or(r.files.Key, os.Getenv("QUORATE_KEY"))
@@ -72,12 +76,12 @@ func (r *remote) check() error {
 	if r.certs, err = certs.Load(r.files, nil); err != nil {
 		return usageError{fmt.Errorf("--cacert, --cert, --key: %w", err)}
 	}
-	return nil
+	return r.identify()
 }
 
 // config gives a call all the time that the user allowed.
 func (r *remote) config(endpoints []string) client.Config {
-	return client.Config{Endpoints: endpoints, Timeout: r.timeout, FailFast: true, Certs: r.certs, Token: r.token}
+	return client.Config{Endpoints: endpoints, Timeout: r.timeout, FailFast: true, Certs: r.certs, Token: r.token, User: r.user, Password: r.password}
 }
 
 // show writes the value as JSON, or calls table for lines to be aligned.

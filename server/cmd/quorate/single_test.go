@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +18,7 @@ import (
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/httpapi"
 	"github.com/quorate-db/quorate/server/api/members"
+	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
 	"github.com/quorate-db/quorate/transport/certs"
@@ -72,11 +77,13 @@ func (a *alone) Transfer(_ context.Context, to quorate.NodeID) error {
 	return nil
 }
 
-// single serves a cluster of one until the script ends, over mutual TLS if it is
-// told so; QUORATE_ENDPOINTS names it.
+// single serves a cluster of one until the script ends, over mutual TLS or with
+// rights enforced if it is told so: then root's password is "secret".
+// QUORATE_ENDPOINTS names it.
 func single(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 1 || len(args) == 1 && args[0] != "tls" {
-		ts.Fatalf("usage: single [tls]")
+	how := strings.Join(args, " ")
+	if neg || how != "" && how != "tls" && how != "guarded" {
+		ts.Fatalf("usage: single [tls|guarded]")
 	}
 	machine, err := kv.New(store.NewMemory())
 	ts.Check(err)
@@ -87,16 +94,23 @@ func single(ts *testscript.TestScript, neg bool, args []string) {
 		Address: "127.0.0.1:2380",
 		Info:    members.Info{Name: "alone", ClientURLs: []string{"http://127.0.0.1:2379"}}.String(),
 	})
+	keeper := auth.New(auth.Options{Machine: machine, TTL: time.Minute, Cost: 4})
+	if how == "guarded" {
+		a.guard(ts, keeper)
+	}
 	api := httpapi.New(httpapi.Options{
 		Name: "alone", ClusterID: 0xc1, Version: "test",
-		Log: a, Cluster: a, Machine: machine,
+		Log: a, Cluster: a, Machine: machine, Keeper: keeper,
 		Limits: httpapi.Limits{KeyBytes: 16, ValueBytes: 64, Requests: 16, RequestTimeout: 5 * time.Second},
 		Logger: slog.New(slog.DiscardHandler),
 		Ready:  func() error { return nil },
 	})
-	server := httptest.NewUnstartedServer(api)
+	paths := http.NewServeMux()
+	paths.Handle("/", api)
+	paths.HandleFunc("POST /v3/auth/authenticate", func(w http.ResponseWriter, r *http.Request) { authenticate(w, r, keeper) })
+	server := httptest.NewUnstartedServer(paths)
 	scheme := "http://"
-	if len(args) == 1 {
+	if how == "tls" {
 		source, err := certs.Load(certs.Files{Cert: ts.Getenv("CERT"), Key: ts.Getenv("KEY"), CA: ts.Getenv("CA")}, nil)
 		ts.Check(err)
 		server.Listener = httpapi.NewDoorkeeper(source, httpapi.TLS{}, slog.New(slog.DiscardHandler)).Guard(server.Listener)
@@ -106,4 +120,37 @@ func single(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(server.Close)
 	ts.Setenv("HOSTPORT", server.Listener.Addr().String())
 	ts.Setenv("QUORATE_ENDPOINTS", scheme+server.Listener.Addr().String())
+}
+
+// guard has rights enforced, with one user.
+func (a *alone) guard(ts *testscript.TestScript, keeper *auth.Keeper) {
+	hash, err := keeper.Hash(context.Background(), "secret")
+	ts.Check(err)
+	for _, do := range []kv.ChangeRights{
+		{Kind: kv.AddRole, Role: "root"},
+		{Kind: kv.AddUser, User: "root", Hash: hash},
+		{Kind: kv.GrantRole, User: "root", Role: "root"},
+		{Kind: kv.StartGuard, Hash: auth.NewKey()},
+	} {
+		result, err := a.Propose(context.Background(), kv.Command{By: kv.ThisNode, Do: do}.Encode())
+		ts.Check(err)
+		ts.Check(result.(*kv.Result).Err())
+	}
+}
+
+// authenticate stands for the gateway to etcd's call, which the tests of package node
+// and server/conformance have.
+func authenticate(w http.ResponseWriter, r *http.Request, keeper *auth.Keeper) {
+	var who struct{ Name, Password string }
+	err := json.NewDecoder(r.Body).Decode(&who)
+	token := ""
+	if err == nil {
+		token, err = keeper.Login(r.Context(), who.Name, who.Password)
+	}
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, `{"code":3,"message":%q}`, err)
+		return
+	}
+	fmt.Fprintf(w, `{"token":%q}`, token)
 }

@@ -224,7 +224,7 @@ func (v *verification) reachable(ctx context.Context, key string) error {
 func (v *verification) newLoad() (*workload.Load, error) {
 	l, err := workload.New(workload.Config{
 		Clients: v.clients, Keys: v.keys, Rate: v.rate, Limit: v.limit, Timeout: v.timeout,
-		Prefix: v.prefix, Seed: v.seed, Stale: v.stale, Endpoints: v.endpoints, Certs: v.certs,
+		Prefix: v.prefix, Seed: v.seed, Stale: v.stale, Endpoints: v.endpoints, Caller: v.config(nil),
 	})
 	if err == nil {
 		v.endpoints = l.Endpoints
