@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,6 +59,23 @@ func TestSnapshotBecomesACluster(t *testing.T) {
 		_, err := joined.api.Get(ctx, []byte("k"), client.At(2))
 		return err
 	})
+
+	later := newCluster(t, 1).nodes[0]
+	succeed(t, append([]string{"snapshot", "restore", file, "--bump-revision", "1000", "--mark-compacted"}, later.command[2:]...)...)
+	later.start()
+	bumped := dial(t, client.Config{Timeout: 30 * time.Second}, later)
+	if got, err := bumped.Get(ctx, []byte("k")); err != nil || string(got.Bytes) != "3" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := bumped.Get(ctx, []byte("k"), client.At(revision)); !errors.Is(err, client.ErrCompacted) {
+		t.Errorf("a revision from before it was raised: %v", err)
+	}
+	if now, err := bumped.Put(ctx, []byte("k"), []byte("4")); err != nil || now != revision+1001 {
+		t.Errorf("revision %d, %v; want %d", now, err, revision+1001)
+	}
+	for _, half := range [][]string{{"--bump-revision", "1000"}, {"--mark-compacted"}, {"--bump-revision", "-1", "--mark-compacted"}} {
+		quorate(t, append([]string{"snapshot", "restore", file, "--data-dir", filepath.Join(t.TempDir(), "x")}, half...)...).refused(t, 2, "revision")
+	}
 
 	data, err := os.ReadFile(file)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 
 	"github.com/quorate-db/quorate"
 )
@@ -112,6 +113,35 @@ func (m *Machine) Restore(r io.Reader) error {
 	m.advanced(from, nil)
 	return nil
 }
+
+// Bump raises the revision, by 1 or more, and makes all before that unreadable, as a
+// Compact there. It is for a store that has just been restored from a backup, on all
+// members alike and before there is a log: clients may have seen revisions that the
+// backup does not know of, and must neither meet them again with another content nor
+// miss what came in between.
+func (m *Machine) Bump(by int64) error {
+	if by < 1 || by > maxBump || m.meta.revision > math.MaxInt64/2 {
+		return fmt.Errorf("kv: revision %d cannot be raised by %d: name 1 to %d", m.meta.revision, by, int64(maxBump))
+	}
+	batch := m.store.Batch()
+	defer batch.Close()
+	s := &step{meta: m.meta, reader: batch, batch: batch}
+	s.revision += by
+	if err := s.compact(Compact{Revision: s.revision}); err != nil {
+		return err
+	}
+	batch.Set(metaKey, s.meta.encode())
+	if err := batch.Commit(); err != nil {
+		return fmt.Errorf("kv: raising the revision: %w", err)
+	}
+	from := m.meta.revision
+	m.meta = s.meta
+	m.advanced(from, nil)
+	return nil
+}
+
+// maxBump leaves as many revisions to those who write.
+const maxBump = math.MaxInt64 / 4
 
 // snapshotReader reads what WriteTo has written and sums up what it reads.
 type snapshotReader struct {

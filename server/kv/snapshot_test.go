@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -178,4 +179,55 @@ func FuzzRestore(f *testing.F) {
 			t.Fatalf("taken, but not given on: %v", err)
 		}
 	})
+}
+
+// A store that was restored with a later revision has its keys, and none of its
+// history; it goes on from there, on all members alike.
+func TestBump(t *testing.T) {
+	everywhere(t, func(t *testing.T, m *member) {
+		lived(t, m)
+		calm(t, m)
+		before := revision(t, m)
+		for _, by := range []int64{0, -1, math.MaxInt64} {
+			if err := m.Bump(by); err == nil || revision(t, m) != before {
+				t.Errorf("raised by %d: %v, at %d", by, err, revision(t, m))
+			}
+		}
+		if err := m.Bump(1000); err != nil {
+			t.Fatal(err)
+		}
+		if now := revision(t, m); now != before+1000 {
+			t.Errorf("revision %d after %d", now, before)
+		}
+		for _, old := range []int64{1, before, before + 999} {
+			if _, err := m.Range(kv.Query{End: kv.NoEnd, Revision: old}); err != kv.ErrCompacted {
+				t.Errorf("at %d: %v", old, err)
+			}
+		}
+		if got, _, err := m.Get([]byte("s"), 0); err != nil || string(got.Value) != "1" || got.Mod != before {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if got := m.do(t, then(put("s", "2"))); got.Err() != nil || got.Revision != before+1001 {
+			t.Errorf("%+v", got)
+		}
+		if got := m.do(t, kv.Sweep{}); got.Err() != nil {
+			t.Error(got.Err())
+		}
+		weighed(t, m)
+		other := lived(t, inMemory(t))
+		calm(t, other)
+		if err := other.Bump(1000); err != nil {
+			t.Fatal(err)
+		}
+		other.do(t, then(put("s", "2")), kv.Sweep{})
+		if got, want := m.hash(t), other.hash(t); got != want {
+			t.Errorf("%+v, another member %+v", got, want)
+		}
+	})
+}
+
+// calm ends the alarm of lived.
+func calm(t *testing.T, m *member) {
+	t.Helper()
+	m.do(t, kv.SetAlarm{Alarm: kv.Alarm{Member: 1, Kind: kv.NoSpace}})
 }

@@ -20,7 +20,8 @@ import (
 const EnvPrefix = "QUORATE_"
 
 // foreignEnv are variables with the prefix that are not for a node.
-var foreignEnv = []string{"QUORATE_ENDPOINTS", "QUORATE_CACERT", "QUORATE_CERT", "QUORATE_KEY", "QUORATE_CONFIG_FILE"}
+var foreignEnv = []string{"QUORATE_ENDPOINTS", "QUORATE_CACERT", "QUORATE_CERT", "QUORATE_KEY", "QUORATE_TOKEN", "QUORATE_USER", "QUORATE_PASSWORD",
+	"QUORATE_CONFIG_FILE"}
 
 // Flags defines the flags of a node, --config-file among them.
 func Flags(fs *pflag.FlagSet) {

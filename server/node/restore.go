@@ -15,8 +15,9 @@ import (
 
 // Restore makes the data directory of a member of a new cluster that begins with what
 // a backup holds. All first members are made of the same file and told the same
-// cluster. The directory must not exist, or be empty.
-func Restore(cfg *Config, path string) (err error) {
+// cluster. The directory must not exist, or be empty. bump, unless zero, is how much
+// the revision rises; see [kv.Machine.Bump].
+func Restore(cfg *Config, path string, bump int64) (err error) {
 	file, err := backup.Open(path)
 	if err != nil {
 		return err
@@ -41,11 +42,18 @@ func Restore(cfg *Config, path string) (err error) {
 	if err := machine.Restore(file); err != nil {
 		return err
 	}
+	origin := hex.EncodeToString(file.Sum[:8])
+	if bump != 0 {
+		if err := machine.Bump(bump); err != nil {
+			return err
+		}
+		origin += fmt.Sprintf("+%d", bump) // members that began otherwise never meet
+	}
 	if err := machine.Sync(); err != nil {
 		return err
 	}
 	// Last: without it the directory is nobody's.
-	id := bootstrapIdentity(cfg, hex.EncodeToString(file.Sum[:8]))
+	id := bootstrapIdentity(cfg, origin)
 	id.From = uint64(machine.Applied())
 	return id.write(dir)
 }

@@ -110,11 +110,14 @@ func snapshotLine(out io.Writer, file *backup.File, state kv.State, keys int64) 
 }
 
 func restoreCommand() *cobra.Command {
+	var bump int64
+	var compacted bool
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Make the data directory of a member of a new cluster from a snapshot",
 		Long: "restore takes the flags of serve. Run it once for each first member of the new cluster, with the same file and the same\n" +
-			"--initial-cluster, then start all of them with serve and the same flags. It is another cluster than the one that was saved.",
+			"--initial-cluster, then start all of them with serve and the same flags. It is another cluster than the one that was saved. Clients that\n" +
+			"remember revisions, as Kubernetes' do, need --bump-revision and --mark-compacted, as of etcdutl.",
 		Example: "  quorate snapshot restore backup.snap --name a --data-dir /var/lib/quorate --initial-cluster a=http://10.0.0.1:2380 --listen-peer-urls http://10.0.0.1:2380",
 		Args:    exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -125,9 +128,19 @@ func restoreCommand() *cobra.Command {
 			if cfg.Bootstrap.Join != "" || cfg.Bootstrap.State == node.StateExisting {
 				return usagef("a member that joins a cluster gets its data from there: restore makes the first members of a new one")
 			}
-			return node.Restore(&cfg, args[0])
+			switch {
+			case bump < 0:
+				return usagef("--bump-revision %d: revisions only rise", bump)
+			case bump > 0 && !compacted:
+				return usagef("--bump-revision %d needs --mark-compacted: watchers who missed something are to be told so", bump)
+			case bump == 0 && compacted:
+				return usagef("--mark-compacted is for --bump-revision, say both or neither")
+			}
+			return node.Restore(&cfg, args[0], bump)
 		},
 	}
 	node.Flags(cmd.Flags())
+	cmd.Flags().Int64Var(&bump, "bump-revision", 0, "how much later than in the file the first revision of the new cluster is, the same for all members: more than was written since")
+	cmd.Flags().BoolVar(&compacted, "mark-compacted", false, "with it, and only then: have all watchers of revisions before that begin anew")
 	return cmd
 }
