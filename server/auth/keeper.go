@@ -167,6 +167,20 @@ func (k *Keeper) Caller(token string) (kv.Caller, error) {
 	return kv.Caller{Name: name, Revision: rights}, nil
 }
 
+// Certified returns who has shown a certificate of that name, which need not be a
+// user's: nobody, while rights are not enforced, or if there is no name. Its error is
+// the store's.
+func (k *Keeper) Certified(name string) (kv.Caller, error) {
+	if name == "" {
+		return kv.Caller{}, nil
+	}
+	key, rights, err := k.Machine.TokenKey()
+	if err != nil || key == nil {
+		return kv.Caller{}, err
+	}
+	return kv.Caller{Name: name, Revision: rights}, nil
+}
+
 // alive reports whether a token was issued, or shown here, lately, and is being shown.
 func (k *Keeper) alive(m mac, issued time.Time) bool {
 	k.mu.Lock()

@@ -150,6 +150,7 @@ func (n *node) etcdServer() *etcdv3.Server {
 		Keeper:     n.callers,
 		Hub:        n.hub,
 		PeerScheme: n.cfg.Peer.scheme(),
+		CertUsers:  n.cfg.Client.CertAuth,
 		Logger:     n.log,
 		Learner:    n.seen.learner.Load,
 		KeepAlive:  n.cfg.Etcd.KeepAlive,

@@ -25,7 +25,7 @@ var settings = []setting{
 		func(c *Config, v string) error { c.Client.Certs.Key = v; return nil }},
 	{"trusted-ca-file", "", "clients must show a certificate that a CA in this file has signed",
 		func(c *Config, v string) error { c.Client.Certs.CA = v; return nil }},
-	{"client-cert-auth", "false", "insist that there is a --trusted-ca-file",
+	{"client-cert-auth", "false", "insist that there is a --trusted-ca-file; who shows no token is the user whom the certificate names",
 		func(c *Config, v string) error { return truth(&c.Client.CertAuth, v) }},
 	{"peer-cert-file", "", "certificate that other members are shown, in PEM; https needs it",
 		func(c *Config, v string) error { c.Peer.Certs.Cert = v; return nil }},

@@ -127,7 +127,8 @@ func (s *Server) stillRoot(ctx context.Context) error {
 	return nil
 }
 
-// caller finds out who calls. A client that shows no token is nobody.
+// caller finds out who calls. A client that shows no token is whom its certificate
+// names, if that counts, or nobody.
 func (s *Server) caller(ctx context.Context) (kv.Caller, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	shown := md.Get(rpctypes.TokenFieldNameGRPC)
@@ -135,7 +136,15 @@ func (s *Server) caller(ctx context.Context) (kv.Caller, error) {
 		shown = md.Get(rpctypes.TokenFieldNameSwagger)
 	}
 	if len(shown) == 0 {
-		return kv.Caller{}, nil
+		name := ""
+		if s.CertUsers {
+			name = nameInCertificate(ctx)
+		}
+		by, err := s.Keeper.Certified(name)
+		if err != nil {
+			return kv.Caller{}, readError(err)
+		}
+		return by, nil
 	}
 	by, err := s.Keeper.Caller(strings.TrimPrefix(shown[0], "Bearer "))
 	if err != nil {

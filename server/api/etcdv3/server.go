@@ -60,6 +60,7 @@ type Options struct {
 	Limits     Limits
 	KeepAlive  KeepAlive // may be zero
 	PeerScheme string    // of peer URLs: http or https
+	CertUsers  bool      // who shows a certificate and no token is the user of that name; the flag --client-cert-auth
 	Logger     *slog.Logger
 
 	// Learner says whether this node is a learner.
@@ -119,6 +120,7 @@ func New(o Options) *Server {
 	s := &Server{Options: o, health: health.NewServer(), calls: newCalls(), slots: make(chan struct{}, o.Limits.Requests), benches: make(chan struct{}, benches*o.Limits.Requests), logins: make(chan struct{}, o.Limits.Requests)}
 	s.open, s.end = context.WithCancel(context.Background())
 	s.Server = grpc.NewServer(append(o.KeepAlive.options(),
+		grpc.Creds(shaken{}),
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32), // a range is as large as the client asks for
 		grpc.MaxConcurrentStreams(cmp.Or(o.Limits.Streams, uint32(o.Limits.Requests))),
