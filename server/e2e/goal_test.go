@@ -36,6 +36,15 @@ var goals = board{list: []*aim{
 	{name: "start_to_first_put_ms", limit: 1000},
 }}
 
+// floods are what TestFlood… lets come over a node.
+var floods = []string{"large_bodies", "stream_resets", "silent_connections", "abandoned_streams"}
+
+func init() {
+	for _, f := range floods {
+		goals.list = append(goals.list, &aim{name: f + "_goroutines_left", limit: moreGoroutines}, &aim{name: f + "_heap_left_mib", limit: moreHeap / mib})
+	}
+}
+
 // report sets the value of a goal.
 func (b *board) report(t *testing.T, name string, value float64) {
 	t.Helper()

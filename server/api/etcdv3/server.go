@@ -97,6 +97,9 @@ func (k KeepAlive) options() (all []grpc.ServerOption) {
 	return all
 }
 
+// handshakeTime is how long a client may take to say how it speaks HTTP/2.
+const handshakeTime = 10 * time.Second
+
 // overheadBytes is what a request may have beyond RequestBytes before it is read.
 const overheadBytes = 512 << 10
 
@@ -121,6 +124,7 @@ func New(o Options) *Server {
 	s.open, s.end = context.WithCancel(context.Background())
 	s.Server = grpc.NewServer(append(o.KeepAlive.options(),
 		grpc.Creds(shaken{}),
+		grpc.ConnectionTimeout(handshakeTime),
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32), // a range is as large as the client asks for
 		grpc.MaxConcurrentStreams(cmp.Or(o.Limits.Streams, uint32(o.Limits.Requests))),
