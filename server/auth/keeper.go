@@ -51,15 +51,16 @@ type Keeper struct {
 	hashing chan struct{} // one for each password that is being hashed: it takes a processor
 
 	mu    sync.Mutex
-	shown map[mac]time.Time // when a token was last shown to this node
-	prune int               // look for those that have ended once there are so many
+	shown map[string]map[mac]time.Time // of each user, when a token was last shown to this node
+	added int                          // to it since those that have ended were looked for
+	prune int                          // look for them again after so many
 }
 
 type mac [sha256.Size]byte
 
 // New returns a keeper.
 func New(o Options) *Keeper {
-	return &Keeper{Options: o, hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), shown: make(map[mac]time.Time), prune: fewShown}
+	return &Keeper{Options: o, hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), shown: make(map[string]map[mac]time.Time), prune: fewShown}
 }
 
 // fewShown is how many tokens are remembered without looking for those that have ended.
@@ -161,7 +162,7 @@ func (k *Keeper) Caller(token string) (kv.Caller, error) {
 		return kv.Caller{}, ErrBadToken
 	case err != nil:
 		return kv.Caller{}, err
-	case user.Since != int64(since) || !k.alive(signed, time.Unix(int64(issued), 0)):
+	case user.Since != int64(since) || !k.alive(name, signed, time.Unix(int64(issued), 0)):
 		return kv.Caller{}, ErrBadToken
 	}
 	return kv.Caller{Name: name, Revision: rights}, nil
@@ -182,22 +183,59 @@ func (k *Keeper) Certified(name string) (kv.Caller, error) {
 }
 
 // alive reports whether a token was issued, or shown here, lately, and is being shown.
-func (k *Keeper) alive(m mac, issued time.Time) bool {
+func (k *Keeper) alive(user string, m mac, issued time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := time.Now()
-	last, before := k.shown[m]
+	mine := k.shown[user]
+	last, before := mine[m]
 	if !before {
 		last = issued // by some node's clock
 	}
-	if now.Sub(last).Abs() >= k.TTL {
-		delete(k.shown, m)
+	switch {
+	case now.Sub(last).Abs() >= k.TTL:
+		delete(mine, m)
 		return false
+	case mine == nil:
+		mine = make(map[mac]time.Time)
+		k.shown[user] = mine
+	case !before && len(mine) >= mostShown:
+		forgetOne(mine)
 	}
-	k.shown[m] = now
-	if len(k.shown) > k.prune {
-		maps.DeleteFunc(k.shown, func(_ mac, last time.Time) bool { return now.Sub(last) >= k.TTL })
-		k.prune = 2*len(k.shown) + fewShown
+	mine[m] = now
+	if !before {
+		k.forgetEnded(now)
 	}
 	return true
+}
+
+// mostShown is how many tokens of one user are remembered. One that is forgotten
+// counts as shown when it was issued.
+const mostShown = 1024
+
+// forgetOne forgets the token that was not shown for longest.
+func forgetOne(mine map[mac]time.Time) {
+	var oldest mac
+	var when time.Time
+	for m, last := range mine { //order: of two that were shown at one time either may go
+		if when.IsZero() || last.Before(when) {
+			oldest, when = m, last
+		}
+	}
+	delete(mine, oldest)
+}
+
+// forgetEnded forgets tokens that have ended, once there may be many.
+func (k *Keeper) forgetEnded(now time.Time) {
+	if k.added++; k.added < k.prune {
+		return
+	}
+	left := 0
+	for user, mine := range k.shown { //order: each is looked at for itself
+		maps.DeleteFunc(mine, func(_ mac, last time.Time) bool { return now.Sub(last) >= k.TTL })
+		if left += len(mine); len(mine) == 0 {
+			delete(k.shown, user)
+		}
+	}
+	k.added, k.prune = 0, left+fewShown
 }

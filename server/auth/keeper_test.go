@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,13 +122,50 @@ func TestTokensAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := New(Options{TTL: time.Minute})
 		for i := range 10 * fewShown {
-			if !k.alive(mac{byte(i), byte(i >> 8)}, time.Now()) {
+			if !k.alive(fmt.Sprint("user ", i%100), mac{byte(i), byte(i >> 8)}, time.Now()) {
 				t.Fatal("a new token has ended")
 			}
 			time.Sleep(time.Second)
 		}
-		if n := len(k.shown); n > 2*fewShown {
-			t.Errorf("%d tokens are remembered", n)
+		n := 0
+		for _, mine := range k.shown {
+			n += len(mine)
+		}
+		if n > 2*fewShown || len(k.shown) > 100 {
+			t.Errorf("%d tokens of %d users are remembered", n, len(k.shown))
+		}
+	})
+}
+
+// A user who keeps many tokens in use loses the one that was not shown for longest,
+// once it is old; nobody else loses any.
+func TestOneUsersTokensAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := New(Options{TTL: time.Hour})
+		issued := time.Now()
+		name := func(i int) mac { return mac{byte(i), byte(i >> 8)} }
+		if !k.alive("other", name(0), issued) {
+			t.Fatal("a new token has ended")
+		}
+		for i := range mostShown {
+			time.Sleep(time.Millisecond)
+			k.alive("one", name(i), issued)
+		}
+		time.Sleep(59 * time.Minute)
+		for i := range mostShown {
+			k.alive("one", name(i), issued)
+			time.Sleep(time.Millisecond)
+		}
+		k.alive("other", name(0), issued)
+		time.Sleep(2 * time.Minute) // longer than an hour after all were issued
+		if !k.alive("one", name(mostShown), time.Now()) || k.alive("one", name(0), issued) {
+			t.Error("one too many, and the first still counts")
+		}
+		if !k.alive("one", name(1), issued) || !k.alive("other", name(0), issued) {
+			t.Error("another has ended, too")
+		}
+		if n := len(k.shown["one"]); n > mostShown {
+			t.Errorf("%d are remembered", n)
 		}
 	})
 }
