@@ -7,6 +7,8 @@
 //
 //   - A snapshot exists from the moment that Commit has made it durable. A crash
 //     before leaves nothing of it, and what there was before as it was.
+//   - What was received of a snapshot when its stream broke may be kept. It counts for
+//     nothing until the rest of the very same bytes is there too: see [Receiver].
 //   - Whatever is read has been checked: a byte that is not as it was written is a
 //     [DamageError], never data. The end of a snapshot is reported only after the
 //     checksum of the whole has been seen to match.
@@ -17,8 +19,10 @@
 //
 // A store is a directory with one directory per group, named by the group's number
 // in decimal. In it, a snapshot is INDEX-TERM.snap, both numbers in 20 decimal digits;
-// one that is being written is INDEX-TERM.N.tmp. All integers are little-endian,
-// all checksums CRC-32C (Castagnoli).
+// one that is being written is INDEX-TERM.N.tmp; one that is being received, or of
+// which a part was received, is INDEX-TERM.part, without a footer and perhaps with a
+// shorter last chunk. Of a group there is one part at most. All integers are
+// little-endian, all checksums CRC-32C (Castagnoli).
 //
 //	offset size  header
 //	     0    8  "quorsnap"

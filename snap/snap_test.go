@@ -384,45 +384,6 @@ func TestD15UnknownFilesAreRefused(t *testing.T) {
 	}
 }
 
-// IS2: chunks in order; an offset that is not expected is refused, and does no harm.
-func TestReceiverTakesChunksInOrderOnly(t *testing.T) {
-	s, want := openStore(t, vfs.NewMem()), content(150000)
-	r, err := s.Receive(1, meta(1, 5))
-	must(t, err)
-	const chunk = 40000
-	for offset := 0; offset < len(want); offset += chunk {
-		part := want[offset:min(offset+chunk, len(want))]
-		for _, wrong := range []int64{int64(offset) - chunk, int64(offset) + 1, int64(offset) + chunk} {
-			var refused *snap.OffsetError
-			if err := r.Add(wrong, part); !errors.As(err, &refused) || refused.Want != int64(offset) || refused.Got != wrong {
-				t.Fatalf("offset %d where %d was expected: %v", wrong, offset, err)
-			}
-		}
-		must(t, r.Add(int64(offset), part))
-		if got := r.Next(); got != int64(offset+len(part)) {
-			t.Fatalf("next is %d after %d bytes", got, offset+len(part))
-		}
-	}
-	must(t, r.Commit(int64(len(want))))
-	if got, err := read(s, 1, id(1, 5)); err != nil || !bytes.Equal(got, want) {
-		t.Fatalf("received %d bytes, %v", len(got), err)
-	}
-}
-
-func TestAStreamThatEndsEarlyIsNoSnapshot(t *testing.T) {
-	mem := vfs.NewMem()
-	s := openStore(t, mem)
-	r, err := s.Receive(1, meta(1, 5))
-	must(t, err)
-	must(t, r.Add(0, content(100)))
-	if err := r.Commit(101); err == nil || !strings.Contains(err.Error(), "100 of 101") {
-		t.Fatalf("commit: %v", err)
-	}
-	if names, err := mem.List(dir + "/1"); err != nil || len(names) != 0 {
-		t.Fatalf("left: %q, %v", names, err)
-	}
-}
-
 // FuzzOpen reads arbitrary bytes as a snapshot: an error, or all of it, and never
 // more memory than there are bytes.
 func FuzzOpen(f *testing.F) {

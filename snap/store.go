@@ -18,6 +18,7 @@ import (
 const (
 	suffix          = ".snap"
 	temporarySuffix = ".tmp"
+	partSuffix      = ".part"
 	nameDigits      = 20
 )
 
@@ -30,8 +31,8 @@ type Store struct {
 }
 
 // Open opens the store in dir, which is made if it does not exist, and removes
-// what a crash has left of unfinished snapshots. It refuses a directory with files
-// that are not its own.
+// what a crash has left of unfinished snapshots, but for the newest part that was
+// received of one. It refuses a directory with files that are not its own.
 func Open(fs vfs.FS, dir string) (*Store, error) {
 	s := &Store{fs: fs, dir: dir}
 	if err := fs.MakeDir(dir); err != nil {
@@ -57,20 +58,29 @@ func foreign(path string) error {
 	return fmt.Errorf("snap: %s is no snapshot; move it out of the directory, which must hold nothing else", path)
 }
 
-// clean removes the temporary files of a group and makes the rest durable: a crash
-// may have come between a rename and the sync that follows it.
+// clean removes the temporary files of a group, and parts of snapshots that are older
+// than others, and makes the rest durable: a crash may have come between a rename and
+// the sync that follows it.
 func (s *Store) clean(g raft.GroupID) error {
 	dir := s.groupDir(g)
 	names, err := s.fs.List(dir)
 	if err != nil {
 		return err
 	}
+	newest := "" // names sort as the entries do
 	for _, name := range names {
-		if _, ok := parseName(name); ok {
+		_, part := parseName(name, partSuffix)
+		if _, ok := parseName(name, suffix); ok || part {
+			newest = max(newest, name)
+		}
+	}
+	for _, name := range names {
+		_, part := parseName(name, partSuffix)
+		if _, ok := parseName(name, suffix); ok || part && name == newest {
 			continue
 		}
 		path := filepath.Join(dir, name)
-		if !temporary(name) {
+		if !part && !temporary(name) {
 			return foreign(path)
 		}
 		if err := s.fs.Remove(path); err != nil {
@@ -92,7 +102,7 @@ func (s *Store) List(g raft.GroupID) ([]raft.EntryID, error) {
 	}
 	var ids []raft.EntryID
 	for _, name := range names {
-		if id, ok := parseName(name); ok {
+		if id, ok := parseName(name, suffix); ok {
 			ids = append(ids, id)
 		}
 	}
@@ -159,8 +169,9 @@ func baseName(id raft.EntryID) string {
 	return fmt.Sprintf("%0*d-%0*d", nameDigits, id.Index, nameDigits, id.Term)
 }
 
-// parseName returns the entry that a snapshot of this file name stands for.
-func parseName(name string) (id raft.EntryID, ok bool) {
+// parseName returns the entry that a snapshot of this file name, with that ending,
+// stands for.
+func parseName(name, suffix string) (id raft.EntryID, ok bool) {
 	numbers, found := strings.CutSuffix(name, suffix)
 	if !found {
 		return id, false

@@ -55,25 +55,35 @@ func (s *Store) Create(g raft.GroupID, meta raft.Snapshot) (*Writer, error) {
 	if err := meta.Check(); err != nil {
 		return nil, err
 	}
-	dir := s.groupDir(g)
-	if err := s.fs.MakeDir(dir); err != nil {
-		return nil, err
-	}
 	name := fmt.Sprintf("%s.%d%s", baseName(meta.ID), s.writers.Add(1), temporarySuffix)
-	w := &Writer{
-		store: s, dir: dir, temporary: filepath.Join(dir, name), path: s.path(g, meta.ID),
-		chunk: make([]byte, chunkHeader, firstChunk),
-	}
-	file, err := s.fs.Create(w.temporary)
-	if err != nil {
+	w := s.writer(g, meta.ID, filepath.Join(s.groupDir(g), name))
+	if err := w.create(g, &meta); err != nil {
 		return nil, err
-	}
-	w.file = file
-	w.put(header(g, &meta))
-	if err := w.err; err != nil {
-		return nil, errors.Join(err, w.Abort())
 	}
 	return w, nil
+}
+
+// writer returns a Writer of a file that is not yet open.
+func (s *Store) writer(g raft.GroupID, id raft.EntryID, temporary string) *Writer {
+	return &Writer{
+		store: s, dir: s.groupDir(g), temporary: temporary, path: s.path(g, id),
+		chunk: make([]byte, chunkHeader, firstChunk),
+	}
+}
+
+// create begins the file.
+func (w *Writer) create(g raft.GroupID, meta *raft.Snapshot) (err error) {
+	if err := w.store.fs.MakeDir(w.dir); err != nil {
+		return err
+	}
+	if w.file, err = w.store.fs.Create(w.temporary); err != nil {
+		return err
+	}
+	w.put(header(g, meta))
+	if err := w.err; err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	return nil
 }
 
 func header(g raft.GroupID, meta *raft.Snapshot) []byte {
