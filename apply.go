@@ -25,10 +25,10 @@ type machine struct {
 	jobs      []job
 	running   bool // the goroutine; for good once the state machine has failed
 	closed    bool
-	waiting   atomic.Int64  // entries handed over and not yet applied
-	heavy     atomic.Int64  // and their bytes
-	saving    atomic.Bool   // a snapshot of the state is being written
-	receiving atomic.Uint64 // the term whose leader is sending a snapshot; zero: none is
+	waiting   atomic.Int64             // entries handed over and not yet applied
+	heavy     atomic.Int64             // and their bytes
+	saving    atomic.Bool              // a snapshot of the state is being written
+	receiving atomic.Pointer[incoming] // nil: no snapshot is being received
 
 	patience time.Duration // before a snapshot that could not be saved is tried again; owned by who saves
 

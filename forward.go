@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/quorate-db/quorate/codec"
@@ -124,7 +123,7 @@ type peerHandler Host
 
 func (p *peerHandler) Receive(_ NodeID, messages []codec.Envelope) { p.inbox.receive(messages) }
 
-func (p *peerHandler) Stream(from NodeID, header []byte, body io.Reader) error {
+func (p *peerHandler) Stream(from NodeID, header []byte, body transport.Incoming) error {
 	return (*Host)(p).receiveSnapshot(from, header, body)
 }
 

@@ -31,9 +31,10 @@ type Transport interface {
 
 // Stream is bulk data on their way to another node.
 type Stream interface {
-	io.Writer
-	CloseAndWait() error // ends it, and returns the receiver's verdict
-	Close()              // breaks it off, unless it has ended
+	io.Writer               // to write nothing sends what was written, and is a sign of life
+	Reply() ([]byte, error) // waits for what the receiver says about the header; nil: it needs nothing
+	CloseAndWait() error    // ends it, and returns the receiver's verdict
+	Close()                 // breaks it off, unless it has ended
 }
 
 // tcp is the network that there is.

@@ -21,6 +21,7 @@ var errManySnapshots = errors.New("quorate: this host sends as many snapshots as
 // sending is the snapshots that a host sends, of all its groups.
 type sending struct {
 	open atomic.Int32
+	kept atomic.Int32 // views of transfers that broke off
 	pace pace
 }
 
@@ -33,6 +34,17 @@ func (s *sending) begin() error {
 }
 
 func (s *sending) end() { s.open.Add(-1) }
+
+// keep reports whether one more view may be kept: no more of them than are sent at once.
+func (s *sending) keep() bool {
+	kept := s.kept.Add(1) <= maxSending
+	if !kept {
+		s.kept.Add(-1)
+	}
+	return kept
+}
+
+func (s *sending) letGo() { s.kept.Add(-1) }
 
 // pace spreads bytes over time.
 type pace struct {
@@ -100,9 +112,9 @@ func (w *paced) await(d time.Duration) error {
 	return nil
 }
 
-// snapshots are the transfers to followers that are under way: after which entry the log
-// must go on for who has received it.
-type snapshots map[NodeID]raft.Index
+// snapshots are the transfers to followers that are under way, or broke off and may go
+// on: after which entry the log must go on for who has received it.
+type snapshots map[NodeID]*transfer
 
 // pinned is the entry up to which the log may be compacted, so that whoever is being
 // sent a snapshot does not need another one when it has arrived. A log that would become
@@ -110,9 +122,9 @@ type snapshots map[NodeID]raft.Index
 // nothing is kept any more for whom it was too long.
 func (s snapshots) pinned(core *raft.Raft, upTo raft.Index, cfg *Config) raft.Index {
 	from := upTo
-	for _, at := range s { //order: the least is looked for
-		if at >= core.Base().Index {
-			from = min(from, at)
+	for _, t := range s { //order: the least is looked for
+		if t.at >= core.Base().Index {
+			from = min(from, t.at)
 		}
 	}
 	if from >= upTo || uint64(upTo-from) > pinnedSnapshots*cfg.SnapshotEntries {

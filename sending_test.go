@@ -114,7 +114,7 @@ func lone(t *testing.T, commands int) *raft.Raft {
 // past that, keeping it helps nobody.
 func TestTheLogIsKeptOnlyForWhomItWouldHelp(t *testing.T) {
 	core, cfg := lone(t, 60), &Config{SnapshotEntries: 10, SnapshotBytes: 1 << 20}
-	transfers := snapshots{2: 20, 3: 30}
+	transfers := snapshots{2: {at: 20}, 3: {at: 30}}
 	for _, step := range []struct{ upTo, kept raft.Index }{
 		{10, 10}, {25, 20}, {50, 20}, {60, 20}, {61, 61}, {62, 62},
 	} {

@@ -3,12 +3,9 @@ package quorate
 import (
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"slices"
 	"time"
 
-	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/raft"
 )
 
@@ -207,6 +204,7 @@ func (g *Group) snapshotAt(at raft.Index) (meta raft.Snapshot, err error) {
 // only a little behind shall not need a snapshot.
 func (m *machine) compact(at raft.Index) {
 	h := m.group.host
+	m.dropPart(at)
 	h.inbox.do(func() {
 		_ = h.loop.engine.Do(m.group.id, func(core *raft.Raft) error { // refused: then at the next occasion
 			core.Applied(at)
@@ -234,136 +232,4 @@ func keepBehind(core *raft.Raft, at raft.Index, cfg *Config) raft.Index {
 		}
 	}
 	return from
-}
-
-// sendSnapshot streams the state of this node to a follower that needs entries
-// from before the log's start, and reports how that ended. It is called by the
-// loop.
-func (h *Host) sendSnapshot(m codec.Envelope) {
-	g, to := h.group(m.Group), m.Message.To
-	if g == nil || g.sending[to] != 0 {
-		return // one at a time; the core asks again if it comes to nothing
-	}
-	if g.sending == nil {
-		g.sending = snapshots{}
-	}
-	g.sending[to] = max(1, m.Message.Snapshot.ID.Index) // what goes is this or newer
-	g.machine.put(job{run: func() error {
-		if err := h.sending.begin(); err != nil { // before the view: it may be dear
-			h.snapshotSent(g, to, 0, err)
-			return nil
-		}
-		view, err := g.machine.sm.Snapshot()
-		at := g.machine.held()
-		h.start(func() {
-			defer h.sending.end()
-			if err == nil {
-				err = g.stream(view, at, m)
-			}
-			h.snapshotSent(g, to, at, err)
-		})
-		return nil // what went wrong is told with the transfer
-	}})
-}
-
-func (h *Host) snapshotSent(g *Group, to NodeID, at raft.Index, err error) {
-	if err != nil {
-		level := slog.LevelWarn
-		if errors.Is(err, errManySnapshots) {
-			level = slog.LevelDebug // with many groups that is how a new member is served
-		}
-		h.cfg.Logger.Log(h.ctx, level, "a snapshot did not reach a follower", "group", g.id, "to", fmt.Sprintf("%016x", uint64(to)), "err", err)
-		at = 0
-	}
-	h.inbox.do(func() {
-		delete(g.sending, to)
-		_ = h.loop.engine.Do(g.id, func(core *raft.Raft) error { // a group that is gone sends nothing more
-			core.SnapshotSent(to, at)
-			return nil
-		})
-	})
-}
-
-// stream sends the view as the snapshot that the message announces, or a newer
-// one: the state as it is now.
-func (g *Group) stream(view View, at raft.Index, m codec.Envelope) (err error) {
-	defer func() { err = errors.Join(err, view.Close()) }()
-	meta, err := g.snapshotAt(at)
-	if err != nil {
-		return err
-	}
-	h := g.host
-	h.inbox.do(func() { g.sending[m.Message.To] = at })
-	m.Message.Snapshot = &meta
-	s, err := h.peers.OpenStream(h.ctx, m.Message.To, codec.AppendMessage(nil, &m))
-	if err != nil {
-		return err
-	}
-	if _, err := view.WriteTo(&paced{to: s, pace: &h.sending.pace, rate: h.cfg.SnapshotRate, env: h.cfg.Env, ctx: h.ctx}); err != nil {
-		s.Close()
-		return err
-	}
-	return s.CloseAndWait()
-}
-
-// receiveSnapshot stores a snapshot that a leader streams and, once it is whole
-// and durable, tells the core.
-func (h *Host) receiveSnapshot(from NodeID, header []byte, body io.Reader) error {
-	m, err := codec.DecodeMessage(header)
-	if err != nil {
-		return err
-	}
-	if m.Message.Kind != raft.InstallSnapshot || m.Message.From != from || m.Message.To != h.id {
-		return errors.New("quorate: a stream that is no snapshot for this node")
-	}
-	if err := m.Message.Check(); err != nil {
-		return err
-	}
-	if h.disk.room.none() {
-		return ErrDiskFull
-	}
-	g := h.group(m.Group)
-	if g == nil {
-		return fmt.Errorf("quorate: there is no group %d on this node", m.Group)
-	}
-	term := uint64(m.Message.Term)
-	if !g.machine.receive(term) {
-		return errors.New("quorate: another snapshot is being received")
-	}
-	defer g.machine.receiving.CompareAndSwap(term, 0)
-	needed := false
-	if err := g.do(func(core *raft.Raft) error { needed = core.Needs(*m.Message.Snapshot); return nil }); err != nil {
-		return err
-	}
-	if needed {
-		if err := h.store(&m, body); err != nil {
-			return err
-		}
-	}
-	// Needed or not, the core answers its leader.
-	return h.ask(func() error { return h.loop.engine.Step(&m) })
-}
-
-// receive reports whether a leader's snapshot may be received: one at a time, but a
-// later leader need not wait for an earlier one, which may have died over it and
-// would be waited for until its stream is given up.
-func (m *machine) receive(term uint64) bool {
-	for now := m.receiving.Load(); now < term; now = m.receiving.Load() {
-		if m.receiving.CompareAndSwap(now, term) {
-			return true
-		}
-	}
-	return false
-}
-
-// store puts a snapshot on the disk.
-func (h *Host) store(m *codec.Envelope, body io.Reader) error {
-	w, err := h.snaps.Create(m.Group, *m.Message.Snapshot)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(w, body); err != nil {
-		return errors.Join(err, w.Abort())
-	}
-	return w.Commit()
 }

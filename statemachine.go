@@ -32,7 +32,9 @@ type StateMachine interface {
 	Restore(r io.Reader) error
 }
 
-// View is a state that no longer changes.
+// View is a state that no longer changes. WriteTo may be called again after its writer
+// has failed: if it writes the same bytes once more, a transfer that broke off goes on
+// where it was. If it does not, the transfer begins anew, with another View.
 type View interface {
 	io.WriterTo
 	io.Closer

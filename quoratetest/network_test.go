@@ -17,6 +17,7 @@ import (
 // host is what the network calls.
 type host struct {
 	stream      func(io.Reader) error
+	reply       string // to the header of a stream
 	call        func(request []byte, answer func([]byte))
 	unreachable chan quorate.NodeID
 }
@@ -28,7 +29,14 @@ func (h *host) Unreachable(peer quorate.NodeID, refused bool) {
 	}
 }
 func (h *host) Call(_ quorate.NodeID, request []byte, answer func([]byte)) { h.call(request, answer) }
-func (h *host) Stream(_ quorate.NodeID, _ []byte, body io.Reader) error    { return h.stream(body) }
+func (h *host) Stream(_ quorate.NodeID, _ []byte, body transport.Incoming) error {
+	if h.reply != "" {
+		if err := body.Reply([]byte(h.reply)); err != nil {
+			return err
+		}
+	}
+	return h.stream(body)
+}
 
 // pair connects a node 1 with a node 2 that does as the host says.
 func pair(t *testing.T, h *host) (*network, quorate.Transport) {
@@ -101,6 +109,25 @@ func TestAStreamEndsInOneOfFourWays(t *testing.T) {
 					t.Errorf("the receiver of half a stream is told %v", received)
 				}
 			})
+		})
+	}
+}
+
+func TestAStreamsHeaderIsRepliedTo(t *testing.T) {
+	for reply, verdict := range map[string]error{"so far": nil, "and no further": errors.New("no room"), "": nil} {
+		synctest.Test(t, func(t *testing.T) {
+			_, end := pair(t, &host{reply: reply, stream: func(io.Reader) error { return verdict }})
+			s, err := end.OpenStream(t.Context(), 2, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := s.Reply()
+			if string(got) != reply || (got == nil) != (reply == "") || err != nil {
+				t.Errorf("%q and then %v: replied %q, %v", reply, verdict, got, err)
+			}
+			if err := s.CloseAndWait(); !errors.Is(err, verdict) {
+				t.Errorf("%q: the sender is told %v and not %v", reply, err, verdict)
+			}
 		})
 	}
 }

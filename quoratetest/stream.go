@@ -20,7 +20,8 @@ type stream struct {
 	ctx      context.Context // ends with the sender's, with either node, or when it is broken off
 	cancel   context.CancelFunc
 	in       *io.PipeWriter
-	verdict  chan error
+	reply    chan []byte // holds it
+	verdict  chan error  // holds it
 }
 
 // OpenStream implements [quorate.Transport].
@@ -30,7 +31,7 @@ func (e *endpoint) OpenStream(ctx context.Context, id quorate.NodeID, header []b
 		return nil, fmt.Errorf("quoratetest: node %d cannot be reached", id)
 	}
 	out, in := io.Pipe()
-	s := &stream{from: e, to: to, in: in, verdict: make(chan error, 1)}
+	s := &stream{from: e, to: to, in: in, reply: make(chan []byte, 1), verdict: make(chan error, 1)}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	stops := []func() bool{context.AfterFunc(e.ctx, s.cancel), context.AfterFunc(to.ctx, s.cancel)}
 	context.AfterFunc(s.ctx, func() {
@@ -50,13 +51,44 @@ func (e *endpoint) OpenStream(ctx context.Context, id quorate.NodeID, header []b
 
 // serve is the receiver's side.
 func (s *stream) serve(header []byte, out *io.PipeReader) {
-	err := s.to.cfg.Handler.Stream(s.from.cfg.Node, header, out)
+	err := s.to.cfg.Handler.Stream(s.from.cfg.Node, header, body{out, s})
 	if err != nil {
 		err = fmt.Errorf("%w: %w", transport.ErrStreamRefused, err)
 		_ = out.CloseWithError(err) // never fails
 	}
 	s.verdict <- err
 	_, _ = io.Copy(io.Discard, out) // it has enough; the rest is thrown away
+}
+
+// body is what the receiver has of a stream. It implements [transport.Incoming].
+type body struct {
+	*io.PipeReader
+	stream *stream
+}
+
+func (b body) Reply(reply []byte) error {
+	b.stream.reply <- bytes.Clone(reply)
+	return nil
+}
+
+func (b body) Close() { b.stream.cancel() }
+
+// Reply implements [quorate.Stream].
+func (s *stream) Reply() ([]byte, error) {
+	select {
+	case reply := <-s.reply:
+		return reply, s.passes()
+	case err := <-s.verdict: // it comes after the reply, if there is one
+		s.verdict <- err // for CloseAndWait
+		select {
+		case reply := <-s.reply:
+			return reply, s.passes()
+		default:
+			return nil, errors.Join(err, s.passes())
+		}
+	case <-s.ctx.Done():
+		return nil, errBroken
+	}
 }
 
 // passes waits until something can have crossed the network. If it cannot, the
@@ -82,7 +114,7 @@ func (s *stream) passes() error {
 
 // Write implements [quorate.Stream].
 func (s *stream) Write(data []byte) (int, error) {
-	if err := s.passes(); err != nil {
+	if err := s.passes(); err != nil || len(data) == 0 {
 		return 0, err
 	}
 	n, err := s.in.Write(data)

@@ -67,6 +67,7 @@ type Weather struct {
 	Double  float64  `json:"double,omitempty"`  // of arriving twice
 	Reorder float64  `json:"reorder,omitempty"` // of not waiting for those before it
 	Garble  float64  `json:"garble,omitempty"`  // of arriving with a flipped bit
+	Break   float64  `json:"break,omitempty"`   // of a stream, at each of its pieces, to break off
 }
 
 // Action is one thing that is done to the cluster, and undone after a while.
@@ -213,7 +214,11 @@ func Draw(seed uint64, limits Limits) *Plan {
 	}
 	o.Sleep = rand.New(rand.NewPCG(seed, 0x51ee9)).IntN(2) == 0 // for itself, so that all else is as it was
 	o.Watchers = []int{0, 0, 1, 2, 3}[rand.New(rand.NewPCG(seed, 0x3a7c4)).IntN(5)]
-	o.Weather = drawWeather(rng, limits.Faults == nil || slices.Contains(limits.Faults, "weather"))
+	bad := limits.Faults == nil || slices.Contains(limits.Faults, "weather")
+	o.Weather = drawWeather(rng, bad)
+	if breaks := rand.New(rand.NewPCG(seed, 0xb4ea6)); bad && breaks.IntN(2) == 0 {
+		o.Weather.Break = math.Round(breaks.Float64()*40) / 100
+	}
 	if o.Groups > 2 && rng.IntN(2) == 0 {
 		o.drawQuiet(rng)
 	}

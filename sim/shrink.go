@@ -92,6 +92,7 @@ func simplify(best **Result, try func(*Plan) bool) (done bool) {
 		func(p *Plan) { p.Weather.Double = 0 },
 		func(p *Plan) { p.Weather.Reorder = 0 },
 		func(p *Plan) { p.Weather.Garble = 0 },
+		func(p *Plan) { p.Weather.Break = 0 },
 		func(p *Plan) { p.Weather.Most = min(p.Weather.Most, 2*p.Weather.Least) },
 		func(p *Plan) { p.Length -= p.Length / 4 },
 		func(p *Plan) { p.Clients /= 2 },

@@ -20,7 +20,10 @@ type stream struct {
 
 	chunk   int           // how much travels at once, in bytes
 	room    int           // chunks that may be sent before one is taken
-	relief  chan struct{} // holds a signal when there is room, or a verdict
+	sent    int           // bytes
+	relief  chan struct{} // holds a signal when there is room, a reply, or a verdict
+	replied bool
+	reply   []byte
 	judged  bool
 	verdict error
 	over    bool // the sender has ended it
@@ -36,7 +39,7 @@ const window = 4
 // How much of a stream travels at once, in bytes: first little, so that a small one
 // too is cut into several, and each time twice as much.
 const (
-	firstChunk = 128
+	firstChunk = 32
 	maxChunk   = 16 << 10
 )
 
@@ -71,7 +74,7 @@ func (s *stream) toReceiver(do func()) {
 		return
 	}
 	net := s.from.node.sim.net
-	if chance(net.world.rng, net.weather.Drop/8) { // lost frames are sent again, but not for ever
+	if w := &net.weather; chance(net.world.rng, w.Break) || chance(net.world.rng, w.Drop/8) { // lost frames are sent again, but not for ever
 		s.breakOff(net.weather.Most.D())
 		return
 	}
@@ -138,6 +141,16 @@ func (s *stream) await(ready func() bool) error {
 	return nil
 }
 
+func (s *stream) Reply() ([]byte, error) {
+	if err := s.await(func() bool { return s.replied }); err != nil {
+		return nil, err
+	}
+	if s.replied {
+		return s.reply, nil
+	}
+	return nil, s.verdict
+}
+
 func (s *stream) Write(data []byte) (int, error) {
 	for written := 0; written < len(data); {
 		if err := s.await(func() bool { return s.room > 0 }); err != nil {
@@ -147,9 +160,12 @@ func (s *stream) Write(data []byte) (int, error) {
 			return written, s.verdict
 		}
 		n := min(s.chunk, len(data)-written)
-		s.chunk = min(2*s.chunk, maxChunk)
+		if n == s.chunk {
+			s.chunk = min(2*s.chunk, maxChunk)
+		}
 		chunk := append([]byte{}, data[written:written+n]...)
 		s.room--
+		s.sent += n
 		s.toReceiver(func() { s.body.put(chunk) })
 		written += n
 	}
@@ -192,6 +208,23 @@ func (b *body) end(err error) {
 		b.err = err
 		signal(b.wake)
 	}
+}
+
+// Reply implements [transport.Incoming].
+func (b *body) Reply(reply []byte) error {
+	s := b.stream
+	reply = append([]byte{}, reply...)
+	s.toSender(func() {
+		s.replied, s.reply = true, reply
+		signal(s.relief)
+	})
+	return nil
+}
+
+// Close implements [transport.Incoming].
+func (b *body) Close() {
+	b.end(errBroken)
+	b.stream.breakOff(b.stream.from.node.sim.net.weather.Most.D())
 }
 
 func (b *body) Read(p []byte) (int, error) {

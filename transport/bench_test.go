@@ -17,7 +17,7 @@ func (c *counter) Receive(_ raft.NodeID, messages []codec.Envelope) {
 	c.messages.Add(int64(len(messages)))
 }
 func (c *counter) Call(_ raft.NodeID, request []byte, answer func([]byte)) { answer(request) }
-func (c *counter) Stream(_ raft.NodeID, _ []byte, body io.Reader) error {
+func (c *counter) Stream(_ raft.NodeID, _ []byte, body Incoming) error {
 	_, err := io.Copy(io.Discard, body)
 	return err
 }

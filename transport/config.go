@@ -43,12 +43,25 @@ type Handler interface {
 	// sender waits for nil, or is told the error's text. It runs in a goroutine
 	// of its own. Reading ends with io.EOF only if the sender ended the stream;
 	// if the connection breaks it ends with another error.
-	Stream(from raft.NodeID, header []byte, body io.Reader) error
+	Stream(from raft.NodeID, header []byte, body Incoming) error
 
 	// Unreachable says that a connection to the peer broke or could not be made.
 	// Refused means that nobody listens at its address: its process is gone. It
 	// is called again for every failed attempt.
 	Unreachable(peer raft.NodeID, refused bool)
+}
+
+// Incoming is a stream as its receiver sees it.
+type Incoming interface {
+	io.Reader
+
+	// Reply tells the sender something about the header, at most MaxReply bytes;
+	// once, and from the goroutine that reads.
+	Reply(reply []byte) error
+
+	// Close breaks the stream off: reading ends with an error. It may be called from
+	// any goroutine.
+	Close()
 }
 
 // Limits bound what peers can cost. Zero fields have the default given.
@@ -104,5 +117,9 @@ func (l *Limits) silence() time.Duration { return 2 * l.Timeout }
 
 // streamPatience is longer: both ends of a stream wait for disks.
 func (l *Limits) streamPatience() time.Duration { return 6 * l.Timeout }
+
+// replyPatience is how long a receiver may think about a header: it may first read
+// what it has of a snapshot, and says nothing meanwhile.
+func (l *Limits) replyPatience() time.Duration { return 10 * l.streamPatience() }
 
 func (l *Limits) pingEvery() time.Duration { return l.Timeout / 5 }

@@ -27,7 +27,9 @@
 //	call      id u64, request
 //	answer    id u64, status u8 (0 done, 1 busy, 2 lost), answer
 //	ping      count u64, time u64 (the sender's, in nanoseconds); a pong returns both
-//	open      the stream's header; then chunks of bytes, then end (empty)
+//	open      the stream's header; then chunks of bytes (an empty one only says that
+//	          the sender is there), then end (empty)
+//	reply     what the receiver has to say about the header, once at most
 //	verdict   status u8 (0 accepted, 1 refused), text
 //
 // With Credentials a handshake of TLS comes before all of it, and all of it is

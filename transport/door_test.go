@@ -74,7 +74,7 @@ func TestVersionsAreToldApart(t *testing.T) {
 	if _, err := conn.Write(append([]byte(magic), version+1)); err != nil {
 		t.Fatal(err)
 	}
-	if got := closedByPeer(t, conn); !bytes.Contains(got, []byte("this node speaks version 1 of the protocol, not 2")) {
+	if got := closedByPeer(t, conn); !bytes.Contains(got, []byte("this node speaks version 2 of the protocol, not 3")) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -278,9 +278,9 @@ func TestHandshakesThatTheAcceptorSpoils(t *testing.T) {
 	for says, want := range map[string]string{
 		"":                           "timeout",
 		"HTTP/1.1 400 Bad Request":   "not a quorate node",
-		magic + "\x02":               "version 2",
-		magic + "\x01" + "xxxxxxxxx": "timeout",
-		magic + "\x01" + string(appendFrame(nil, framePong, 0, 0)): "in answer to a hello",
+		magic + "\x01":               "version 1",
+		magic + "\x02" + "xxxxxxxxx": "timeout",
+		magic + "\x02" + string(appendFrame(nil, framePong, 0, 0)): "in answer to a hello",
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

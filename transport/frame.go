@@ -25,6 +25,7 @@ const (
 	frameChunk
 	frameEnd
 	frameVerdict
+	frameReply
 )
 
 const (
@@ -102,7 +103,7 @@ func (f *frameReader) next() (frame, error) {
 	}
 	size := binary.LittleEndian.Uint32(f.header[:])
 	kind := frameType(f.header[8])
-	if kind < frameHello || kind > frameVerdict {
+	if kind < frameHello || kind > frameReply {
 		return frame{}, violation("unknown frame type %d", kind)
 	}
 	if uint64(size) > uint64(f.limit) {

@@ -23,6 +23,7 @@ type canned struct {
 func (c *canned) Read(b []byte) (int, error)  { return c.said.Read(b) }
 func (c *canned) Write(b []byte) (int, error) { return len(b), nil }
 func (c *canned) Close() error                { return nil }
+func (c *canned) RemoteAddr() net.Addr        { return &net.TCPAddr{} }
 
 func (c *canned) SetReadDeadline(time.Time) error  { return nil }
 func (c *canned) SetWriteDeadline(time.Time) error { return nil }
@@ -32,7 +33,7 @@ func (c *canned) SetWriteDeadline(time.Time) error { return nil }
 // step of the number, a length in two bytes, and as much payload as there is.
 func framed(src []byte) (out []byte) {
 	for number := uint64(0); len(src) >= 4; {
-		kind := frameType(src[0])%frameVerdict + 1
+		kind := frameType(src[0])%frameReply + 1
 		number += uint64(src[1])
 		size := min(int(binary.LittleEndian.Uint16(src[2:])), len(src)-4)
 		out = appendFrame(out, kind, number, env.Timestamp(number), src[4:4+size])
@@ -124,7 +125,10 @@ func FuzzStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte) {
 		var got int
 		var end error
-		n.onStream = func(_ raft.NodeID, _ []byte, body io.Reader) error {
+		n.onStream = func(_ raft.NodeID, header []byte, body Incoming) error {
+			if err := body.Reply(header[:min(len(header), MaxReply)]); err != nil {
+				t.Fatal(err)
+			}
 			data, err := io.ReadAll(body)
 			got, end = len(data), err
 			return err
@@ -134,6 +138,36 @@ func FuzzStream(f *testing.F) {
 		}
 		if got > len(src) || end != nil && end != io.ErrUnexpectedEOF && !errors.Is(end, errViolation) {
 			t.Fatalf("%d bytes of %d, then %v", got, len(src), end)
+		}
+	})
+}
+
+// FuzzReplies is what can come back on a stream that we send: at most one reply, of
+// bounded length, and then a verdict, or the stream is broken.
+func FuzzReplies(f *testing.F) {
+	f.Add(append(piece(frameReply, []byte("so far")), piece(frameVerdict, []byte{verdictAccepted})...))
+	f.Add(piece(frameVerdict, append([]byte{verdictRefused}, "no room"...)))
+	f.Add(bytes.Repeat(piece(frameReply, make([]byte, 40)), 2))
+	f.Add(piece(frameReply, make([]byte, MaxReply+1)))
+	n := start(f, 2, limits(tiny))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		if !n.begin() {
+			t.Fatal("closed")
+		}
+		s := &Stream{
+			t: n.Transport, ctx: t.Context(), conn: &canned{said: bytes.NewReader(framed(src))}, stop: func() bool { return true },
+			replied: make(chan struct{}), judged: make(chan struct{}),
+		}
+		s.awaitVerdict()
+		reply, err := s.Reply()
+		if len(reply) > MaxReply || reply != nil && err != nil {
+			t.Fatalf("a reply of %d bytes, %v", len(reply), err)
+		}
+		if s.verdict != nil && !errors.Is(s.verdict, ErrStreamRefused) && s.spoken {
+			t.Fatalf("the receiver has said %v", s.verdict)
+		}
+		if s.verdict == nil && !s.spoken {
+			t.Fatal("accepted without a word")
 		}
 	})
 }

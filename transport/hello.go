@@ -13,7 +13,7 @@ import (
 
 const (
 	magic   = "quorate"
-	version = 1
+	version = 2
 
 	helloFixed    = 4*8 + 1
 	maxHandshake  = helloFixed + membership.MaxAddress // payload of a hello, in bytes

@@ -41,7 +41,8 @@ type node struct {
 	log lines
 
 	onCall   func(from raft.NodeID, request []byte, answer func([]byte))
-	onStream func(from raft.NodeID, header []byte, body io.Reader) error
+	onStream func(from raft.NodeID, header []byte, body Incoming) error
+	body     Incoming // of a stream, for whoever breaks it off
 }
 
 type book struct {
@@ -98,7 +99,7 @@ func (n ears) Call(from raft.NodeID, request []byte, answer func([]byte)) {
 	n.onCall(from, request, answer)
 }
 
-func (n ears) Stream(from raft.NodeID, header []byte, body io.Reader) error {
+func (n ears) Stream(from raft.NodeID, header []byte, body Incoming) error {
 	return n.onStream(from, header, body)
 }
 
@@ -130,7 +131,7 @@ func start(t testing.TB, id raft.NodeID, options ...func(*Config)) *node {
 	t.Helper()
 	n := &node{id: id}
 	n.onCall = func(_ raft.NodeID, request []byte, answer func([]byte)) { answer(append([]byte("re: "), request...)) }
-	n.onStream = func(_ raft.NodeID, _ []byte, body io.Reader) error { _, err := io.Copy(io.Discard, body); return err }
+	n.onStream = func(_ raft.NodeID, _ []byte, body Incoming) error { _, err := io.Copy(io.Discard, body); return err }
 	cfg := Config{Cluster: cluster, Node: id, Listen: "127.0.0.1:0", Handler: ears{n}, Logger: slog.New(slog.NewTextHandler(&n.log, nil))}
 	for _, o := range options {
 		o(&cfg)

@@ -37,7 +37,7 @@ func TestLinksOverTLS(t *testing.T) {
 	}
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	var got []byte
-	b.onStream = func(_ raft.NodeID, _ []byte, body io.Reader) (err error) { got, err = io.ReadAll(body); return err }
+	b.onStream = func(_ raft.NodeID, _ []byte, body Incoming) (err error) { got, err = io.ReadAll(body); return err }
 	s, err := a.OpenStream(t.Context(), b.id, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -14,9 +14,12 @@ import (
 // returned an error, with that error's text.
 var ErrStreamRefused = errors.New("transport: the receiver refused the stream")
 
+// MaxReply is how long the reply to a stream's header may be, in bytes.
+const MaxReply = 4 << 10
+
 const (
 	chunkSize  = 64 << 10
-	maxVerdict = 4 << 10 // payload of a verdict, in bytes
+	maxVerdict = MaxReply // payload of a verdict, in bytes
 
 	verdictAccepted = 0
 	verdictRefused  = 1
@@ -34,6 +37,8 @@ type Stream struct {
 	buf    []byte // of the next chunk
 	frame  []byte // memory of the frame that is written
 
+	replied chan struct{} // closed when the receiver has replied to the header
+	reply   []byte        // read after replied
 	judged  chan struct{} // closed when the receiver has spoken or is gone
 	verdict error         // read after judged
 	spoken  bool          // it was the receiver's word
@@ -61,10 +66,11 @@ func (t *Transport) OpenStream(ctx context.Context, to raft.NodeID, header []byt
 	limits := &t.cfg.Limits
 	s := &Stream{
 		t: t, ctx: ctx, conn: conn,
-		wire:   &patient{Conn: conn, clock: t.cfg.Env, write: limits.streamPatience()},
-		stop:   context.AfterFunc(ctx, func() { conn.Close() }),
-		buf:    make([]byte, 0, chunkSize),
-		judged: make(chan struct{}),
+		wire:    &patient{Conn: conn, clock: t.cfg.Env, write: limits.streamPatience()},
+		stop:    context.AfterFunc(ctx, func() { conn.Close() }),
+		buf:     make([]byte, 0, chunkSize),
+		replied: make(chan struct{}),
+		judged:  make(chan struct{}),
 	}
 	go s.awaitVerdict()
 	if err := s.send(frameOpen, header); err != nil {
@@ -89,7 +95,13 @@ func (t *Transport) begin() bool {
 func (s *Stream) awaitVerdict() {
 	defer s.t.tasks.Done()
 	defer close(s.judged)
-	f, err := (&frameReader{r: s.conn, limit: maxVerdict}).next()
+	frames := frameReader{r: s.conn, limit: maxVerdict}
+	f, err := frames.next()
+	if err == nil && f.kind == frameReply {
+		s.reply = f.payload
+		close(s.replied)
+		f, err = frames.next()
+	}
 	switch {
 	case err != nil:
 		s.verdict = fmt.Errorf("transport: the stream broke: %w", err)
@@ -104,9 +116,37 @@ func (s *Stream) awaitVerdict() {
 	s.t.blame(s.conn, s.verdict)
 }
 
+// Reply waits for what the receiver says about the header. It is nil, without an
+// error, if the receiver has accepted the stream and needs nothing of it.
+func (s *Stream) Reply() ([]byte, error) {
+	patience := s.t.cfg.Env.NewTimer(s.t.cfg.Limits.replyPatience())
+	defer patience.Stop()
+	select {
+	case <-s.replied:
+	case <-s.judged:
+	case <-patience.C():
+		s.conn.Close()
+		<-s.judged
+	}
+	select {
+	case <-s.replied: // the connection may have broken since
+		return s.reply, nil
+	default:
+		return nil, s.broken(s.verdict)
+	}
+}
+
 // Write sends p, or keeps it for the next chunk. If the receiver has refused the
-// stream already, the error says so; if it has enough, p is thrown away.
+// stream already, the error says so; if it has enough, p is thrown away. To write
+// nothing sends what was kept, or an empty chunk if nothing was: a receiver that has to
+// wait for more shall know that somebody is there.
 func (s *Stream) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		if len(s.buf) == 0 {
+			return 0, s.send(frameChunk, nil)
+		}
+		return 0, s.flush()
+	}
 	written := 0
 	for written < len(p) {
 		n := min(len(p)-written, chunkSize-len(s.buf))
@@ -199,7 +239,7 @@ func (t *Transport) serveStream(conn net.Conn, from raft.NodeID) error {
 	if f.kind != frameOpen {
 		return violation("frame type %d at the start of a stream", f.kind)
 	}
-	body := &streamBody{frames: frames, last: f.number}
+	body := &streamBody{t: t, conn: conn, wire: wire, frames: frames, last: f.number}
 	verdict := t.cfg.Handler.Stream(from, f.payload, body)
 	if errors.Is(body.err, errViolation) {
 		return body.err
@@ -209,7 +249,7 @@ func (t *Transport) serveStream(conn net.Conn, from raft.NodeID) error {
 		status[0], text = verdictRefused, verdict.Error()
 	}
 	text = text[:min(len(text), maxVerdict-1)]
-	if _, err := wire.Write(appendFrame(nil, frameVerdict, 1, t.hlc.Now(), status, []byte(text))); err != nil {
+	if _, err := wire.Write(appendFrame(nil, frameVerdict, body.said+1, t.hlc.Now(), status, []byte(text))); err != nil {
 		return err
 	}
 	return t.linger(conn)
@@ -225,8 +265,13 @@ func (t *Transport) linger(conn net.Conn) error {
 	return err
 }
 
-// streamBody is the reader of an incoming stream.
+// streamBody is an incoming stream. It implements [Incoming].
 type streamBody struct {
+	t    *Transport
+	conn net.Conn
+	wire io.Writer
+	said uint64 // frames
+
 	frames frameReader
 	last   uint64 // number of the newest frame
 	rest   []byte // of the newest chunk
@@ -244,6 +289,17 @@ func (b *streamBody) Read(p []byte) (int, error) {
 	b.rest = b.rest[n:]
 	return n, nil
 }
+
+func (b *streamBody) Reply(reply []byte) error {
+	if b.said > 0 || len(reply) > MaxReply {
+		return fmt.Errorf("transport: a stream has one reply, of at most %d bytes", MaxReply)
+	}
+	b.said++
+	_, err := b.wire.Write(appendFrame(nil, frameReply, b.said, b.t.hlc.Now(), reply))
+	return err
+}
+
+func (b *streamBody) Close() { b.conn.Close() }
 
 // chunk returns the next piece, or io.EOF if the sender said that it is done. A
 // connection that merely ended must not look like that.

@@ -18,7 +18,7 @@ func TestStreamArrivesWholeAndIsJudged(t *testing.T) {
 		a, b := start(t, 1), start(t, 2)
 		var got []byte
 		var head string
-		b.onStream = func(from raft.NodeID, header []byte, body io.Reader) (err error) {
+		b.onStream = func(from raft.NodeID, header []byte, body Incoming) (err error) {
 			head = string(header)
 			got, err = io.ReadAll(body)
 			return err
@@ -62,7 +62,7 @@ func (p *pieces) Read(b []byte) (int, error) {
 // The receiver's reason reaches the sender, also while it still sends.
 func TestStreamRefused(t *testing.T) {
 	a, b := start(t, 1), start(t, 2)
-	b.onStream = func(raft.NodeID, []byte, io.Reader) error { return errors.New("the disk is full") }
+	b.onStream = func(raft.NodeID, []byte, Incoming) error { return errors.New("the disk is full") }
 	a.SetPeer(b.id, b.Addr().String())
 
 	s, err := a.OpenStream(t.Context(), b.id, nil)
@@ -89,7 +89,7 @@ func TestStreamRefused(t *testing.T) {
 // A receiver that has enough is not an error.
 func TestStreamAcceptedEarly(t *testing.T) {
 	a, b := start(t, 1), start(t, 2)
-	b.onStream = func(raft.NodeID, []byte, io.Reader) error { return nil }
+	b.onStream = func(raft.NodeID, []byte, Incoming) error { return nil }
 	a.SetPeer(b.id, b.Addr().String())
 	s, err := a.OpenStream(t.Context(), b.id, nil)
 	if err != nil {
@@ -104,21 +104,80 @@ func TestStreamAcceptedEarly(t *testing.T) {
 	}
 }
 
+// What the receiver says of the header is there before anything is sent; and one that
+// says nothing does not keep the sender waiting once its verdict is known.
+func TestAStreamsHeaderIsRepliedTo(t *testing.T) {
+	a, b := start(t, 1), start(t, 2)
+	var got []byte
+	b.onStream = func(_ raft.NodeID, header []byte, body Incoming) (err error) {
+		if string(header) == "enough" {
+			return nil
+		}
+		if string(header) == "refused" {
+			return errors.New("not that")
+		}
+		if err := body.Reply(make([]byte, MaxReply+1)); err == nil {
+			t.Error("a reply of any length is sent")
+		}
+		if err := body.Reply(append([]byte("re: "), header...)); err != nil {
+			return err
+		}
+		if err := body.Reply(nil); err == nil {
+			t.Error("there are two replies")
+		}
+		got, err = io.ReadAll(body)
+		return err
+	}
+	a.SetPeer(b.id, b.Addr().String())
+	open := func(header string) (*Stream, []byte, error) {
+		s, err := a.OpenStream(t.Context(), b.id, []byte(header))
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, err := s.Reply()
+		return s, reply, err
+	}
+	s, reply, err := open("what")
+	if string(reply) != "re: what" || err != nil {
+		t.Fatalf("got %q, %v", reply, err)
+	}
+	for _, part := range []string{"", "some", "", "thing"} {
+		if _, err := io.WriteString(s, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.CloseAndWait(); err != nil || string(got) != "something" {
+		t.Errorf("arrived %q, %v", got, err)
+	}
+	s, reply, err = open("enough")
+	if reply != nil || err != nil {
+		t.Errorf("a receiver that needs nothing: %q, %v", reply, err)
+	}
+	s.Close()
+	s, reply, err = open("refused")
+	if reply != nil || !errors.Is(err, ErrStreamRefused) {
+		t.Errorf("a receiver that refuses: %q, %v", reply, err)
+	}
+	s.Close()
+}
+
 // A stream that breaks does not look like one that ended, to neither side.
 func TestStreamThatBreaks(t *testing.T) {
 	for name, breaks := range map[string]func(a, b *node, s *Stream, cancel func()){
-		"the sender gives up":    func(_, _ *node, s *Stream, _ func()) { s.Close() },
-		"its context ends":       func(_, _ *node, _ *Stream, cancel func()) { cancel() },
-		"the sender closes":      func(a, _ *node, _ *Stream, _ func()) { a.Close() },
-		"the connection is lost": func(_, _ *node, s *Stream, _ func()) { s.conn.Close() },
+		"the sender gives up":     func(_, _ *node, s *Stream, _ func()) { s.Close() },
+		"its context ends":        func(_, _ *node, _ *Stream, cancel func()) { cancel() },
+		"the sender closes":       func(a, _ *node, _ *Stream, _ func()) { a.Close() },
+		"the connection is lost":  func(_, _ *node, s *Stream, _ func()) { s.conn.Close() },
+		"the receiver has had it": func(_, b *node, _ *Stream, _ func()) { b.body.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := start(t, 1), start(t, 2)
 			first, received := make(chan struct{}), make(chan error, 1)
-			b.onStream = func(_ raft.NodeID, _ []byte, body io.Reader) error {
+			b.onStream = func(_ raft.NodeID, _ []byte, body Incoming) error {
 				if _, err := body.Read(make([]byte, 1)); err != nil {
 					t.Errorf("the first byte: %v", err)
 				}
+				b.body = body
 				close(first)
 				_, err := io.Copy(io.Discard, body)
 				received <- err
@@ -150,7 +209,7 @@ func TestStreamThatBreaks(t *testing.T) {
 func TestStreamWhoseReceiverCloses(t *testing.T) {
 	a, b := start(t, 1), start(t, 2)
 	open := make(chan struct{})
-	b.onStream = func(_ raft.NodeID, _ []byte, body io.Reader) error {
+	b.onStream = func(_ raft.NodeID, _ []byte, body Incoming) error {
 		close(open)
 		_, err := io.Copy(io.Discard, body)
 		return err
@@ -175,7 +234,7 @@ func TestStreamWhoseReceiverCloses(t *testing.T) {
 func TestStreamsAreBounded(t *testing.T) {
 	a, b := start(t, 1), start(t, 2, limits(Limits{Streams: 1}))
 	release := make(chan struct{})
-	b.onStream = func(raft.NodeID, []byte, io.Reader) error { <-release; return nil }
+	b.onStream = func(raft.NodeID, []byte, Incoming) error { <-release; return nil }
 	a.SetPeer(b.id, b.Addr().String())
 	a.connected(t, b)
 	s, err := a.OpenStream(t.Context(), b.id, nil)

@@ -50,6 +50,15 @@ func (d downfall) String() string {
 
 var foundBySeed = regexp.MustCompile(`(?m)^FOUND \d+ (\d+) "([^"]*)" (.*)$`)
 
+// story asks the story that is told of a mutant, if there is one, and returns its name
+// if it fails.
+func (b *bench) story(m mutant) (string, error) {
+	if told[m.name] == "" {
+		return "", nil
+	}
+	return b.test("-run", "^"+told[m.name]+"$", "./sim")
+}
+
 // simulate lets the simulator have a look at a mutant.
 func (b *bench) simulate(m mutant, seeds int) (downfall, error) {
 	d := downfall{mutant: m}
@@ -64,7 +73,10 @@ func (b *bench) simulate(m mutant, seeds int) (downfall, error) {
 	out, err := b.run(b.binary, "-count", strconv.Itoa(seeds))
 	d.took = time.Since(begun)
 	if err == nil {
-		return d, nil
+		if d.invariant, err = b.story(m); d.invariant != "" {
+			d.seeds, d.says = seeds, "no seed does"
+		}
+		return d, err
 	}
 	match := foundBySeed.FindStringSubmatch(out)
 	if match == nil {
