@@ -15,6 +15,10 @@ const (
 	SessionWindow = 32      // answers that a session remembers: writes that may be under way at once
 )
 
+// MaxUserSessions is how many sessions a user may have open: one more drops the one
+// that this user has not used for longest. Nobody who is not known is a user.
+const MaxUserSessions = MaxSessions / 10
+
 // MaxLeaseTTL is the longest life of a lease, in seconds; etcd's.
 const MaxLeaseTTL = 9_000_000_000
 

@@ -85,6 +85,7 @@
 //	0d user                          a user: hash, no password (1 byte), since, roles
 //	0e role                          a role: its rights, each access (1 byte), key, end
 //	0f                               the index of the last NoteRemaining
+//	10 user' seconds(8) session(8)   the sessions of a user by last use; no value
 //
 // key' is the key with 00 written as 00 ff, ended by 00 01: it sorts as the key
 // does, and no key' begins another.

@@ -25,6 +25,7 @@ const (
 	tableUsers
 	tableRoles
 	tableNoted
+	tableOwned
 )
 
 var (

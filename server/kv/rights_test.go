@@ -242,3 +242,42 @@ func TestSessionIsForWhoOpenedIt(t *testing.T) {
 		}
 	})
 }
+
+// Who opens many sessions loses those that were not used for longest; others keep theirs.
+func TestOneUsersSessionsAreBounded(t *testing.T) {
+	everywhere(t, func(t *testing.T, m *member) {
+		root, u := guard(t, m)
+		open := func(by kv.Caller) kv.SessionID {
+			return m.raw(t, kv.Command{By: by, Do: kv.OpenSession{}}.Encode())[0].Session
+		}
+		write := func(by kv.Caller, id kv.SessionID, sequence uint64) kv.Code {
+			c := kv.Command{By: by, Session: id, Sequence: sequence, Millis: 5_000, Do: then(put("a", by.Name))}
+			return m.raw(t, c.Encode())[0].Code
+		}
+		others, clean := open(root), m.snapshot(t)
+		first, second := open(u), open(u)
+		if code := write(u, first, 1); code != kv.OK { // used since: the second is now the oldest
+			t.Fatal(code)
+		}
+		for range kv.MaxUserSessions - 1 {
+			open(u)
+		}
+		if s, err := m.State(); err != nil || s.Sessions != kv.MaxUserSessions+1 {
+			t.Errorf("%d sessions, %v", s.Sessions, err)
+		}
+		for _, c := range []struct {
+			by   kv.Caller
+			id   kv.SessionID
+			want kv.Code
+		}{{root, others, kv.OK}, {u, first, kv.OK}, {u, second, kv.ErrSessionExpired}} {
+			if code := write(c.by, c.id, 2); code != c.want {
+				t.Errorf("session %d of %q: %v, want %v", c.id, c.by.Name, code, c.want)
+			}
+		}
+		// Nothing of them is left once they have ended.
+		m.by(t, kv.ThisNode, kv.ExpireSessions{Before: 9_000})
+		if s, err := m.State(); err != nil || s.Sessions != 0 || len(m.snapshot(t)) > len(clean)+200 {
+			t.Errorf("%d sessions, %v; %d bytes, %d before", s.Sessions, err, len(m.snapshot(t)), len(clean))
+		}
+	})
+}

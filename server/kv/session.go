@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 )
@@ -86,10 +87,17 @@ func (s *step) openSession(by Caller, out *Result) error {
 			return err
 		}
 	}
+	if by.Name != "" {
+		if err := s.dropOwned(by.Name); err != nil {
+			return err
+		}
+	}
 	id := SessionID(s.applied)
 	now := session{used: s.clock / 1000, owner: by.Name}
 	s.batch.Set(sessionKey(id), now.encode())
-	s.batch.Set(idleKey(now.used, id), nil)
+	for _, place := range now.places(id) {
+		s.batch.Set(place, nil)
+	}
 	s.sessions++
 	out.Session = id
 	return nil
@@ -105,7 +113,7 @@ func (s *step) closeSession(do CloseSession, out *Result) error {
 		return nil
 	}
 	out.Dropped = 1
-	return s.dropSession(do.Session, was.used)
+	return s.dropSession(do.Session, was)
 }
 
 func (s *step) expireSessions(do ExpireSessions, out *Result) error {
@@ -117,11 +125,7 @@ func (s *step) expireSessions(do ExpireSessions, out *Result) error {
 // dropIdle drops up to limit of the sessions last used before the given second,
 // those unused for longest first.
 func (s *step) dropIdle(before int64, limit int) (dropped int, err error) {
-	type idle struct {
-		id   SessionID
-		used int64
-	}
-	var found []idle
+	var found []SessionID
 	it := s.batch.Iterate()
 	for ok := it.Seek([]byte{tableIdle}); ok && len(found) < limit; ok = it.Next() {
 		key, _ := it.Pair()
@@ -132,26 +136,62 @@ func (s *step) dropIdle(before int64, limit int) (dropped int, err error) {
 			it.Close()
 			return 0, damaged(key)
 		}
-		used := int64(binary.BigEndian.Uint64(key[1:]))
-		if used >= before {
+		if int64(binary.BigEndian.Uint64(key[1:])) >= before {
 			break
 		}
-		found = append(found, idle{SessionID(binary.BigEndian.Uint64(key[9:])), used})
+		found = append(found, SessionID(binary.BigEndian.Uint64(key[9:])))
 	}
 	if err := it.Close(); err != nil {
 		return 0, err
 	}
-	for _, f := range found {
-		if err := s.dropSession(f.id, f.used); err != nil {
+	for _, id := range found {
+		was, _, err := s.session(id)
+		if err == nil {
+			err = s.dropSession(id, was)
+		}
+		if err != nil {
 			return 0, err
 		}
 	}
 	return len(found), nil
 }
 
-func (s *step) dropSession(id SessionID, used int64) error {
+// dropOwned drops the session that a user has not used for longest, if there is room
+// for no other: nobody's sessions make others' end.
+func (s *step) dropOwned(owner string) error {
+	prefix := escape([]byte{tableOwned}, []byte(owner))
+	var first SessionID
+	count := 0
+	it := s.batch.Iterate()
+	for ok := it.Seek(prefix); ok; ok = it.Next() {
+		key, _ := it.Pair()
+		numbers, mine := bytes.CutPrefix(key, prefix)
+		if !mine {
+			break
+		}
+		if len(numbers) != 16 {
+			it.Close()
+			return damaged(key)
+		}
+		if count++; count == 1 {
+			first = SessionID(binary.BigEndian.Uint64(numbers[8:]))
+		}
+	}
+	if err := it.Close(); err != nil || count < MaxUserSessions {
+		return err
+	}
+	was, _, err := s.session(first)
+	if err != nil {
+		return err
+	}
+	return s.dropSession(first, was)
+}
+
+func (s *step) dropSession(id SessionID, was session) error {
 	s.batch.Delete(sessionKey(id))
-	s.batch.Delete(idleKey(used, id))
+	for _, place := range was.places(id) {
+		s.batch.Delete(place)
+	}
 	s.sessions--
 	return s.clear(answerKey(id, 0), answerKey(id+1, 0))
 }
@@ -175,8 +215,12 @@ func (s *step) session(id SessionID) (was session, open bool, err error) {
 // use once a second, not with each command.
 func (s *step) setSession(id SessionID, was, now session) {
 	if now.used != was.used {
-		s.batch.Delete(idleKey(was.used, id))
-		s.batch.Set(idleKey(now.used, id), nil)
+		for _, place := range was.places(id) {
+			s.batch.Delete(place)
+		}
+		for _, place := range now.places(id) {
+			s.batch.Set(place, nil)
+		}
 	}
 	if now != was {
 		s.batch.Set(sessionKey(id), now.encode())
@@ -189,8 +233,15 @@ func answerKey(id SessionID, sequence uint64) []byte {
 	return numbersKey(tableAnswers, uint64(id), sequence)
 }
 
-func idleKey(used int64, id SessionID) []byte {
-	return numbersKey(tableIdle, uint64(used), uint64(id))
+// places are the pairs by which a session is found by its last use.
+func (s session) places(id SessionID) [][]byte {
+	all := [][]byte{numbersKey(tableIdle, uint64(s.used), uint64(id))}
+	if s.owner != "" {
+		mine := escape([]byte{tableOwned}, []byte(s.owner))
+		mine = binary.BigEndian.AppendUint64(mine, uint64(s.used))
+		all = append(all, binary.BigEndian.AppendUint64(mine, uint64(id)))
+	}
+	return all
 }
 
 // encodeAnswer is the result of a Txn as a session remembers it: what became of it,

@@ -19,9 +19,10 @@ var snapshotHeader = []byte("QKV\x03")
 // checksumBytes is how much of the SHA-256 ends a snapshot.
 const checksumBytes = 8
 
-// The largest pair: a key of zeros only, escaped, and a value with its revisions.
+// The largest pair: a key, or a name, of zeros only, escaped, with two numbers, and a
+// value with its revisions.
 const (
-	maxPairKey   = 1 + 2*MaxKeyBytes + 2 + 8
+	maxPairKey   = 1 + 2*MaxKeyBytes + 2 + 16
 	maxPairValue = MaxValueBytes + 48
 )
 
@@ -172,7 +173,7 @@ func (s *snapshotReader) read(set func(key, value []byte) error) error {
 		if len(key) == 0 {
 			return s.checkSum()
 		}
-		if bytes.Compare(last, key) >= 0 || key[0] < tableMeta || key[0] > tableNoted || (last == nil && !bytes.Equal(key, metaKey)) {
+		if bytes.Compare(last, key) >= 0 || key[0] < tableMeta || key[0] > tableOwned || (last == nil && !bytes.Equal(key, metaKey)) {
 			return errDamaged
 		}
 		value, err := s.bytes(s.buf, maxPairValue)
