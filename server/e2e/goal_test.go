@@ -5,6 +5,7 @@ package e2e
 import (
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -37,11 +38,14 @@ var goals = board{list: []*aim{
 }}
 
 // floods are what TestFlood… lets come over a node.
-var floods = []string{"large_bodies", "stream_resets", "silent_connections", "abandoned_streams"}
+var floods = []string{"large_bodies", "stream_resets", "silent_connections", "abandoned_streams", "slow_readers", "slow_watchers"}
 
 func init() {
 	for _, f := range floods {
 		goals.list = append(goals.list, &aim{name: f + "_goroutines_left", limit: moreGoroutines}, &aim{name: f + "_heap_left_mib", limit: moreHeap / mib})
+		if strings.HasPrefix(f, "slow_") {
+			goals.list = append(goals.list, &aim{name: f + "_heap_held_mib", limit: mostHeld / mib})
+		}
 	}
 }
 

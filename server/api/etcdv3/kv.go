@@ -38,7 +38,11 @@ func (s *kvServer) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResp
 	if err != nil {
 		return nil, readError(err)
 	}
-	return rangeResponse(s.header(page.Revision), r, &page), nil
+	answer := rangeResponse(s.header(page.Revision), r, &page)
+	if !s.unsent.room(answer) {
+		return nil, certain(rpctypes.ErrGRPCRequestTooManyRequests)
+	}
+	return answer, nil
 }
 
 // Put sets a key.
@@ -82,7 +86,11 @@ func (s *kvServer) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, 
 	if err != nil {
 		return nil, err
 	}
-	return txnResponse(s.header(result.Revision), r, &result.TxnResult), nil
+	answer := txnResponse(s.header(result.Revision), r, &result.TxnResult)
+	if t.Reads() && !s.unsent.room(answer) {
+		return nil, certain(rpctypes.ErrGRPCRequestTooManyRequests)
+	}
+	return answer, nil
 }
 
 func (s *kvServer) readTxn(ctx context.Context, r *pb.TxnRequest, t kv.Txn) (*kv.Result, error) {

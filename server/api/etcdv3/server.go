@@ -113,6 +113,7 @@ type Server struct {
 	slots   chan struct{} // one for each unary call in progress
 	benches chan struct{} // one for each that waits for what other clients do
 	logins  chan struct{} // one for each whose password is looked at, or waits for that
+	unsent  unsent
 
 	open context.Context // ends with Close
 	end  context.CancelFunc
@@ -125,6 +126,7 @@ func New(o Options) *Server {
 	s.Server = grpc.NewServer(append(o.KeepAlive.options(),
 		grpc.Creds(shaken{}),
 		grpc.ConnectionTimeout(handshakeTime),
+		grpc.ForceServerCodecV2(newCodec(&s.unsent)),
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32), // a range is as large as the client asks for
 		grpc.MaxConcurrentStreams(cmp.Or(o.Limits.Streams, uint32(o.Limits.Requests))),

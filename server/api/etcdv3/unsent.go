@@ -1,0 +1,109 @@
+package etcdv3
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc/encoding"
+	grpcproto "google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
+)
+
+// A client that asks for much and reads nothing has its answer wait here, as a whole
+// and encoded: grpc-go bounds how much of it is under way and not how much waits.
+const (
+	largeAnswer = 1 << 20   // bytes; smaller ones are not counted
+	mostUnsent  = 256 << 20 // bytes of large answers that may wait, if they are several
+)
+
+// unsent counts the bytes of large answers that wait for their clients. Nobody says
+// when one has been sent or given up; but then nothing refers to it any more, and the
+// garbage collector notices.
+type unsent struct {
+	bytes atomic.Int64
+
+	mu        sync.Mutex
+	collected time.Time
+}
+
+// hold counts an encoded answer until it is gone.
+func (u *unsent) hold(answer []byte) {
+	n := int64(len(answer))
+	u.bytes.Add(n)
+	runtime.AddCleanup(&answer[0], func(n int64) { u.bytes.Add(-n) }, n)
+}
+
+// room reports whether an answer may join those that wait.
+func (u *unsent) room(answer proto.Message) bool {
+	n := weigh(answer)
+	return n < largeAnswer || u.fits(n) || u.collect(n)
+}
+
+func (u *unsent) fits(n int64) bool {
+	waiting := u.bytes.Load()
+	return waiting == 0 || waiting+n <= mostUnsent
+}
+
+// How often garbage is collected at most to find out what does not wait any more, and
+// how long it takes until that is counted.
+const (
+	collectEvery = time.Second
+	countTime    = 50 * time.Millisecond
+)
+
+// collect looks for answers that wait no more, and reports whether there is room then.
+func (u *unsent) collect(n int64) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.fits(n) || time.Since(u.collected) < collectEvery {
+		return u.fits(n)
+	}
+	runtime.GC()
+	time.Sleep(countTime)
+	u.collected = time.Now()
+	return u.fits(n)
+}
+
+// weigh is about how many bytes an answer has once it is encoded.
+func weigh(answer any) (bytes int64) {
+	switch a := answer.(type) {
+	case *pb.RangeResponse:
+		for _, kv := range a.GetKvs() {
+			bytes += int64(len(kv.Key) + len(kv.Value))
+		}
+	case *pb.DeleteRangeResponse:
+		for _, kv := range a.GetPrevKvs() {
+			bytes += int64(len(kv.Key) + len(kv.Value))
+		}
+	case *pb.TxnResponse:
+		for _, op := range a.GetResponses() {
+			bytes += weigh(op.GetResponseRange()) + weigh(op.GetResponseDeleteRange()) + weigh(op.GetResponseTxn())
+		}
+	}
+	return bytes
+}
+
+// codec is grpc-go's own, but for large answers, which are counted.
+type codec struct {
+	encoding.CodecV2
+	unsent *unsent
+}
+
+func newCodec(u *unsent) codec { return codec{encoding.GetCodecV2(grpcproto.Name), u} }
+
+// Marshal implements encoding.CodecV2.
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	if weigh(v) < largeAnswer {
+		return c.CodecV2.Marshal(v)
+	}
+	encoded, err := proto.Marshal(v.(proto.Message))
+	if err != nil {
+		return nil, err
+	}
+	c.unsent.hold(encoded)
+	return mem.BufferSlice{mem.SliceBuffer(encoded)}, nil
+}
