@@ -237,7 +237,13 @@ func (e *endpoint) carry(ctx context.Context, l *link) {
 
 // await waits until the frame arrives, and reports whether it does.
 func (f *frame) await(ctx context.Context) bool {
-	timer := time.NewTimer(time.Until(f.arrives))
+	left := time.Until(f.arrives)
+	if left <= 0 {
+		// In a bubble of testing/synctest a timer that is due already fires in the
+		// goroutine that makes it, and two at a time bring down Go's race detector.
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
