@@ -6,7 +6,8 @@
 // had since rights are enforced. So every node knows the tokens of all others,
 // without a table of them and without a write. It ends when it has not been shown to
 // a node for some time, when the user or the password changes, and when rights are
-// no longer enforced.
+// no longer enforced. With JSON Web Tokens (jwt.go) keys in files take its place, and a
+// token ends by itself at its time.
 package auth
 
 import (
@@ -35,14 +36,16 @@ var (
 	ErrWrong       = errors.New("auth: there is no such user, or the password is wrong")
 	ErrNoPassword  = errors.New("auth: the user has no password")
 	ErrBadToken    = errors.New("auth: the token is not valid, or no longer; authenticate again")
+	ErrOnlyChecked = errors.New("auth: this node has no private key to make tokens with; ask one that has")
 )
 
-// Options is what a Keeper is made of. All fields are needed.
+// Options is what a Keeper is made of. All fields are needed but JWT.
 type Options struct {
 	Cluster uint64 // its ID: one that was begun from a backup of this one has the same key
 	Machine *kv.Machine
 	TTL     time.Duration // of a token that is not shown; the flag --auth-token-ttl
 	Cost    int           // of a hash, 4 to 31: each one more doubles its time; --bcrypt-cost
+	JWT     *JWT          // nil: tokens are of our own kind
 }
 
 // Keeper knows callers by their tokens.
@@ -95,9 +98,10 @@ func (k *Keeper) hashes(ctx context.Context, hash func()) error {
 }
 
 // Login returns a token for a user, as this node's store knows it. The error is
-// [ErrNotEnforced], [ErrWrong], [ErrNoPassword], that of ctx or the store's.
+// [ErrNotEnforced], [ErrWrong], [ErrNoPassword], [ErrOnlyChecked], that of ctx or the
+// store's.
 func (k *Keeper) Login(ctx context.Context, name, password string) (string, error) {
-	key, _, err := k.Machine.TokenKey()
+	key, rights, err := k.Machine.TokenKey()
 	if err != nil {
 		return "", err
 	}
@@ -122,6 +126,9 @@ func (k *Keeper) Login(ctx context.Context, name, password string) (string, erro
 	if wrong != nil {
 		return "", ErrWrong
 	}
+	if k.JWT != nil {
+		return k.JWT.issue(name, rights)
+	}
 	body := binary.AppendUvarint(nil, uint64(time.Now().Unix()))
 	body = binary.AppendUvarint(body, uint64(user.Since))
 	body = append(body, name...)
@@ -140,11 +147,14 @@ func (k *Keeper) sign(key, body []byte) (m mac) {
 }
 
 // Caller returns whose token it is: nobody's, while rights are not enforced. The error
-// is [ErrBadToken] or the store's.
+// is [ErrBadToken], [kv.ErrOldRights] or the store's.
 func (k *Keeper) Caller(token string) (kv.Caller, error) {
 	key, rights, err := k.Machine.TokenKey()
 	if err != nil || key == nil {
 		return kv.Caller{}, err
+	}
+	if k.JWT != nil {
+		return k.claimed(token, rights)
 	}
 	front, back, _ := strings.Cut(token, ".")
 	body, bad := encoding.DecodeString(front)

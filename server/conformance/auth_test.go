@@ -195,13 +195,28 @@ func (c *court) login(t *testing.T, node int, name, password string) string {
 // TestSameRights sends randomized calls of several users to etcd and to quorate, of
 // which some change what they may do. All that is answered must be the same.
 func TestSameRights(t *testing.T) {
-	etcd := &court{[]*grpc.ClientConn{dial(t, startEtcd(t, "--bcrypt-cost=4"))}, map[string]string{}}
-	addresses, _ := startQuorate(t, *nodes)
-	quorate := &court{tokens: map[string]string{}}
+	etcd, quorate := courts(t)
+	done := sameRights(t, etcd, quorate, *sequences, func(drawing, by) {})
+	goal.AtLeast(os.Stdout, "auth_sequences", float64(done), 1000)
+}
+
+// courts are one etcd and a cluster of quorate, with more flags for both.
+func courts(t *testing.T, flags ...string) (etcd, quorate *court) {
+	t.Helper()
+	etcd = &court{[]*grpc.ClientConn{dial(t, startEtcd(t, append(flags, "--bcrypt-cost=4")...))}, map[string]string{}}
+	addresses, _ := startQuorate(t, *nodes, flags...)
+	quorate = &court{tokens: map[string]string{}}
 	for _, a := range addresses {
 		quorate.conns = append(quorate.conns, dial(t, a))
 	}
-	differences, done, refused := 0, 0, 0
+	return etcd, quorate
+}
+
+// sameRights compares that many sequences, or those up to the first difference. After
+// each call that both have carried out, or refused, after is called with it.
+func sameRights(t *testing.T, etcd, quorate *court, sequences int, after func(drawing, by)) (done int) {
+	t.Helper()
+	differences, refused := 0, 0
 	outcomes := make(map[string]int)
 	revision := int64(1)
 	differ := func(seed uint64, what, want, got string) {
@@ -210,7 +225,7 @@ func TestSameRights(t *testing.T) {
 			t.Errorf("seed %d: %s\netcd    %s\nquorate %s", seed, what, want, got)
 		}
 	}
-	for ; done < *sequences && differences == 0; done++ {
+	for ; done < sequences && differences == 0; done++ {
 		from := *seed + uint64(done)
 		d := drawing{rand.New(rand.NewPCG(from, 2)), revision, false}
 		for range 2 * requestsPerSequence {
@@ -233,15 +248,16 @@ func TestSameRights(t *testing.T) {
 			}
 			d.revision = max(d.revision, want.revision)
 			outcomes[fmt.Sprintf("%s: %v", b.method, want.err)]++
+			after(d, b)
 		}
 		revision = d.revision
 	}
 	goal.AtMost(os.Stdout, "auth_differences", float64(differences), 0)
-	goal.AtLeast(os.Stdout, "auth_sequences", float64(done), 1000)
 	if done >= 100 && refused < done/10 {
 		t.Errorf("only %d of the calls were denied: nothing is tried", refused)
 	}
 	for _, o := range slices.Sorted(maps.Keys(outcomes)) {
 		t.Logf("%5d %s", outcomes[o], o)
 	}
+	return done
 }

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/bcrypt"
-
 	"github.com/quorate-db/quorate/server/api/etcdv3"
 	"github.com/quorate-db/quorate/server/api/httpapi"
 	"github.com/quorate-db/quorate/server/kv"
@@ -53,13 +51,6 @@ type Space struct {
 	Quota int64 // bytes of keys, values and their history; zero: any number
 	Keep  Retention
 	mode  string // of Keep, while it is read
-}
-
-// Auth is how users are known.
-type Auth struct {
-	Token string        // how tokens are made: simple
-	TTL   time.Duration // of a token that is not shown
-	Cost  int           // of a password's hash, see package auth
 }
 
 // Serving is what is served besides both APIs at the client door.
@@ -246,18 +237,6 @@ func (c *Config) checkLimits() error {
 		return fmt.Errorf("--max-value-bytes %d: it takes 1 to %d", l.ValueBytes, httpapi.MaxValueBytes)
 	case l.Requests < 1:
 		return fmt.Errorf("--max-requests %d: it takes at least 1", l.Requests)
-	}
-	return nil
-}
-
-func (c *Config) checkAuth() error {
-	switch a := &c.Auth; {
-	case a.Token != "simple":
-		return fmt.Errorf("--auth-token %s: only simple is known, whose tokens every member checks by itself", a.Token)
-	case a.TTL <= 0:
-		return errors.New("--auth-token-ttl 0: it takes at least 1 second")
-	case a.Cost < bcrypt.MinCost || a.Cost > bcrypt.MaxCost:
-		return fmt.Errorf("--bcrypt-cost %d: it takes %d to %d", a.Cost, bcrypt.MinCost, bcrypt.MaxCost)
 	}
 	return nil
 }

@@ -159,7 +159,9 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.hub, err = watch.New(n.machine, env.Real(), watch.Usual); err != nil {
 		return err
 	}
-	n.callers = auth.New(auth.Options{Cluster: uint64(n.identity.ClusterID), Machine: n.machine, TTL: n.cfg.Auth.TTL, Cost: n.cfg.Auth.Cost})
+	if err := n.knowCallers(); err != nil {
+		return err
+	}
 	n.lessor = lease.New(lease.Options{Machine: n.machine, Env: env.Real(), Election: n.cfg.Election, Logger: n.log})
 	if n.host, err = quorate.Open(n.hostConfig()); err != nil {
 		return explain(err, "--listen-peer-urls")

@@ -99,7 +99,7 @@ var settings = []setting{
 		func(c *Config, v string) error { c.Space.mode = v; return nil }},
 	{"auto-compaction-retention", "0", "how much history is kept: 8h, or 8, which means hours, or a number of revisions; 0: all",
 		func(c *Config, v string) (err error) { c.Space.Keep, err = retention(c.Space.mode, v); return err }},
-	{"auth-token", "simple", "how tokens of users are made; only simple is known",
+	{"auth-token", "simple", "how tokens of users are made: simple, or jwt,sign-method=METHOD,pub-key=FILE,priv-key=FILE,ttl=TIME",
 		func(c *Config, v string) error { c.Auth.Token = v; return nil }},
 	{"auth-token-ttl", "300", "seconds after which a token that is not shown to a node ends there",
 		func(c *Config, v string) error { return seconds(&c.Auth.TTL, v) }},

@@ -66,6 +66,7 @@ var meanings = []struct{ err, means error }{
 	{auth.ErrNotEnforced, rpctypes.ErrGRPCAuthNotEnabled},
 	{auth.ErrWrong, rpctypes.ErrGRPCAuthFailed},
 	{auth.ErrNoPassword, status.Error(codes.Unknown, "auth: authentication failed, password was given for no password user")},
+	{auth.ErrOnlyChecked, status.Error(codes.Unknown, "auth: token signing attempted with verify-only key")},
 	{auth.ErrBadToken, rpctypes.ErrGRPCInvalidAuthToken},
 
 	{membership.ErrKnown, rpctypes.ErrGRPCMemberExist},

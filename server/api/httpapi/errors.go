@@ -50,7 +50,7 @@ var meanings = []struct {
 
 	{auth.ErrBadToken, wire.Unauthenticated, "the token in Authorization is not valid, or no longer: get one with POST /v3/auth/authenticate"},
 	{kv.ErrNoUser, wire.Unauthenticated, "rights are enforced here: send Authorization: Bearer and a token, which POST /v3/auth/authenticate gives"},
-	{kv.ErrOldRights, wire.Unauthenticated, "rights have changed during the request and nothing was done: try again"},
+	{kv.ErrOldRights, wire.Unauthenticated, "rights have changed during the request, or since a JSON Web Token was made, and nothing was done: try again, with a new token"},
 	{kv.ErrDenied, wire.Forbidden, "the user may not do this: root may grant it a role that allows it"},
 	{kv.ErrUserNotFound, wire.Forbidden, "the user does not exist any more"},
 
