@@ -23,6 +23,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -57,6 +58,9 @@ type Keeper struct {
 	shown map[string]map[mac]time.Time // of each user, when a token was last shown to this node
 	added int                          // to it since those that have ended were looked for
 	prune int                          // look for them again after so many
+
+	guarded atomic.Bool  // rights were enforced when the store was last looked at
+	looked  atomic.Int64 // when that was only for this, in nanoseconds
 }
 
 type mac [sha256.Size]byte
@@ -101,7 +105,7 @@ func (k *Keeper) hashes(ctx context.Context, hash func()) error {
 // [ErrNotEnforced], [ErrWrong], [ErrNoPassword], [ErrOnlyChecked], that of ctx or the
 // store's.
 func (k *Keeper) Login(ctx context.Context, name, password string) (string, error) {
-	key, rights, err := k.Machine.TokenKey()
+	key, rights, err := k.key()
 	if err != nil {
 		return "", err
 	}
@@ -149,7 +153,7 @@ func (k *Keeper) sign(key, body []byte) (m mac) {
 // Caller returns whose token it is: nobody's, while rights are not enforced. The error
 // is [ErrBadToken], [kv.ErrOldRights] or the store's.
 func (k *Keeper) Caller(token string) (kv.Caller, error) {
-	key, rights, err := k.Machine.TokenKey()
+	key, rights, err := k.key()
 	if err != nil || key == nil {
 		return kv.Caller{}, err
 	}
@@ -185,7 +189,7 @@ func (k *Keeper) Certified(name string) (kv.Caller, error) {
 	if name == "" {
 		return kv.Caller{}, nil
 	}
-	key, rights, err := k.Machine.TokenKey()
+	key, rights, err := k.key()
 	if err != nil || key == nil {
 		return kv.Caller{}, err
 	}

@@ -184,6 +184,14 @@ func (m *Machine) TokenKey() (key []byte, rights int64, err error) {
 	return key, rights, err
 }
 
+// Permits refuses a command that its caller may not give, as Apply would if it came
+// next.
+func (m *Machine) Permits(c Command) error {
+	return m.For(c.By).see(func(at meta, r Reader) error {
+		return (&step{meta: at, reader: r}).permit(c)
+	})
+}
+
 // see looks at the store as of one moment.
 func (a Reads) see(look func(at meta, r Reader) error) error {
 	view := a.machine.store.View()

@@ -19,10 +19,16 @@ func right(kind kv.RightsChange, role, key, end string, access kv.Access) kv.Cha
 	return kv.ChangeRights{Kind: kind, Role: role, Right: kv.Right{Key: []byte(key), End: []byte(end), Access: access}}
 }
 
-// by gives a command on somebody's behalf.
+// by gives a command on somebody's behalf. What may not be given is known before.
 func (m *member) by(t fataler, who kv.Caller, do kv.Action) kv.Code {
 	t.Helper()
-	return m.raw(t, kv.Command{By: who, Do: do}.Encode())[0].Code
+	c := kv.Command{By: who, Do: do}
+	foreseen := m.Permits(c)
+	code := m.raw(t, c.Encode())[0].Code
+	if foreseen != nil && foreseen != code || foreseen == nil && (code == kv.ErrDenied || code == kv.ErrOldRights) {
+		t.Fatalf("%+v by %+v: refused with %v, foreseen was %v", do, who, code, foreseen)
+	}
+	return code
 }
 
 // guard makes a member enforce rights: those of root, and of u on [a, c), and to read d.

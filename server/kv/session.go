@@ -198,7 +198,7 @@ func (s *step) dropSession(id SessionID, was session) error {
 
 func (s *step) session(id SessionID) (was session, open bool, err error) {
 	key := sessionKey(id)
-	b, err := s.batch.Get(key)
+	b, err := s.reader.Get(key)
 	if err != nil || b == nil {
 		return session{}, false, err
 	}

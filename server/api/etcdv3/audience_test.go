@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/api/lockpb"
 	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
@@ -214,6 +215,52 @@ func TestLeasesAreGuarded(t *testing.T) {
 	}
 	if err := second(client.LeaseRevoke(u, &pb.LeaseRevokeRequest{ID: 5})); err != nil {
 		t.Error(err)
+	}
+}
+
+// What its caller may not do is refused before it is in the log; but not because this
+// node has not heard yet that it may.
+func TestWhoMayNotWriteDoesNotFillTheLog(t *testing.T) {
+	n, _, conn := serve(t, testLimits)
+	_, u := guard(t, conn)
+	nobody := t.Context()
+	stranger := metadata.AppendToOutgoingContext(nobody, "token", "made up")
+	keys, leases := pb.NewKVClient(conn), pb.NewLeaseClient(conn)
+	put := func(ctx context.Context) error {
+		return second(keys.Put(ctx, &pb.PutRequest{Key: []byte("k")}))
+	}
+	length := func() (index raft.Index) {
+		n.set(func(n *oneNode) { index = n.index })
+		return index
+	}
+	before := length()
+	for _, c := range []struct {
+		what      string
+		got, want error
+	}{
+		{"a put by nobody", put(nobody), rpctypes.ErrGRPCUserEmpty},
+		{"a put with a token that is made up", put(stranger), rpctypes.ErrGRPCInvalidAuthToken},
+		{"a put by a user", put(u), rpctypes.ErrGRPCPermissionDenied},
+		{"a deletion", second(keys.DeleteRange(u, &pb.DeleteRangeRequest{Key: []byte("k")})), rpctypes.ErrGRPCPermissionDenied},
+		{"a transaction", second(keys.Txn(u, &pb.TxnRequest{Success: []*pb.RequestOp{putting(&pb.PutRequest{Key: []byte("k")})}})), rpctypes.ErrGRPCPermissionDenied},
+		{"a lease's end", second(leases.LeaseRevoke(u, &pb.LeaseRevokeRequest{ID: 5})), rpctypes.ErrGRPCPermissionDenied},
+	} {
+		if !is(c.got, c.want) {
+			t.Errorf("%s: %v, want %v", c.what, c.got, c.want)
+		}
+	}
+	if now := length(); now != before {
+		t.Errorf("%d commands are in the log", now-before)
+	}
+	n.set(func(n *oneNode) {
+		n.missed = []kv.ChangeRights{{Kind: kv.GrantRight, Role: "r", Right: kv.Right{Key: []byte("k"), Access: kv.MayWrite}}}
+	})
+	if err := put(u); err != nil {
+		t.Errorf("a put with a right that this node has not heard of yet: %v", err)
+	}
+	n.set(func(n *oneNode) { n.missed = []kv.ChangeRights{{Kind: kv.StopGuard}} })
+	if err := put(nobody); err != nil {
+		t.Errorf("a put by nobody where rights are enforced no longer: %v", err)
 	}
 }
 

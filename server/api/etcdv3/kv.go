@@ -177,8 +177,12 @@ func (s *Server) propose(ctx context.Context, do kv.Action) (*kv.Result, error) 
 		return nil, s.unserved(ctx, err)
 	}
 	// As with etcd, what nobody may do is told before who asks is looked at.
-	if command.By, err = s.caller(ctx); err != nil {
-		return nil, err
+	agree := func() error {
+		_, err := s.Group.Read(waiting)
+		return err
+	}
+	if err := s.Keeper.Permit(&command, func() (kv.Caller, error) { return s.who(ctx) }, agree); err != nil {
+		return nil, s.unserved(ctx, err)
 	}
 	answer, err := s.Group.Propose(waiting, command.Encode())
 	if err != nil {

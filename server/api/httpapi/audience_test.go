@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
 )
@@ -41,6 +42,14 @@ func TestRightsHoldForPlainHTTP(t *testing.T) {
 		return "Authorization: Bearer " + text
 	}
 	root, u, exRoot := token(kv.Root), token("u"), token("ex")
+	var before, after raft.Index
+	n.set(func(n *oneNode) { before = n.index })
+	do(t, web, "PUT", "/v1/kv/d", "").want(t, 401)
+	do(t, web, "PUT", "/v1/kv/d", "", u).want(t, 403)
+	n.set(func(n *oneNode) { after = n.index })
+	if after != before {
+		t.Errorf("%d commands of who may not write are in the log", after-before)
+	}
 	for _, c := range []struct {
 		method, path             string
 		byNobody, byUser, byRoot int

@@ -145,7 +145,11 @@ func (s *Server) writeKey(r *http.Request, key []byte, op kv.Op) (*kv.Result, er
 
 // propose replicates a command of who asks, and returns what it came to.
 func (s *Server) propose(ctx context.Context, r *http.Request, c kv.Command) (result *kv.Result, err error) {
-	if c.By, err = s.caller(r); err != nil {
+	agree := func() error {
+		_, err := s.Log.Read(ctx)
+		return err
+	}
+	if err := s.Keeper.Permit(&c, func() (kv.Caller, error) { return s.caller(r) }, agree); err != nil {
 		return nil, err
 	}
 	c.Millis = time.Now().UnixMilli()

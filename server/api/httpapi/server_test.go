@@ -11,6 +11,7 @@ import (
 	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/raft/progress"
 	"github.com/quorate-db/quorate/server/api/wire"
+	"github.com/quorate-db/quorate/server/auth"
 )
 
 // Without a leader requests end in time, status answers, and no write is called
@@ -38,7 +39,7 @@ func TestTooManyRequests(t *testing.T) {
 	n, _ := serve(t, limits)
 	arrived, release := make(chan struct{}), make(chan struct{})
 	slow := httptest.NewServer(New(Options{Log: n, Cluster: waiting{n, arrived, release}, Machine: n.machine, Limits: limits,
-		Ready: func() error { return nil }}))
+		Keeper: auth.New(auth.Options{Machine: n.machine}), Ready: func() error { return nil }}))
 	defer slow.Close()
 	first := make(chan int)
 	go func() {
