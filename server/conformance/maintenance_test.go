@@ -156,6 +156,24 @@ func TestSameAlarms(t *testing.T) {
 	})
 }
 
+// Where nothing is said there is a quota. It is decided through the log, so a node has
+// it a moment after it has begun.
+func TestSameDefaultQuota(t *testing.T) {
+	tell(t, nil, func(s *teller) {
+		for {
+			status, err := pb.NewMaintenanceClient(s.conn).Status(s.ctx(), &pb.StatusRequest{})
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			if status.DbSizeQuota != 0 {
+				s.noteText(fmt.Sprint("quota ", status.DbSizeQuota))
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+}
+
 // Beyond the quota, what is refused and what is not, and how there is room again.
 func TestSameQuota(t *testing.T) {
 	const quota = 4 << 20

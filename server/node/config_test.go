@@ -142,6 +142,20 @@ func TestFileMayListURLs(t *testing.T) {
 	}
 }
 
+// As with etcd there is a quota unless none is wanted.
+func TestQuotaLikeEtcds(t *testing.T) {
+	for value, want := range map[string]int64{"": 2 << 30, "0": 2 << 30, "-1": 0, "5000000000": 5_000_000_000} {
+		var flags []string
+		if value != "" {
+			flags = []string{"--quota-backend-bytes=" + value}
+		}
+		c, err := load(t, flags, nil, "")
+		if err != nil || c.Space.Quota != want {
+			t.Errorf("%q: %d (%v), want %d", value, c.Space.Quota, err, want)
+		}
+	}
+}
+
 // A variable that looks like ours and is none is named, and not refused.
 func TestUnknownVariables(t *testing.T) {
 	c, err := load(t, nil, []string{"QUORATE_SERVICE_HOST=h", "QUORATE_ENDPOINTS=e", "QUORATE_NAME=a", "HOME=/"}, "")

@@ -280,16 +280,6 @@ func likeEtcd(value string) (bool, error) {
 	return value == "etcd", nil
 }
 
-// bytesOf reads a size. Below zero means any number, as zero does: etcd is told so.
-func bytesOf(to *int64, value string) error {
-	n, err := strconv.ParseInt(value, 10, 64)
-	if err != nil {
-		return fmt.Errorf("%q is not a whole number of bytes", value)
-	}
-	*to = max(0, n)
-	return nil
-}
-
 func level(value string) (slog.Level, error) {
 	switch value {
 	case "debug":

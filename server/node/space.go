@@ -1,11 +1,28 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/quorate-db/quorate/server/kv"
 )
+
+// defaultQuota is etcd's, in bytes.
+const defaultQuota = 2 << 30
+
+// quota reads how much may be kept; zero is the default, and below zero, as with etcd,
+// is any number.
+func quota(to *int64, value string) error {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number of bytes", value)
+	}
+	*to = max(0, cmp.Or(n, defaultQuota))
+	return nil
+}
 
 // housekeep is what the leader does for the space that the store takes.
 func (k *keeper) housekeep(ctx context.Context) error {
