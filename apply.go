@@ -172,15 +172,6 @@ func (m *machine) apply(entries []raft.Entry) error {
 	m.group.waiting.onApplied(entries, m.commands, m.tickets)
 	m.group.sample.applied(m.group.host, m.applied)
 	clear(m.commands)
-	m.report()
+	m.group.host.inbox.applied(m.group.id, m.applied)
 	return m.maybeCompact()
-}
-
-// report tells the core how far the state machine has come.
-func (m *machine) report() {
-	at := m.applied
-	h := m.group.host
-	h.inbox.do(func() {
-		_ = h.loop.engine.Do(m.group.id, func(core *raft.Raft) error { core.Applied(at); return nil })
-	})
 }

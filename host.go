@@ -203,30 +203,42 @@ func (h *Host) all() []*Group { return h.groups.all() }
 func (h *Host) group(id GroupID) *Group { return h.groups.find(id) }
 
 // groups are those of a host, by rising ID. They are read all the time and
-// changed rarely, so that every change makes a new list.
+// changed rarely, so that every change makes a new list, and a list of their IDs:
+// to find one among thousands must not touch the memory of others.
 type groups struct {
 	mu   sync.Mutex // held to change the list
-	list atomic.Pointer[[]*Group]
+	list atomic.Pointer[groupList]
+}
+
+type groupList struct {
+	ids    []GroupID
+	groups []*Group
 }
 
 func (gs *groups) all() []*Group {
 	if list := gs.list.Load(); list != nil {
-		return *list
+		return list.groups
 	}
 	return nil
-}
-
-// search returns where the group is in the list, or would be.
-func search(list []*Group, id GroupID) (int, bool) {
-	return slices.BinarySearchFunc(list, id, func(g *Group, id GroupID) int { return cmp.Compare(g.id, id) })
 }
 
 func (gs *groups) find(id GroupID) *Group {
-	list := gs.all()
-	if at, found := search(list, id); found {
-		return list[at]
+	list := gs.list.Load()
+	if list == nil {
+		return nil
+	}
+	if at, found := slices.BinarySearch(list.ids, id); found {
+		return list.groups[at]
 	}
 	return nil
+}
+
+func (gs *groups) set(groups []*Group) {
+	list := groupList{groups: groups, ids: make([]GroupID, len(groups))}
+	for i, g := range groups {
+		list.ids[i] = g.id
+	}
+	gs.list.Store(&list)
 }
 
 // add takes in groups, unless there is one of an ID already, which it returns then.
@@ -240,7 +252,7 @@ func (gs *groups) add(fresh []*Group) (twice *Group) {
 			return list[i]
 		}
 	}
-	gs.list.Store(&list)
+	gs.set(list)
 	return nil
 }
 
@@ -248,7 +260,7 @@ func (gs *groups) remove(gone []*Group) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	list := slices.DeleteFunc(slices.Clone(gs.all()), func(g *Group) bool { return slices.Contains(gone, g) })
-	gs.list.Store(&list)
+	gs.set(list)
 }
 
 // failure is why a host cannot go on: err is set before failed is closed.

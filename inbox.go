@@ -23,7 +23,14 @@ type inbox struct {
 type work struct {
 	messages  []codec.Envelope
 	proposals []proposal
+	applied   []applied
 	tasks     []func()
+}
+
+// applied is how far a group's state machine has come.
+type applied struct {
+	group GroupID
+	at    raft.Index
 }
 
 // proposal is a command on its way to the log.
@@ -89,6 +96,16 @@ func (in *inbox) propose(p proposal) error {
 	return nil
 }
 
+// applied takes a report of a state machine. The loop is not woken: nobody waits for it,
+// and a tick comes soon.
+func (in *inbox) applied(group GroupID, at raft.Index) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !in.closed {
+		in.waiting.applied = append(in.waiting.applied, applied{group, at})
+	}
+}
+
 // do runs a task on the loop, later. It reports whether it will.
 func (in *inbox) do(task func()) bool {
 	in.mu.Lock()
@@ -120,7 +137,8 @@ func (in *inbox) take(w *work, proposals bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	left := in.waiting.proposals
-	*w, in.waiting = work{in.waiting.messages, w.proposals[:0], in.waiting.tasks}, work{w.messages[:0], left, w.tasks[:0]}
+	*w, in.waiting = work{in.waiting.messages, w.proposals[:0], in.waiting.applied, in.waiting.tasks},
+		work{w.messages[:0], left, w.applied[:0], w.tasks[:0]}
 	in.load = 0
 	if proposals {
 		w.proposals, in.waiting.proposals, in.bytes = left, w.proposals, 0

@@ -99,6 +99,10 @@ func (h *Host) turn(last bool) {
 	if l.flight != nil {
 		l.flight.Clock(uint64(now.UnixMicro()))
 	}
+	for _, a := range l.work.applied {
+		// A group that is gone needs no report.
+		_ = l.engine.Note(a.group, func(core *raft.Raft) bool { return core.Applied(a.at) })
+	}
 	for _, task := range l.work.tasks {
 		task()
 	}

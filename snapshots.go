@@ -89,7 +89,7 @@ func (m *machine) install(s raft.Snapshot) error {
 	g.host.observe(func(o Observer) { o.Restored(g.id, s.ID) })
 	g.waiting.onSnapshot(s.ID)
 	g.host.tell(Event{Kind: SnapshotInstalled, Group: g.id, Index: s.ID.Index})
-	m.report()
+	m.group.host.inbox.applied(m.group.id, m.applied)
 	g.host.cfg.Logger.Info("loaded a snapshot from the leader", "group", g.id, "index", s.ID.Index)
 	if m.durable != nil {
 		m.prune(s.ID.Index + 1) // it keeps itself

@@ -187,10 +187,8 @@ func (w *writer) report(written []engine.Written) {
 	h := w.host
 	h.inbox.do(func() {
 		for _, done := range last {
-			_ = h.loop.engine.Do(done.Group, func(core *raft.Raft) error { // a group that is gone needs no report
-				core.Persisted(done.ID)
-				return nil
-			})
+			// A group that is gone needs no report.
+			_ = h.loop.engine.Note(done.Group, func(core *raft.Raft) bool { return core.Persisted(done.ID) })
 			if h.vitals.timed.Load() > 0 {
 				if g := h.group(done.Group); g != nil {
 					g.sample.written(h, done.ID)

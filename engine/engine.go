@@ -31,11 +31,18 @@ type Engine struct {
 	Observe func(raft.GroupID, *raft.Raft, *raft.Effects)
 
 	seen   raft.Effects // what Observe is shown, so that others need no memory of their own
-	groups []*group     // by rising ID
+	groups []slot       // by rising ID
 	active []*group     // with inputs since the last Drain, in the order of the first
 
 	awake []*group // that need ticks, by rising ID unless mixed; some may sleep by now
 	mixed bool
+}
+
+// slot is a group in the list that is searched: with its ID beside it, to find one
+// among thousands touches the memory of no other.
+type slot struct {
+	id    raft.GroupID
+	group *group
 }
 
 type group struct {
@@ -57,7 +64,7 @@ func (e *Engine) Add(id raft.GroupID, core *raft.Raft, applied raft.Index) error
 		return fmt.Errorf("engine: group %d is here already", id)
 	}
 	g := &group{id: id, core: core, taken: applied}
-	e.groups = slices.Insert(e.groups, at, g)
+	e.groups = slices.Insert(e.groups, at, slot{id, g})
 	e.touch(g)
 	return nil
 }
@@ -65,7 +72,7 @@ func (e *Engine) Add(id raft.GroupID, core *raft.Raft, applied raft.Index) error
 // Remove lets go of a group.
 func (e *Engine) Remove(id raft.GroupID) {
 	if at, found := e.search(id); found {
-		g := e.groups[at]
+		g := e.groups[at].group
 		e.groups = slices.Delete(e.groups, at, at+1)
 		same := func(other *group) bool { return other == g }
 		e.active, e.awake = slices.DeleteFunc(e.active, same), slices.DeleteFunc(e.awake, same)
@@ -76,10 +83,7 @@ func (e *Engine) Remove(id raft.GroupID) {
 // that makes nothing necessary are not looked at any further.
 func (e *Engine) Tick() {
 	for _, g := range e.wakeful() {
-		stirred := false
-		if g.fenced == nil && (g.run(func(core *raft.Raft) error { stirred = core.Tick(); return nil }) != nil || stirred) {
-			e.touch(g)
-		}
+		_ = e.note(g, (*raft.Raft).Tick) // what it returns is kept in g.fenced
 	}
 }
 
@@ -93,7 +97,8 @@ func (e *Engine) Awake(input func(raft.GroupID, *raft.Raft)) {
 // LedBy gives an input to every group that is led by the node, as far as this node
 // knows. It must be one that makes nothing necessary in a group that sleeps on.
 func (e *Engine) LedBy(node raft.NodeID, input func(raft.GroupID, *raft.Raft)) {
-	for _, g := range e.groups {
+	for _, s := range e.groups {
+		g := s.group
 		if g.leader.Node != node || g.fenced != nil {
 			continue
 		}
@@ -128,13 +133,34 @@ func (e *Engine) Do(id raft.GroupID, input func(*raft.Raft) error) error {
 	if !found {
 		return fmt.Errorf("%w: %d", ErrNoGroup, id)
 	}
-	return e.input(e.groups[at], input)
+	return e.input(e.groups[at].group, input)
+}
+
+// Note gives a group an input that seldom makes anything necessary: one that reports
+// whether it has. If not, the group is not looked at any further.
+func (e *Engine) Note(id raft.GroupID, input func(*raft.Raft) (stirred bool)) error {
+	at, found := e.search(id)
+	if !found {
+		return fmt.Errorf("%w: %d", ErrNoGroup, id)
+	}
+	return e.note(e.groups[at].group, input)
+}
+
+func (e *Engine) note(g *group, input func(*raft.Raft) (stirred bool)) error {
+	if g.fenced != nil {
+		return g.fenced
+	}
+	stirred := false
+	if err := g.run(func(core *raft.Raft) error { stirred = input(core); return nil }); err != nil || stirred {
+		e.touch(g)
+	}
+	return g.fenced
 }
 
 // Each gives an input to every group.
 func (e *Engine) Each(input func(raft.GroupID, *raft.Raft)) {
-	for _, g := range e.groups {
-		_ = e.input(g, func(core *raft.Raft) error { input(g.id, core); return nil })
+	for _, s := range e.groups {
+		_ = e.input(s.group, func(core *raft.Raft) error { input(s.id, core); return nil })
 	}
 }
 
@@ -173,5 +199,5 @@ func (e *Engine) touch(g *group) {
 }
 
 func (e *Engine) search(id raft.GroupID) (int, bool) {
-	return slices.BinarySearchFunc(e.groups, id, func(g *group, id raft.GroupID) int { return cmp.Compare(g.id, id) })
+	return slices.BinarySearchFunc(e.groups, id, func(s slot, id raft.GroupID) int { return cmp.Compare(s.id, id) })
 }

@@ -29,12 +29,14 @@ func (d *disk) cut(after Index) {
 }
 
 // Persisted reports that the write with this number, and all before it, are
-// durable. Write numbers are in Effects.
-func (r *Raft) Persisted(write uint64) {
+// durable, and returns whether there is anything to take because of it. Write numbers
+// are in Effects.
+func (r *Raft) Persisted(write uint64) (stirred bool) {
 	if r.tape != nil {
 		r.tape.note(Input{Kind: persistedInput, Number: write})
 	}
 	assert(write <= r.disk.writes || broken("V12: write %d reported durable, %d were asked for", write, r.disk.writes))
+	role, offered := r.role, r.offered()
 	n := 0
 	for ; n < len(r.disk.pending) && r.disk.pending[n].write <= write; n++ {
 		r.disk.durable = max(r.disk.durable, r.disk.pending[n].last)
@@ -45,10 +47,16 @@ func (r *Raft) Persisted(write uint64) {
 	r.trace(L10, 0, EntryID{Index: r.disk.durable})
 	r.maybeCommit(r.disk.durable) // L10 §10.2.1 d: our own disk is one vote among the others
 	r.check()
+	return r.role != role || r.offered() != offered || r.out.any()
 }
 
-// Applied reports that the state machine has applied everything up to i.
-func (r *Raft) Applied(i Index) {
+// offered is the last entry that the state machine may apply. It stays behind our own
+// disk, so that after a crash it never holds what the log has lost.
+func (r *Raft) offered() Index { return min(r.commit, r.disk.durable) }
+
+// Applied reports that the state machine has applied everything up to i, and returns
+// whether there is anything to take: only where rules are traced.
+func (r *Raft) Applied(i Index) (stirred bool) {
 	if r.tape != nil {
 		r.tape.note(Input{Kind: appliedInput, Index: i})
 	}
@@ -58,4 +66,5 @@ func (r *Raft) Applied(i Index) {
 		r.trace(ALL1, 0, EntryID{Index: i})
 	}
 	r.check()
+	return r.out.any()
 }

@@ -60,9 +60,7 @@ func (r *Raft) Take() (fx Effects) {
 		// Everything is durable already: nothing to wait for.
 		fx.Send, fx.SendAfter = append(fx.Send, fx.SendAfter...), nil
 	}
-	// The state machine stays behind our own disk, so that after a crash it
-	// never holds what the log has lost.
-	fx.Commit = min(r.commit, r.disk.durable)
+	fx.Commit = r.offered()
 	r.out.send, r.out.after, r.out.reads = fx.Send[:0], r.out.after[:0], r.out.reads[:0]
 	r.out.base, r.out.install, r.out.trace = nil, nil, nil
 	if r.asleep { // for long, and as one of many
