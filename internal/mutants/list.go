@@ -113,9 +113,9 @@ var mutants = []mutant{
 	{"a new leader appends no blank entry", "L2", "raft/election.go",
 		"	r.append(Entry{Kind: Blank})\n",
 		""},
-	{"the state machine runs ahead of the disk", "ALL1", "raft/out.go",
-		"fx.Commit = min(r.commit, r.disk.durable)",
-		"fx.Commit = r.commit"},
+	{"the state machine runs ahead of the disk", "ALL1", "raft/disk.go",
+		"return min(r.commit, r.disk.durable)",
+		"return r.commit"},
 
 	// Membership.
 	{"a change that was cut stays in force", "M2", "raft/log.go",
