@@ -6,13 +6,13 @@ import "github.com/quorate-db/quorate/raft"
 // let in against their own, smaller limits; these hold on every node alike, so
 // that a door that lets more through cannot make two nodes disagree.
 const (
-	MaxKeyBytes   = 4 << 10 // a key, or the end of a range
-	MaxValueBytes = 3 << 19 // a value: 1.5 MiB
-	MaxOps        = 4096    // compares and operations of a transaction, both branches and nested ones included
-	MaxLeases     = 1 << 18 // granted and not revoked
-	MaxAlarms     = 1024    // raised by hand
-	MaxSessions   = 10_000  // open sessions; one more drops the one unused for longest
-	SessionWindow = 32      // answers that a session remembers: writes that may be under way at once
+	MaxKeyBytes   = 4 << 10  // a key, or the end of a range
+	MaxValueBytes = 15 << 19 // a value: 7.5 MiB, and what else is in its command makes it no more than 8
+	MaxOps        = 4096     // compares and operations of a transaction, both branches and nested ones included
+	MaxLeases     = 1 << 18  // granted and not revoked
+	MaxAlarms     = 1024     // raised by hand
+	MaxSessions   = 10_000   // open sessions; one more drops the one unused for longest
+	SessionWindow = 32       // answers that a session remembers: writes that may be under way at once
 )
 
 // MaxUserSessions is how many sessions a user may have open: one more drops the one

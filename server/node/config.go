@@ -241,11 +241,24 @@ func (c *Config) checkLimits() error {
 	return nil
 }
 
+// maxCommandBytes is what the log takes as one command, which is what the library can
+// send in one frame. It is no flag: all members have to agree.
+const maxCommandBytes = 8 << 20
+
+// lowered lowers what etcd would take and cannot be had here, and says so.
+func (c *Config) lowered() (warnings []string) {
+	if said := c.Etcd.RequestBytes; said > kv.MaxValueBytes {
+		c.Etcd.RequestBytes = kv.MaxValueBytes
+		warnings = append(warnings, fmt.Sprintf("--max-request-bytes %d counts as %d, the most that one entry of the log takes: larger requests are refused", said, kv.MaxValueBytes))
+	}
+	return warnings
+}
+
 func (c *Config) checkEtcd() error {
 	e := &c.Etcd
 	switch {
-	case e.RequestBytes < 1 || e.RequestBytes > kv.MaxValueBytes:
-		return fmt.Errorf("--max-request-bytes %d: it takes 1 to %d", e.RequestBytes, kv.MaxValueBytes)
+	case e.RequestBytes < 1:
+		return fmt.Errorf("--max-request-bytes %d: it takes at least 1", e.RequestBytes)
 	case e.WatchProgress < minWatchProgress:
 		return fmt.Errorf("--watch-progress-notify-interval %v: it takes at least %v", e.WatchProgress, minWatchProgress)
 	case e.TxnOps < 1 || e.TxnOps > maxTxnOps:

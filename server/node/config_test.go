@@ -215,7 +215,7 @@ func TestBadConfiguration(t *testing.T) {
 		{args: []string{"--max-key-bytes=5000"}, says: []string{"--max-key-bytes", "4096"}},
 		{args: []string{"--max-value-bytes=2000000"}, says: []string{"--max-value-bytes", "1572864"}},
 		{args: []string{"--max-requests=0"}, says: []string{"--max-requests"}},
-		{args: []string{"--max-request-bytes=2000000"}, says: []string{"--max-request-bytes", "1572864"}},
+		{args: []string{"--max-request-bytes=0"}, says: []string{"--max-request-bytes", "at least 1"}},
 		{args: []string{"--max-txn-ops=0"}, says: []string{"--max-txn-ops", "1024"}},
 		{args: []string{"--watch-progress-notify-interval=10ms"}, says: []string{"--watch-progress-notify-interval", "100ms"}},
 		{args: []string{"--listen-metrics-urls=http://h"}, says: []string{"--listen-metrics-urls", "port"}},
@@ -260,6 +260,18 @@ func TestBadConfiguration(t *testing.T) {
 				t.Errorf("%q %q %q: %q does not say %q in one line", c.args, c.environ, c.file, err, word)
 			}
 		}
+	}
+}
+
+// etcd takes requests of any size; a node starts all the same, and says what it takes.
+func TestRequestsAreBounded(t *testing.T) {
+	c, err := load(t, []string{"--max-request-bytes=7864320"}, nil, "")
+	if err != nil || len(c.Warnings) != 0 || c.Etcd.RequestBytes != 7864320 {
+		t.Errorf("%d, %q (%v)", c.Etcd.RequestBytes, c.Warnings, err)
+	}
+	c, err = load(t, []string{"--max-request-bytes=33554432"}, nil, "")
+	if err != nil || c.Etcd.RequestBytes != 7864320 || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "33554432 counts as 7864320") {
+		t.Errorf("%d, %q (%v)", c.Etcd.RequestBytes, c.Warnings, err)
 	}
 }
 

@@ -60,7 +60,7 @@ func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 	if c.Warnings, err = w.foreign(); err != nil {
 		return c, err
 	}
-	c.Warnings = slices.Concat(c.Warnings, strangers(w.env), unheard(environ), c.unused())
+	c.Warnings = slices.Concat(c.Warnings, strangers(w.env), unheard(environ), c.unused(), c.lowered())
 	return c, c.Check()
 }
 

@@ -189,6 +189,7 @@ func (n *node) hostConfig() quorate.Config {
 		HeartbeatInterval: n.cfg.Heartbeat,
 		ElectionTimeout:   n.cfg.Election,
 		SnapshotEntries:   n.cfg.SnapshotCount,
+		MaxCommandBytes:   maxCommandBytes,
 		Logger:            n.log,
 	}
 	if n.certs.peers != nil {

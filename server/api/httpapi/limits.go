@@ -2,8 +2,8 @@ package httpapi
 
 import "time"
 
-// The largest limits that may be configured, in bytes: the state machine refuses
-// more, on every node alike.
+// The largest limits that may be configured, in bytes. The state machine refuses
+// larger keys, on every node alike.
 const (
 	MaxKeyBytes   = 4 << 10
 	MaxValueBytes = 3 << 19 // 1.5 MiB
