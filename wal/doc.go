@@ -81,10 +81,12 @@
 // A group that is quiet, or whose state machine does not keep up, holds back the segment
 // with its oldest entry, and with it all later ones. When the log is longer than twice
 // what is needed of it, and four segments, the groups that hold back the oldest one have
-// all of their entries written once more, in one batch, each as one Append behind
-// its base. To a reader that is an Append like any other: it replaces the entries by
-// themselves. A group with more than four segments full stays where it is, since
-// everybody would wait for it. (See move.go.)
+// all of their entries written once more, each as one Append behind its base. To a
+// reader that is an Append like any other: it replaces the entries by themselves. Memory
+// knows which frames have something of a group, so that no others are read, and with
+// each batch that is written few groups move, so that nobody waits for long. A group
+// with more than four segments full stays where it is, since everybody would wait for
+// it. (See move.go.)
 //
 // # Room
 //

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"io"
 
 	"github.com/quorate-db/quorate/codec"
 )
@@ -56,12 +57,16 @@ func (s seal) header(data []byte, offset int) (length int, valid bool) {
 	if len(data)-offset < frameHeader {
 		return 0, false
 	}
-	frame := data[offset : offset+frameHeader]
-	n := binary.LittleEndian.Uint32(frame[4:])
-	if n == 0 || n > maxBatch || binary.LittleEndian.Uint32(frame) != s.mark {
+	return s.length(data[offset:offset+frameHeader], int64(offset))
+}
+
+// length is what the header of a frame at offset says.
+func (s seal) length(header []byte, offset int64) (length int, valid bool) {
+	n := binary.LittleEndian.Uint32(header[4:])
+	if n == 0 || n > maxBatch || binary.LittleEndian.Uint32(header) != s.mark {
 		return 0, false
 	}
-	return int(n), binary.LittleEndian.Uint32(frame[12:]) == s.headerSum(frame, int64(offset))
+	return int(n), binary.LittleEndian.Uint32(header[12:]) == s.headerSum(header, offset)
 }
 
 // frame returns the payload of the frame at offset, nil if no valid one is there.
@@ -71,10 +76,32 @@ func (s seal) frame(data []byte, offset int) []byte {
 		return nil
 	}
 	payload := data[offset+frameHeader:][:length]
-	if crc32.Update(s.salt, castagnoli, payload) != binary.LittleEndian.Uint32(data[offset+8:]) {
+	if !s.fits(data[offset:], payload) {
 		return nil
 	}
 	return payload
+}
+
+// fits reports whether a payload is the one that belongs to the header.
+func (s seal) fits(header, payload []byte) bool {
+	return crc32.Update(s.salt, castagnoli, payload) == binary.LittleEndian.Uint32(header[8:])
+}
+
+// read is frame for one that is in a file, and of which memory has nothing.
+func (s seal) read(file io.ReaderAt, offset int64) (payload []byte, err error) {
+	header := make([]byte, frameHeader)
+	if err := readFull(file, header, offset); err != nil {
+		return nil, err
+	}
+	length, valid := s.length(header, offset)
+	if !valid {
+		return nil, nil
+	}
+	payload = make([]byte, length)
+	if err := readFull(file, payload, offset+frameHeader); err != nil || !s.fits(header, payload) {
+		return nil, err
+	}
+	return payload, nil
 }
 
 // headerAfter looks for the header of a frame behind offset. A header is enough: a

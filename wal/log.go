@@ -50,6 +50,8 @@ type Log struct {
 	buf      []byte
 	failed   error
 
+	relieving bool // some entries were moved out of the oldest segment, and others may follow
+
 	damages []*DamageError // that Open went past
 
 	mu     sync.Mutex
@@ -105,7 +107,8 @@ func (l *Log) Append(records []codec.Record) error {
 	}
 	current := l.current()
 	err := l.write(records)
-	if err == nil && l.current() != current {
+	l.relieving = l.relieving || l.current() != current
+	if err == nil && l.relieving {
 		err = unlessFull(l.relieve()) // what is not moved now may be later
 	}
 	if errors.Is(err, ErrNoSpace) {
@@ -129,10 +132,11 @@ func (l *Log) write(records []codec.Record) error {
 		return err
 	}
 	took := l.opts.Env.Now().Sub(began)
+	at := current.size
 	current.size += int64(len(l.buf))
 	compacted := false
 	for i := range records {
-		l.note(&records[i])
+		l.note(&records[i], at)
 		compacted = compacted || records[i].Write.Base != nil
 	}
 	if compacted {
@@ -146,8 +150,9 @@ func (l *Log) write(records []codec.Record) error {
 
 func (l *Log) current() *segment { return l.segments[len(l.segments)-1] }
 
-// note remembers what a durable record means for the segments to come.
-func (l *Log) note(r *codec.Record) {
+// note remembers what a durable record, in the frame at that offset, means for the
+// segments to come.
+func (l *Log) note(r *codec.Record, at int64) {
 	g := l.groups[r.Group]
 	if g == nil {
 		g = &group{}
@@ -162,7 +167,7 @@ func (l *Log) note(r *codec.Record) {
 	if len(r.Write.Append.Entries) > 0 {
 		g.last = r.Write.Append.Last()
 	}
-	hold(l.segments, r.Group, &r.Write.Append)
+	hold(l.segments, r, at)
 }
 
 // next begins a new segment with what every group must not lose, so that the

@@ -20,36 +20,43 @@ const (
 	slackFactor   = 2
 	slackSegments = 4
 
-	// moveSegments is how many segments full of entries are moved in one batch at
-	// most. A group with more stays where it is: all others would wait for it.
+	// moveSegments is how many segments full of entries a group may have and be
+	// moved. One with more stays where it is: all others would wait for it.
 	moveSegments = 4
+
+	// movePart is the part of a segment that is moved at a time, if groups are not
+	// larger: whoever writes meanwhile waits for no more.
+	movePart = 16
 )
 
-// relieve moves entries out of the oldest segments until the log is short enough
-// or that would not help.
+// relieve moves some entries out of the oldest segment, unless the log is short enough
+// or that would not help: then it is not called again before the next segment.
 func (l *Log) relieve() error {
-	for l.bloated() {
-		records, err := l.gather(l.movable(l.segments[0]))
-		if err != nil || len(records) == 0 {
-			return err
-		}
-		l.buf = appendBatch(l.buf[:0], records)
-		if len(l.buf) > maxBatch {
-			return nil
-		}
-		moved := uint64(len(l.buf))
-		if err := l.write(records); err != nil {
-			return err
-		}
-		l.buf = nil // it may be far larger than what others write
-		if err := l.release(); err != nil {
-			return err
-		}
-		l.mu.Lock()
-		l.status.Moved += moved
-		l.measure()
-		l.mu.Unlock()
+	l.relieving = false
+	if !l.bloated() {
+		return nil
 	}
+	records, err := l.gather(l.movable(l.segments[0]))
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	l.buf = appendBatch(l.buf[:0], records)
+	if len(l.buf) > maxBatch {
+		return nil
+	}
+	moved := uint64(len(l.buf))
+	if err := l.write(records); err != nil {
+		return err
+	}
+	l.buf = nil // it may be far larger than what others write
+	if err := l.release(); err != nil {
+		return err
+	}
+	l.relieving = true
+	l.mu.Lock()
+	l.status.Moved += moved
+	l.measure()
+	l.mu.Unlock()
 	return nil
 }
 
@@ -72,11 +79,11 @@ func (l *Log) bloated() bool {
 // needs reports whether the group has not compacted all that is held of it.
 func (l *Log) needs(id raft.GroupID, h held) bool { return h.last > l.groups[id].base.ID.Index }
 
-// movable returns the groups that hold back the segment, as many as one batch may
-// move; none, if one of them is too large, since moving others would free nothing.
+// movable returns groups that hold back the segment, as many as are moved at a time;
+// none, if one of them is too large, since moving others would free nothing.
 func (l *Log) movable(oldest *segment) []raft.GroupID {
 	var groups []raft.GroupID
-	limit, sum := moveSegments*l.opts.SegmentBytes, int64(0)
+	sum := int64(0)
 	for _, id := range slices.Sorted(maps.Keys(oldest.held)) {
 		if !l.needs(id, oldest.held[id]) {
 			continue
@@ -85,27 +92,30 @@ func (l *Log) movable(oldest *segment) []raft.GroupID {
 		for _, s := range l.segments {
 			live += s.held[id].bytes
 		}
-		if live > limit {
+		if live > moveSegments*l.opts.SegmentBytes {
 			return nil
 		}
-		if sum += live; sum <= limit {
+		if sum += live; sum <= l.opts.SegmentBytes/movePart || len(groups) == 0 {
 			groups = append(groups, id)
 		}
 	}
 	return groups
 }
 
-// gather reads the live entries of groups, which the oldest segment holds some of.
+// gather reads the live entries of groups, which the oldest segment holds some of. It
+// reads no frames but those that have some: the log may be far longer than what is moved.
 func (l *Log) gather(groups []raft.GroupID) ([]codec.Record, error) {
 	if len(groups) == 0 {
 		return nil, nil
 	}
 	r := newReading(l.dir)
 	for i, s := range l.segments {
-		if i > 0 && !slices.ContainsFunc(groups, func(id raft.GroupID) bool { return s.held[id].bytes > 0 }) {
-			continue
+		frames := s.frames(groups)
+		if i == 0 && s.number > 1 {
+			frames = append(frames, segmentHeader) // its statement
 		}
-		if err := l.reread(s, func(statement bool, record codec.Record) error {
+		slices.Sort(frames)
+		if err := l.reread(s, slices.Compact(frames), func(statement bool, record codec.Record) error {
 			if _, wanted := slices.BinarySearch(groups, record.Group); !wanted {
 				return nil
 			}
@@ -118,6 +128,17 @@ func (l *Log) gather(groups []raft.GroupID) ([]codec.Record, error) {
 		}
 	}
 	return l.copies(groups, &r.replay)
+}
+
+// frames returns where the frames begin that say something of the groups, if any of
+// them has entries in the segment.
+func (s *segment) frames(groups []raft.GroupID) (all []int64) {
+	for _, id := range groups {
+		if h := s.held[id]; h.bytes > 0 {
+			all = append(all, h.frames...)
+		}
+	}
+	return all
 }
 
 // copies returns what to write for groups whose entries were read into r: none, if a
@@ -139,26 +160,29 @@ func (l *Log) copies(groups []raft.GroupID, r *replay) ([]codec.Record, error) {
 	return records, nil
 }
 
-// reread calls each with the records of a segment.
-func (l *Log) reread(s *segment, each func(statement bool, record codec.Record) error) error {
-	file, err := l.fs.Open(segmentPath(l.dir, s.number))
+// reread calls each with the records of some frames of a segment.
+func (l *Log) reread(s *segment, frames []int64, each func(statement bool, record codec.Record) error) (err error) {
+	if len(frames) == 0 {
+		return nil
+	}
+	path := segmentPath(l.dir, s.number)
+	file, err := l.fs.Open(path)
 	if err != nil {
 		return err
 	}
-	data, err := readAll(file, s.size)
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	for at := segmentHeader; at < len(data); {
-		payload := s.seal.frame(data, at)
+	defer func() { err = errors.Join(err, file.Close()) }()
+	for _, at := range frames {
+		payload, err := s.seal.read(file, at)
+		if err != nil {
+			return err
+		}
 		if payload == nil {
-			return &DamageError{segmentPath(l.dir, s.number), int64(at), "the frame was valid when it was written, and is no longer"}
+			return &DamageError{path, at, "the frame was valid when it was written, and is no longer"}
 		}
 		statement := s.number > 1 && at == segmentHeader
 		if err := decodeBatch(payload, func(r codec.Record) error { return each(statement, r) }); err != nil {
-			return &DamageError{segmentPath(l.dir, s.number), int64(at), err.Error()}
+			return &DamageError{path, at, err.Error()}
 		}
-		at += frameHeader + len(payload)
 	}
 	return nil
 }

@@ -156,3 +156,80 @@ func TestDamageIsNotMoved(t *testing.T) {
 	}
 	t.Fatal("the damage was not noticed")
 }
+
+// many is a log of large segments with a busy group and so many quiet ones, which have
+// an entry in every segment or so and compact nothing.
+func many(t *testing.T, fs vfs.FS, groups int) *busy {
+	t.Helper()
+	l, _, err := Open(fs, dir, Options{SegmentBytes: 1 << 14})
+	must(t, err)
+	b := &busy{t: t, log: l, want: model{}}
+	for round := range raft.Index(2 * slackSegments) {
+		for g := range groups {
+			b.put(record(raft.GroupID(g+2), entries(id(min(1, raft.Term(round)), round), 1, 1, 100)))
+		}
+		for range 30 {
+			b.entry(500)
+		}
+	}
+	return b
+}
+
+// A log may be far longer than what is moved in it, and whoever writes waits: nothing
+// else is read, and few groups are moved at a time.
+func TestWhatIsMovedIsLittleAndReadAlone(t *testing.T) {
+	fs := &readsOf{FS: vfs.NewMem()}
+	b := many(t, fs, 10)
+	for _, how := range []string{"as it was written", "as Open finds it"} {
+		for n, moves, under := 0, 0, 0; moves < 15; n++ {
+			if n > 2000 || under > 15 {
+				t.Fatalf("%s: only %d moves, the last of which freed nothing within %d batches", how, moves, under)
+			}
+			before, oldest := b.log.Status().Moved, b.log.segments[0]
+			fs.bytes = 0
+			b.entry(500)
+			moved := int64(b.log.Status().Moved - before)
+			if moved > 2_000 {
+				t.Fatalf("%s: %d bytes are moved at a time", how, moved)
+			}
+			if moved > 0 {
+				moves++
+			}
+			if moved > 0 || under > 0 {
+				under++
+			}
+			if b.log.segments[0] != oldest {
+				under = 0
+			}
+			if fs.bytes > 3*moved {
+				t.Fatalf("%s: %d bytes are read and %d moved, of a log of %d", how, fs.bytes, moved, b.log.Status().Bytes)
+			}
+		}
+		must(t, b.log.Close())
+		b.log = open(t, fs, b.want.picture())
+		b.log.opts.SegmentBytes = 1 << 14
+	}
+	must(t, b.log.Close())
+}
+
+// readsOf counts the bytes that are read from its files.
+type readsOf struct {
+	vfs.FS
+	bytes int64
+}
+
+func (r *readsOf) Open(path string) (vfs.File, error) {
+	f, err := r.FS.Open(path)
+	return readFile{f, r}, err
+}
+
+type readFile struct {
+	vfs.File
+	of *readsOf
+}
+
+func (f readFile) ReadAt(p []byte, at int64) (int, error) {
+	n, err := f.File.ReadAt(p, at)
+	f.of.bytes += int64(n)
+	return n, err
+}

@@ -168,14 +168,19 @@ func (l *Log) read(numbers []uint64) (map[raft.GroupID]*raft.Saved, error) {
 // readAll returns the first size bytes of a file, which must be there.
 func readAll(file vfs.File, size int64) ([]byte, error) {
 	data := make([]byte, size)
-	n, err := file.ReadAt(data, 0)
+	return data, readFull(file, data, 0)
+}
+
+// readFull fills data from a file that must have so much.
+func readFull(file io.ReaderAt, data []byte, offset int64) error {
+	n, err := file.ReadAt(data, offset)
 	if n == len(data) {
-		return data, nil
+		return nil
 	}
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return nil, err
+	return err
 }
 
 // mend makes the last segment what it was read as, and nothing else: what a torn

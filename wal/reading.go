@@ -69,7 +69,7 @@ func (r *reading) frames(s *segment, data []byte) (end int, err error) {
 			end = next
 			continue
 		}
-		if err := r.batch(payload, s.number > 1 && end == segmentHeader); err != nil {
+		if err := r.batch(payload, int64(end), s.number > 1 && end == segmentHeader); err != nil {
 			return end, r.damage(s.number, end, err.Error())
 		}
 		r.final, end = end, end+frameHeader+len(payload)
@@ -80,12 +80,13 @@ func (r *reading) frames(s *segment, data []byte) (end int, err error) {
 	}
 }
 
-// batch replays the records of one frame; a statement is the first of a segment.
-func (r *reading) batch(payload []byte, statement bool) error {
+// batch replays the records of the frame at that offset; a statement is the first of a
+// segment.
+func (r *reading) batch(payload []byte, at int64, statement bool) error {
 	err := decodeBatch(payload, func(record codec.Record) error {
-		hold(r.segments, record.Group, &record.Write.Append)
 		switch {
 		case !statement:
+			hold(r.segments, &record, at)
 			return r.replay.add(record)
 		case !r.known:
 			return r.replay.begin(record)

@@ -47,8 +47,10 @@ func (l *Log) rewrite(saved map[raft.GroupID]*raft.Saved) error {
 	content := s.appendHeader(nil)
 	// What is said last may be taken for torn if it is damaged in its turn: it is
 	// nothing new.
-	for _, records := range append(l.all(saved), l.statements()) {
+	batches, begins := append(l.all(saved), l.statements()), []int64{}
+	for _, records := range batches {
 		at := len(content)
+		begins = append(begins, int64(at))
 		content = appendBatch(content, records)
 		if len(content)-at-frameHeader > maxBatch {
 			return ErrBatchTooLarge
@@ -58,8 +60,10 @@ func (l *Log) rewrite(saved map[raft.GroupID]*raft.Saved) error {
 	if err := l.create(s, content); err != nil {
 		return err
 	}
-	for id, group := range saved {
-		hold(l.segments, id, &raft.Span{Prev: group.Base.ID, Entries: group.Entries})
+	for i, records := range batches {
+		for k := range records {
+			hold(l.segments, &records[k], begins[i])
+		}
 	}
 	// Not kept for later segments: where bits have flipped, others may.
 	for _, damaged := range old {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
 )
@@ -30,13 +31,14 @@ type segment struct {
 	before int64 // size of the segment before, zero for number 1
 	size   int64 // bytes, header included; the file may be longer
 
-	held map[raft.GroupID]held // of the groups that have entries here
+	held map[raft.GroupID]held // of the groups that have entries or bases here
 }
 
 // held is what a segment holds of one group.
 type held struct {
-	last  raft.Index // the highest of the entries that were not replaced since
-	bytes int64      // of all its entries, about: what moving them would write at most
+	last   raft.Index // the highest of the entries that were not replaced since
+	bytes  int64      // of all its entries, about: what moving them would write at most; zero: it has none
+	frames []int64    // where the frames with its entries and bases begin, rising
 }
 
 // entryOverhead is about what an entry takes in the log beside its data.
@@ -58,31 +60,35 @@ func newSegment(after *segment, random env.Random) *segment {
 	}
 }
 
-// hold takes note that the last of the segments got entries, and that those they
-// replace are of no more use where they are.
-func hold(segments []*segment, g raft.GroupID, span *raft.Span) {
-	n := len(span.Entries)
-	if n == 0 {
+// hold takes note that the last of the segments got a record, in the frame at that
+// offset, and that the entries which it replaces are of no more use where they are.
+func hold(segments []*segment, r *codec.Record, at int64) {
+	span := &r.Write.Append
+	if len(span.Entries) == 0 && r.Write.Base == nil {
 		return
 	}
 	// The highest index rises from segment to segment, so that the first one
 	// that has nothing to lose ends the search.
-	for i := len(segments) - 1; i >= 0; i-- {
-		h, found := segments[i].held[g]
-		if found && h.last <= span.Prev.Index {
+	for i := len(segments) - 1; i >= 0 && len(span.Entries) > 0; i-- {
+		h := segments[i].held[r.Group]
+		if h.bytes > 0 && h.last <= span.Prev.Index {
 			break
 		}
-		if found {
+		if h.bytes > 0 {
 			h.last = span.Prev.Index
-			segments[i].held[g] = h
+			segments[i].held[r.Group] = h
 		}
 	}
 	s := segments[len(segments)-1]
-	bytes := s.held[g].bytes
+	h := s.held[r.Group]
 	for i := range span.Entries {
-		bytes += int64(len(span.Entries[i].Data) + entryOverhead)
+		h.last = span.Entries[i].Index
+		h.bytes += int64(len(span.Entries[i].Data) + entryOverhead)
 	}
-	s.held[g] = held{span.Entries[n-1].Index, bytes}
+	if n := len(h.frames); n == 0 || h.frames[n-1] != at {
+		h.frames = append(h.frames, at)
+	}
+	s.held[r.Group] = h
 }
 
 func (s *segment) appendHeader(dst []byte) []byte {

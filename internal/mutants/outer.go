@@ -28,8 +28,8 @@ var outer = []mutant{
 		"w := raft.Write{State: g.state, Append:",
 		"w := raft.Write{Append:"},
 	{"the checksum of a frame is not looked at", "", "wal/frame.go",
-		"	if crc32.Update(s.salt, castagnoli, payload) != binary.LittleEndian.Uint32(data[offset+8:]) {",
-		"	if false {"},
+		"return crc32.Update(s.salt, castagnoli, payload) == binary.LittleEndian.Uint32(header[8:])",
+		"return true"},
 	{"a torn tail counts as damage", "", "wal/reading.go",
 		"	case found:\n",
 		"	case found || s.torn(data, end) > 0:\n"},
@@ -42,14 +42,14 @@ var outer = []mutant{
 
 	// What quiet groups need moves to the end of the log.
 	{"old segments go before what was moved is durable", "", "wal/move.go",
-		"		if err := l.write(records); err != nil {\n			return err\n		}\n		l.buf = nil // it may be far larger than what others write\n		if err := l.release(); err != nil {\n			return err\n		}",
-		"		for i := range records {\n			l.note(&records[i])\n		}\n		if err := l.release(); err != nil {\n			return err\n		}\n		if err := l.write(records); err != nil {\n			return err\n		}"},
+		"	if err := l.write(records); err != nil {\n		return err\n	}\n	l.buf = nil // it may be far larger than what others write\n	if err := l.release(); err != nil {\n		return err\n	}",
+		"	for i := range records {\n		l.note(&records[i], l.current().size)\n	}\n	if err := l.release(); err != nil {\n		return err\n	}\n	if err := l.write(records); err != nil {\n		return err\n	}"},
 	{"what was moved is not written", "", "wal/move.go",
-		"		if err := l.write(records); err != nil {\n			return err\n		}",
-		"		for i := range records {\n			l.note(&records[i])\n		}"},
+		"	if err := l.write(records); err != nil {\n		return err\n	}",
+		"	for i := range records {\n		l.note(&records[i], l.current().size)\n	}"},
 	{"only what the oldest segment holds is moved", "", "wal/move.go",
-		"		if i > 0 && !slices.ContainsFunc(groups,",
-		"		if i > 0 && slices.ContainsFunc(groups,"},
+		"		frames := s.frames(groups)\n",
+		"		var frames []int64\n		if i == 0 {\n			frames = s.frames(groups)\n		}\n"},
 
 	// Snapshots.
 	{"a snapshot is not synced before it has its name", "", "snap/writer.go",
