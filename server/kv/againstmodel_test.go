@@ -14,28 +14,32 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/kv/model"
 )
 
 // TestAgainstModel applies the same log to the model, to a member in memory and to
 // one on a disk that crashes, is restarted, and replays.
 func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m, memory := newModel(), inMemory(t)
+		m, memory := model.New(), inMemory(t)
 		disk := &crashing{fs: vfs.NewCrashableMem()}
 		disk.open(t)
 		defer func() { disk.close(t) }()
 		var log [][]byte
+		if rapid.Bool().Draw(t, "guarded") {
+			for _, do := range guarding {
+				c := kv.Command{By: kv.ThisNode, Do: do}
+				log = append(log, c.Encode())
+				equal(t, "a guard", memory.raw(t, c.Encode())[0], new(m.Apply(raft.Index(len(log)), c)))
+			}
+		}
 		for range rapid.IntRange(1, 12).Draw(t, "batches") {
 			from := len(log)
 			var want []kv.Result
 			for range rapid.IntRange(1, 12).Draw(t, "batch") {
 				c := drawing{t, m}.command()
 				log = append(log, c.Encode())
-				if c.Check() != nil {
-					want = append(want, kv.Result{Code: c.Check().(kv.Code), Revision: m.revision()})
-				} else {
-					want = append(want, m.apply(raft.Index(len(log)), c))
-				}
+				want = append(want, m.Apply(raft.Index(len(log)), c))
 			}
 			for i, got := range memory.raw(t, log[from:]...) {
 				equal(t, fmt.Sprintf("command %d in memory", from+i+1), got, &want[i])
@@ -62,6 +66,8 @@ func TestAgainstModel(t *testing.T) {
 		}
 		compareHistory(t, m, memory)
 		compareHistory(t, m, disk.member)
+		compareStates(t, m, memory)
+		compareStates(t, m, disk.member)
 		compareLeases(t, m, memory)
 		compareLeases(t, m, disk.member)
 		compareRead(t, m, memory)
@@ -73,78 +79,71 @@ func TestAgainstModel(t *testing.T) {
 
 func equal(t fataler, what string, got, want *kv.Result) {
 	t.Helper()
-	if g, w := text(got), text(want); g != w {
+	if g, w := model.Text(got), model.Text(want); g != w {
 		t.Fatalf("%s:\n got %s\nwant %s", what, g, w)
 	}
 }
 
-// text is a result as text, in which no bytes and the empty value are the same.
-func text(r *kv.Result) string {
-	return fmt.Sprintf("code %d revision %d repeated %v session %d dropped %d %s",
-		r.Code, r.Revision, r.Repeated, r.Session, r.Dropped, txnText(&r.TxnResult))
-}
-
-func txnText(t *kv.TxnResult) string {
-	s := fmt.Sprintf("(%v", t.Succeeded)
-	for _, op := range t.Ops {
-		s += fmt.Sprintf(" [at %d previous %d deleted %d before %s", op.Revision, op.Previous, op.Deleted, keysText(op.Before))
-		if op.Page != nil {
-			s += fmt.Sprintf(" page at %d more %v count %d %s", op.Page.Revision, op.Page.More, op.Page.Count, keysText(op.Page.KVs))
-		}
-		if op.Txn != nil {
-			s += " " + txnText(op.Txn)
-		}
-		s += "]"
-	}
-	return s + ")"
-}
-
-func keysText(all []kv.KV) (s string) {
-	for _, k := range all {
-		s += fmt.Sprintf("{%q %q %d %d %d %d}", k.Key, k.Value, k.Create, k.Mod, k.Version, k.Lease)
-	}
-	return s
-}
-
 // compareHistory reads everything at every revision.
-func compareHistory(t fataler, want *model, m *member) {
+func compareHistory(t fataler, want *model.Store, m *member) {
 	t.Helper()
-	for revision := int64(1); revision <= want.revision(); revision++ {
+	for revision := int64(1); revision <= want.Revision(); revision++ {
 		page, err := m.Range(kv.Query{End: kv.NoEnd, Revision: revision})
-		if revision < want.compacted {
+		if revision < want.Compacted {
 			if err != kv.ErrCompacted {
-				t.Fatalf("at %d, compacted at %d: %v", revision, want.compacted, err)
+				t.Fatalf("at %d, compacted at %d: %v", revision, want.Compacted, err)
 			}
 			continue
 		}
-		state := want.revisions[revision-1]
-		if err != nil || len(page.KVs) != len(state) || page.Revision != want.revision() {
+		state := want.Revisions[revision-1]
+		if err != nil || len(page.KVs) != len(state) || page.Revision != want.Revision() {
 			t.Fatalf("at %d: %+v, %v; want %+v", revision, page, err, state)
 		}
 		for _, got := range page.KVs {
-			if w := state[string(got.Key)]; keysText([]kv.KV{got}) != keysText([]kv.KV{w}) {
+			if w := state[string(got.Key)]; model.KeysText([]kv.KV{got}) != model.KeysText([]kv.KV{w}) {
 				t.Fatalf("at %d: %v, want %v", revision, got, w)
 			}
 		}
 	}
 }
 
+// compareStates compares what counts and what is counted.
+func compareStates(t *rapid.T, want *model.Store, m *member) {
+	t.Helper()
+	got := state(t, m)
+	got.Swept = 0
+	if w := want.State(got.Applied); got != w {
+		t.Fatalf("the state is %+v, want %+v", got, w)
+	}
+	d := drawing{t, want}
+	q, by := d.query(), d.caller()
+	q.Revision = d.near("revision")
+	page, err := m.For(by).Range(q)
+	if code, refused := err.(kv.Code); err != nil && (!refused || code == kv.OK) {
+		t.Fatalf("Range: %v", err)
+	}
+	w, refusal := want.Range(got.Applied, by, q)
+	if got, want := model.PageText(&page), model.PageText(&w); got != want || err != refusal {
+		t.Fatalf("%+v for %+v:\n got %s %v\nwant %s %v", q, by, got, err, want, refusal)
+	}
+}
+
 // compareLeases reads what is left of the leases.
-func compareLeases(t fataler, want *model, m *member) {
+func compareLeases(t fataler, want *model.Store, m *member) {
 	t.Helper()
 	var all []kv.Grant
-	for _, g := range want.leases {
+	for _, g := range want.Leases {
 		all = append(all, g)
 		keys, err := m.LeaseKeys(g.ID)
-		if got, w := fmt.Sprintf("%q", keys), fmt.Sprintf("%q", want.attached(g.ID)); err != nil || got != w {
+		if got, w := fmt.Sprintf("%q", keys), fmt.Sprintf("%q", want.Attached(g.ID)); err != nil || got != w {
 			t.Fatalf("lease %d has keys %s, %v; want %s", g.ID, got, err, w)
 		}
 		if one, err := m.Lease(g.ID); err != nil || one == nil || *one != g {
 			t.Fatalf("lease %d: %+v, %v; want %+v", g.ID, one, err, g)
 		}
 	}
-	if noted, err := m.Noted(); err != nil || noted != want.noted {
-		t.Fatalf("noted at %d, %v; want %d", noted, err, want.noted)
+	if noted, err := m.Noted(); err != nil || noted != want.Noted {
+		t.Fatalf("noted at %d, %v; want %d", noted, err, want.Noted)
 	}
 	slices.SortFunc(all, func(a, b kv.Grant) int { return cmp.Compare(a.Index, b.Index) })
 	state, err := m.State()
@@ -214,14 +213,14 @@ func (c *crashing) replay(t fataler, log [][]byte) {
 }
 
 // compareRead reads with a transaction, which must find what the model does.
-func compareRead(t *rapid.T, m *model, on *member) {
+func compareRead(t *rapid.T, m *model.Store, on *member) {
 	t.Helper()
 	txn := kv.Txn{Compares: []kv.Compare{drawing{t, m}.compare()}}
 	for range 3 {
 		txn.Then = append(txn.Then, drawing{t, m}.query())
 		txn.Else = append(txn.Else, kv.Txn{Then: []kv.Op{drawing{t, m}.query()}})
 	}
-	want := m.do(0, txn)
+	want := m.Read(txn)
 	got, err := on.Read(txn)
 	if want.Code != kv.OK {
 		if err != want.Code {

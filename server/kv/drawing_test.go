@@ -7,12 +7,13 @@ import (
 
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/kv/model"
 )
 
 // A drawing draws from few keys, sessions and numbers, so that commands meet.
 type drawing struct {
 	*rapid.T
-	*model
+	*model.Store
 }
 
 func (d drawing) key() []byte {
@@ -29,7 +30,7 @@ func (d drawing) value() []byte { return rapid.SliceOfN(rapid.Byte(), 0, 2).Draw
 
 // near is a revision that has been, or nearly.
 func (d drawing) near(label string) int64 {
-	return rapid.Int64Range(-1, d.revision()+1).Draw(d.T, label)
+	return rapid.Int64Range(-1, d.Revision()+1).Draw(d.T, label)
 }
 
 func (d drawing) compare() kv.Compare {
@@ -75,17 +76,17 @@ func (d drawing) lease() kv.LeaseID {
 func (d drawing) revoke() kv.RevokeLease {
 	do := kv.RevokeLease{ID: d.lease()}
 	if d.bool("of one grant") {
-		do.Grant = d.leases[do.ID].Index + raft.Index(rapid.IntRange(0, 1).Draw(d.T, "other grant"))
+		do.Grant = d.Leases[do.ID].Index + raft.Index(rapid.IntRange(0, 1).Draw(d.T, "other grant"))
 	}
 	return do
 }
 
 // note is a note of few leases, some of which are no more.
 func (d drawing) note() kv.NoteRemaining {
-	do := kv.NoteRemaining{After: d.noted + raft.Index(rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(d.T, "another note"))}
+	do := kv.NoteRemaining{After: d.Noted + raft.Index(rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(d.T, "another note"))}
 	for range rapid.IntRange(0, 3).Draw(d.T, "leases") {
 		do.Of = append(do.Of, kv.Remaining{
-			Grant:   d.leases[d.lease()].Index + raft.Index(rapid.IntRange(0, 1).Draw(d.T, "other grant")),
+			Grant:   d.Leases[d.lease()].Index + raft.Index(rapid.IntRange(0, 1).Draw(d.T, "other grant")),
 			Seconds: rapid.Int64Range(0, 4).Draw(d.T, "left"),
 		})
 	}
@@ -140,9 +141,36 @@ func (d drawing) txn(most, depth int) (t kv.Txn) {
 	return t
 }
 
+// caller is mostly one who may do everything.
+func (d drawing) caller() kv.Caller {
+	if d.bool("this node") {
+		return kv.ThisNode
+	}
+	rights := d.State(1 << 40).Rights
+	return kv.Caller{
+		Name:     rapid.SampledFrom([]string{"", kv.Root, "u", "u", "v"}).Draw(d.T, "caller"),
+		Revision: max(0, rights-int64(rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(d.T, "behind"))),
+	}
+}
+
+func (d drawing) rights() kv.ChangeRights {
+	return kv.ChangeRights{
+		Kind:  kv.RightsChange(rapid.IntRange(int(kv.StartGuard), int(kv.RevokeRight)).Draw(d.T, "kind of change")),
+		User:  rapid.SampledFrom([]string{kv.Root, "u", "u", "v", ""}).Draw(d.T, "user"),
+		Role:  rapid.SampledFrom([]string{kv.Root, "r", "r", "s", ""}).Draw(d.T, "role"),
+		Right: kv.Right{Key: d.key(), End: d.end(), Access: kv.Access(rapid.IntRange(0, 3).Draw(d.T, "access"))},
+	}
+}
+
+// guard is what makes rights count, and somebody have some.
+var guarding = []kv.ChangeRights{
+	change(kv.AddUser, kv.Root, ""), change(kv.GrantRole, kv.Root, kv.Root), change(kv.AddUser, "u", ""), change(kv.AddRole, "", "r"),
+	change(kv.GrantRole, "u", "r"), right(kv.GrantRight, "r", "a", "b", kv.MayRead|kv.MayWrite), change(kv.StartGuard, "", ""),
+}
+
 func (d drawing) session() kv.SessionID {
 	ids := []kv.SessionID{1 << 40}
-	for id := range d.sessions {
+	for id := range d.Sessions {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
@@ -150,8 +178,8 @@ func (d drawing) session() kv.SessionID {
 }
 
 func (d drawing) command() kv.Command {
-	c := kv.Command{Millis: rapid.Int64Range(0, 9_000).Draw(d.T, "millis")}
-	switch rapid.IntRange(0, 24).Draw(d.T, "action") {
+	c := kv.Command{Millis: rapid.Int64Range(0, 9_000).Draw(d.T, "millis"), By: d.caller()}
+	switch rapid.IntRange(0, 30).Draw(d.T, "action") {
 	case 0, 1:
 		c.Do = kv.OpenSession{}
 	case 2:
@@ -168,6 +196,14 @@ func (d drawing) command() kv.Command {
 		c.Do = d.revoke()
 	case 10:
 		c.Do = d.note()
+	case 11:
+		c.Do = kv.SetQuota{Bytes: rapid.SampledFrom([]int64{0, 300, 1000}).Draw(d.T, "quota")}
+	case 12:
+		c.Do = kv.SetAlarm{On: d.bool("on"), Alarm: kv.Alarm{
+			Member: rapid.Uint64Range(1, 2).Draw(d.T, "member"), Kind: kv.AlarmKind(rapid.IntRange(1, 2).Draw(d.T, "kind of alarm")),
+		}}
+	case 13, 14, 15:
+		c.Do = d.rights()
 	default:
 		c.Do = d.txn(3, 2)
 		if d.bool("in a session") {

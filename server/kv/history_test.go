@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/kv/model"
 )
 
 // events reads the history from a revision on, with what was there before each.
@@ -66,15 +67,15 @@ func TestHistoryLeadsFromRevisionToRevision(t *testing.T) {
 			}
 			at, told = a.To, append(told, a.Events...)
 		})
-		model := newModel()
-		d := drawing{t, model}
+		want := model.New()
+		d := drawing{t, want}
 		for range rapid.IntRange(1, 30).Draw(t, "commands") {
 			txn := d.txn(4, 1)
 			if err := txn.Check(); err != nil {
 				continue
 			}
 			m.do(t, txn)
-			model.apply(m.index, kv.Command{Do: txn})
+			want.Apply(m.index, kv.Command{Do: txn})
 		}
 		compacted := rapid.Int64Range(0, at).Draw(t, "compacted")
 		if compacted > 0 {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/kv/model"
 )
 
 func putIn(lease kv.LeaseID, key string) kv.Op {
@@ -70,11 +71,11 @@ func TestW13RevokeDeletesTheKeysInOneRevision(t *testing.T) {
 		}
 		page, err := m.Range(kv.Query{End: kv.NoEnd})
 		if err != nil || len(page.KVs) != 1 || string(page.KVs[0].Key) != "stays" {
-			t.Errorf("left: %s, %v", keysText(page.KVs), err)
+			t.Errorf("left: %s, %v", model.KeysText(page.KVs), err)
 		}
 		before, err := m.Range(kv.Query{End: kv.NoEnd, Revision: 4})
-		if want := `{"a" "x" 3 3 1 1}{"b" "x" 4 4 1 1}{"c" "x" 2 2 1 1}{"stays" "x" 3 3 1 0}`; err != nil || keysText(before.KVs) != want {
-			t.Errorf("before: %s, %v; want %s", keysText(before.KVs), err, want)
+		if want := `{"a" "x" 3 3 1 1}{"b" "x" 4 4 1 1}{"c" "x" 2 2 1 1}{"stays" "x" 3 3 1 0}`; err != nil || model.KeysText(before.KVs) != want {
+			t.Errorf("before: %s, %v; want %s", model.KeysText(before.KVs), err, want)
 		}
 		for _, again := range []kv.Action{kv.RevokeLease{ID: 1}, then(putIn(1, "a"))} {
 			if got := m.do(t, again); !errors.Is(got.Err(), kv.ErrLeaseNotFound) || got.Revision != 5 {

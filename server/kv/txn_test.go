@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/kv/model"
 )
 
 func key(k string) []byte { return []byte(k) }
@@ -116,7 +117,7 @@ func TestRepeatedReadsAreNotRemembered(t *testing.T) {
 		kv.Txn{Then: []kv.Op{kv.Query{Start: key("a"), Count: true}, kv.Delete{Key: key("b"), Previous: true}}},
 	}
 	first := m.inSession(t, id, 1, 0, ops...)
-	want := remembered(*first)
+	want := model.Remembered(*first)
 	want.Repeated = true
 	if page := first.Ops[1].Txn.Ops[0].Page; len(page.KVs) != 1 {
 		t.Fatalf("first: %+v", page)
