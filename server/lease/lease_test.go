@@ -197,6 +197,29 @@ func TestALeaseThatIsGrantedAnew(t *testing.T) {
 	})
 }
 
+// A lease that cannot be revoked because of an alarm is revoked once that has ended: it
+// is not forgotten. Until then the log is not filled with attempts.
+func TestALeaseOutlivesAnAlarmNoLonger(t *testing.T) {
+	story(t, func(c *cluster) {
+		corrupt := kv.Alarm{Member: 1, Kind: kv.Corrupt}
+		c.grant(1, 2)
+		c.do(kv.SetAlarm{Alarm: corrupt, On: true})
+		applied, err := c.Group(1).Read(c.t.Context())
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		time.Sleep(20 * time.Second)
+		if !c.lives(2, 1) {
+			c.t.Error("the lease was revoked in spite of the alarm")
+		}
+		if now, err := c.Group(1).Read(c.t.Context()); err != nil || now > applied+1 { // what the lease has left was noted
+			c.t.Errorf("the log went on from %d to %d while nothing could be done, %v", applied, now, err)
+		}
+		c.do(kv.SetAlarm{Alarm: corrupt})
+		c.until(2, 1, time.Now().Add(time.Millisecond), lease.Slack+commit)
+	})
+}
+
 // Scenario W09: a leader that was cut off or paused for two TTLs revokes nothing
 // that another has renewed meanwhile.
 func TestW09AnOldLeaderRevokesNothing(t *testing.T) {

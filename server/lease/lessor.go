@@ -31,6 +31,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,7 +70,7 @@ type Options struct {
 type Lessor struct {
 	Options
 	due  chan struct{} // something may have to be done
-	turn chan struct{} // holds one while a note is under way: they come one after another
+	turn chan struct{} // holds one unless a note is under way: they come one after another
 
 	mu    sync.Mutex
 	group Group // nil before Run
@@ -83,7 +84,9 @@ type Lessor struct {
 
 // New returns a lessor that answers nothing until Run.
 func New(o Options) *Lessor {
-	return &Lessor{Options: o, due: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	l := &Lessor{Options: o, due: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	l.turn <- struct{}{}
+	return l
 }
 
 // Machine is the store together with the lessor who answers for its leases: what a
@@ -98,29 +101,20 @@ func (l *Lessor) Run(ctx context.Context, node quorate.NodeID, group Group) {
 	l.mu.Lock()
 	l.group, l.node, l.ticked = group, node, l.Env.Now()
 	l.mu.Unlock()
-	var work sync.WaitGroup
-	defer work.Wait()
-	work.Go(func() {
-		for {
-			select {
-			case <-l.due:
-				l.round(ctx)
-			case <-ctx.Done():
-				return
-			}
+	over := make(chan struct{})
+	l.Env.Go(func() {
+		defer close(over)
+		for l.Env.Wait(nil, l.due, ctx.Done(), nil) == 1 {
+			l.round(ctx)
 		}
 	})
 	// Time passes also while a round waits for the cluster.
 	ticker := l.Env.NewTicker(interval)
 	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C():
-			l.tick()
-		case <-ctx.Done():
-			return
-		}
+	for l.Env.Wait(ticker, ctx.Done(), nil, nil) == 0 {
+		l.tick()
 	}
+	l.Env.Wait(nil, over, nil, nil)
 }
 
 func (l *Lessor) tick() {
@@ -147,8 +141,6 @@ const roundTime = 5 * time.Second
 
 // round does what is due, if this node leads.
 func (l *Lessor) round(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, roundTime)
-	defer cancel()
 	node, term := l.group.Leader()
 	if node != l.node {
 		l.mu.Lock()
@@ -156,6 +148,8 @@ func (l *Lessor) round(ctx context.Context) {
 		l.mu.Unlock()
 		return
 	}
+	ctx, cancel := l.within(ctx, roundTime)
+	defer cancel()
 	r, err := l.begin(ctx, term)
 	if err == nil {
 		err = l.takeIn(r)
@@ -174,6 +168,18 @@ func (l *Lessor) round(ctx context.Context) {
 		return
 	}
 	l.revoke(ctx, r, out)
+}
+
+// within returns a context that ends with the given one, or after a while.
+func (l *Lessor) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	timer := l.Env.NewTimer(d)
+	l.Env.Go(func() {
+		defer timer.Stop()
+		l.Env.Wait(timer, ctx.Done(), nil, nil)
+		cancel()
+	})
+	return ctx, cancel
 }
 
 // begin begins to reign in a term, unless that has been done: with all leases that
@@ -245,22 +251,39 @@ const revokersAtOnce = 16
 // revoke revokes leases. Those for which it fails, or may have, stay among those
 // that have run out: a renewal could be followed by the revocation.
 func (l *Lessor) revoke(ctx context.Context, r *reign, out []*held) {
-	var all sync.WaitGroup
-	slots := make(chan struct{}, revokersAtOnce)
-	for _, h := range out {
-		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			if err := l.revokeOne(ctx, r.term, h.Grant); err != nil {
-				l.Logger.Debug("a lease could not be revoked yet", "lease", h.ID, "error", err)
-				return
+	if len(out) == 0 || l.forbidden() {
+		return
+	}
+	revokers := min(len(out), revokersAtOnce)
+	over := make(chan struct{}, revokers)
+	for i := range revokers {
+		l.Env.Go(func() {
+			for ; i < len(out); i += revokers {
+				l.revokeHeld(ctx, r, out[i])
 			}
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			r.drop(h)
+			over <- struct{}{}
 		})
 	}
-	all.Wait()
+	for range revokers {
+		l.Env.Wait(nil, over, nil, nil)
+	}
+}
+
+// forbidden reports whether an alarm of corruption keeps leases from being revoked.
+// Each round would fill the log with what is refused.
+func (l *Lessor) forbidden() bool {
+	alarms, err := l.Machine.Alarms()
+	return err != nil || slices.ContainsFunc(alarms, func(a kv.Alarm) bool { return a.Kind == kv.Corrupt })
+}
+
+func (l *Lessor) revokeHeld(ctx context.Context, r *reign, h *held) {
+	if err := l.revokeOne(ctx, r.term, h.Grant); err != nil {
+		l.Logger.Debug("a lease could not be revoked yet", "lease", h.ID, "error", err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.drop(h)
 }
 
 func (l *Lessor) revokeOne(ctx context.Context, term raft.Term, g kv.Grant) error {
@@ -272,6 +295,12 @@ func (l *Lessor) revokeOne(ctx context.Context, term raft.Term, g kv.Grant) erro
 		return nil // its client has revoked it
 	}
 	command := kv.Command{By: kv.ThisNode, Do: kv.RevokeLease{ID: g.ID, Grant: g.Index}}
-	_, err = l.group.ProposeIn(ctx, term, command.Encode())
+	result, err := l.group.ProposeIn(ctx, term, command.Encode())
+	if err != nil {
+		return err
+	}
+	if err = result.(*kv.Result).Err(); errors.Is(err, kv.ErrLeaseNotFound) {
+		return nil // its client was quicker
+	}
 	return err
 }

@@ -80,12 +80,10 @@ func (r *reign) lookAgain(h *held) {
 // another, and each names the one before: one whose outcome was not learnt cannot
 // follow a later one.
 func (l *Lessor) note(ctx context.Context, r *reign) error {
-	select {
-	case l.turn <- struct{}{}:
-	case <-ctx.Done():
+	if l.Env.Wait(nil, l.turn, ctx.Done(), nil) != 1 {
 		return context.Cause(ctx)
 	}
-	defer func() { <-l.turn }()
+	defer func() { l.turn <- struct{}{} }()
 	l.mu.Lock()
 	of, left := r.compose(l.clock())
 	l.mu.Unlock()
