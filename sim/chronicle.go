@@ -9,8 +9,8 @@ import (
 )
 
 // chronicle is what has happened to the keys of a group: what the commands that nodes
-// have applied have done, each once, by their own account and not by that of the
-// history which watchers are told from.
+// have applied have done, each once, as the model says, and not the history which
+// watchers are told from.
 type chronicle struct {
 	changes   []Change   // in order
 	index     raft.Index // of the last command
@@ -18,7 +18,7 @@ type chronicle struct {
 	compacted uint64     // the highest revision that any node has compacted up to
 }
 
-// add writes down what a command has done. One that is repeated says the same again.
+// add writes down what a command has done.
 func (c *chronicle) add(changes []Change, compacted uint64) {
 	c.compacted = max(c.compacted, compacted)
 	if n := len(changes); n > 0 && changes[n-1].Revision > c.revision {

@@ -43,6 +43,9 @@ type reply struct {
 	session  uint64
 }
 
+// errNotDone says that the store has refused an operation for good.
+var errNotDone = errors.New("sim: the store has refused it")
+
 // maxTries is how often a call is made before its outcome counts as unknown.
 const maxTries = 12
 
@@ -214,8 +217,11 @@ func (q *request) served(ctx context.Context, n *node) reply {
 			n.sim.judges[q.on].fail(n, broken("I10", "node %d says that %v is done, and its state machine has not seen it", n.id, o))
 		}
 		outcome, revision := store.Answer(o, result)
-		if outcome == linear.Unknown {
+		switch outcome {
+		case linear.Unknown:
 			return reply{err: quorate.ErrUnknownOutcome}
+		case NotDone:
+			return reply{err: errNotDone}
 		}
 		return reply{outcome: outcome, revision: revision}
 	}
@@ -267,7 +273,7 @@ func (c *client) answered(n *node, r reply) {
 		c.begin()
 	case r.err == nil:
 		c.end(r)
-	case reads(c.op) || !c.doubtful:
+	case reads(c.op) || !c.doubtful || errors.Is(r.err, errNotDone):
 		c.op = nil // certainly not done, or nothing to be done: no part of the history
 		c.begin()
 	case c.session == 0, c.tries >= maxTries && !c.stopping:

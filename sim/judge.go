@@ -26,7 +26,8 @@ type judge struct {
 	states  map[raft.Index]fingerprint
 	answers map[raft.Index]fingerprint
 
-	chronicle chronicle // where anybody watches
+	model     Model // nil: the store has none
+	chronicle chronicle
 }
 
 // fingerprint is a sum of something, and of whom.

@@ -330,9 +330,16 @@ func doClock(s *run, a *Action, n *node) {
 	}
 	s.note(n, "its clock runs at %.2f, after a jump of %v", a.Amount, jump)
 	n.clock = clock{rate: a.Amount, offset: n.clock.offset + jump}
+	s.jumps = append(s.jumps, s.world.now)
 }
 
-func undoClock(_ *run, _ *Action, n *node) { n.clock.rate = 1 }
+// undoClock makes a clock run right. That sets it, too: see process.Now.
+func undoClock(s *run, _ *Action, n *node) {
+	if n.clock.rate != 1 {
+		n.clock.rate = 1
+		s.jumps = append(s.jumps, s.world.now)
+	}
+}
 
 func doSlow(s *run, a *Action, n *node) {
 	n.slow = time.Duration(1+a.Pick%100) * time.Millisecond

@@ -48,6 +48,9 @@ type replica struct {
 	hub   Hub     // of this life; nil: nobody watches the group
 	kept  Durable // what a durable store left on its disk
 
+	attendant Attendant // of this life; nil: nobody looks after the store
+	leave     func()    // ends that
+
 	brief    raft.Brief
 	standing []standing // the configurations in its log
 	shown    uint64     // the last revision that it showed to who asked only it
@@ -155,7 +158,13 @@ func (n *node) begins(r *replica) (err error) {
 			return err
 		}
 	}
+	if a, ok := r.store.(Attended); ok && n.sim.cfg.Tenants > 0 {
+		r.attendant = a.Attendant(&n.process, n.sim.cfg.Election.D())
+	}
 	r.group, err = n.host.Start(quorate.GroupConfig{ID: r.gid, Members: members, StateMachine: n.watched(r)})
+	if err == nil {
+		n.attended(r)
+	}
 	return err
 }
 
@@ -166,6 +175,9 @@ func (n *node) close(host *quorate.Host) error {
 	defer cancel()
 	for _, r := range n.replicas {
 		r.group = nil // no further calls
+		if r.attendant != nil {
+			r.leave()
+		}
 	}
 	if err := host.Close(ctx); err != nil {
 		return err
@@ -197,7 +209,7 @@ func (n *node) buried(how survival) {
 	n.disk.crash(how)
 	n.reckon()
 	for _, r := range n.replicas {
-		r.group, r.store, r.hub, r.leads, r.applied, r.shown, r.brief = nil, nil, nil, false, 0, 0, raft.Brief{}
+		r.group, r.store, r.hub, r.attendant, r.leads, r.applied, r.shown, r.brief = nil, nil, nil, nil, false, 0, 0, raft.Brief{}
 		if r.kept != nil {
 			r.kept = r.kept.Crash(func(batches int) int { return min(batches, how.draw(n.disk.rng)(batches)) })
 		}
@@ -285,9 +297,8 @@ func (w watched) Apply(batch []quorate.Command) error {
 			return err
 		}
 		for i := range batch[:k] {
-			if r := batch[i].Result; r != nil {
-				w.judge.answer(n, batch[i].Index, digest(r))
-				w.chronicle(&batch[i])
+			if batch[i].Result != nil {
+				w.answered(&batch[i])
 			}
 		}
 		if at := batch[k-1].Index; at%stride == 0 || len(batch) > k {
@@ -298,12 +309,26 @@ func (w watched) Apply(batch []quorate.Command) error {
 	return nil
 }
 
-// chronicle writes down what the first who applies a command says that it has done.
-func (w watched) chronicle(c *quorate.Command) {
-	if told := &w.judge.chronicle; w.node.sim.isWatched(w.judge.group) && c.Index > told.index {
-		told.index = c.Index
-		told.add(w.Store.(Watchable).Done(c.Data, c.Result))
+// answered shows the judge what a command came to.
+func (w watched) answered(c *quorate.Command) {
+	m, ok := w.Store.(Modelled)
+	if !ok {
+		w.judge.answer(w.node, c.Index, digest(c.Result))
+		return
 	}
+	says := m.Says(c.Result)
+	w.judge.answer(w.node, c.Index, crc64.Checksum([]byte(says), sums))
+	w.judge.modelled(w.node, c.Index, c.Data, says)
+}
+
+// Answer passes a question on to who looks after the store.
+func (w watched) Answer(ctx context.Context, question []byte) ([]byte, error) {
+	for _, r := range w.node.replicas {
+		if r.gid == w.judge.group && r.attendant != nil {
+			return r.attendant.Answer(ctx, question)
+		}
+	}
+	return nil, raft.ErrNotLeader
 }
 
 // Restore takes a while, as long as a sync: a process may die before it is over.

@@ -49,14 +49,23 @@ type Options struct {
 	DiskQuick Duration `json:"disk_quick"` // a sync takes between this
 	DiskSlow  Duration `json:"disk_slow"`  // and this
 
-	Clients      int      `json:"clients"`
-	Keys         int      `json:"keys"`
-	Transactions float64  `json:"transactions,omitempty"` // what share of the calls are, on two keys; of stores that have them
-	Watchers     int      `json:"watchers,omitempty"`     // of stores that can be watched
-	Think        Duration `json:"think"`                  // between two calls of a client, on average
-	Timeout      Duration `json:"timeout"`                // of a call
+	Clients      int     `json:"clients"`
+	Keys         int     `json:"keys"`
+	Transactions float64 `json:"transactions,omitempty"` // what share of the calls are, on two keys; of stores that have them
+	Watchers     int     `json:"watchers,omitempty"`     // of stores that can be watched
+	Guests
+	Think   Duration `json:"think"`   // between two calls of a client, on average
+	Timeout Duration `json:"timeout"` // of a call
 
 	Weather Weather `json:"weather"`
+}
+
+// Guests are clients of kinds that the store knows (see [Frequented]), in each group
+// that clients use. Of stores that have none there are none.
+type Guests struct {
+	Tenants int   `json:"tenants,omitempty"` // who have leases
+	Users   int   `json:"users,omitempty"`   // who have rights, or not; besides one who grants them
+	Quota   int64 `json:"quota,omitempty"`   // in bytes; zero: nobody sets one
 }
 
 // Weather is how the network treats frames.
@@ -146,6 +155,7 @@ const (
 	maxNodes    = 32
 	maxGroups   = 64
 	maxWatchers = 64
+	maxGuests   = 64
 )
 
 func (p *Plan) check() error {
@@ -162,6 +172,8 @@ func (p *Plan) check() error {
 			p.Length.D(), p.Heartbeat.D(), p.Election.D())
 	case p.Watchers < 0 || p.Watchers > maxWatchers:
 		return fmt.Errorf("sim: %d watchers: there can be %d at most", p.Watchers, maxWatchers)
+	case p.Tenants < 0 || p.Users < 0 || p.Quota < 0 || p.Tenants+p.Users > maxGuests:
+		return fmt.Errorf("sim: %d tenants, %d users, a quota of %d bytes: there can be %d guests at most, and nothing below zero", p.Tenants, p.Users, p.Quota, maxGuests)
 	case p.Clients < 0 || p.Keys < 1 || p.Think <= 0 || p.Timeout <= 0:
 		return fmt.Errorf("sim: %d clients, %d keys, think %v, timeout %v: too little to do anything", p.Clients, p.Keys, p.Think.D(), p.Timeout.D())
 	}
@@ -214,6 +226,7 @@ func Draw(seed uint64, limits Limits) *Plan {
 	}
 	o.Sleep = rand.New(rand.NewPCG(seed, 0x51ee9)).IntN(2) == 0 // for itself, so that all else is as it was
 	o.Watchers = []int{0, 0, 1, 2, 3}[rand.New(rand.NewPCG(seed, 0x3a7c4)).IntN(5)]
+	o.Guests = drawGuests(rand.New(rand.NewPCG(seed, 0x94e57)))
 	bad := limits.Faults == nil || slices.Contains(limits.Faults, "weather")
 	o.Weather = drawWeather(rng, bad)
 	if breaks := rand.New(rand.NewPCG(seed, 0xb4ea6)); bad && breaks.IntN(2) == 0 {
@@ -225,6 +238,20 @@ func Draw(seed uint64, limits Limits) *Plan {
 	p := &Plan{Options: o}
 	p.drawActions(rng, limits.Faults)
 	return p
+}
+
+// drawGuests draws them in half of the runs.
+func drawGuests(rng *rand.Rand) (g Guests) {
+	if rng.IntN(3) == 0 {
+		g.Tenants = 1 + rng.IntN(3)
+	}
+	if rng.IntN(4) == 0 {
+		g.Users = 1 + rng.IntN(3)
+	}
+	if rng.IntN(4) == 0 {
+		g.Quota = 1000 + rng.Int64N(9000)
+	}
+	return g
 }
 
 // drawQuiet lets clients use one group only, and a log of short segments of which

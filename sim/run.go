@@ -38,15 +38,18 @@ type Counts struct {
 // run is a plan being carried out.
 type run struct {
 	cfg      Options
+	plan     *Plan
 	world    *world
 	net      *network
 	judges   []*judge // of all groups, in their order
 	nodes    []*node
 	clients  []*client
 	watchers []*watcher
+	visitors []*visitor
 	members  []quorate.Member
 	left     map[raft.NodeID]bool // who was once to be removed
 	calm     bool                 // the second phase: nothing goes wrong any more
+	jumps    []time.Duration      // when a clock was set
 
 	newStore   func() Store
 	transcript Transcript
@@ -92,6 +95,7 @@ func Execute(p *Plan, setup Setup) (*Result, error) {
 	}
 	s.protect(s.storm)
 	s.protect(s.settle)
+	s.protect(s.unrest)
 	s.protect(s.succession)
 	s.protect(s.conclude)
 	s.end()
@@ -110,7 +114,7 @@ func Execute(p *Plan, setup Setup) (*Result, error) {
 
 func newRun(p *Plan, setup Setup) *run {
 	s := &run{
-		cfg: p.Options, world: newWorld(p.Seed), left: map[raft.NodeID]bool{},
+		cfg: p.Options, plan: p, world: newWorld(p.Seed), left: map[raft.NodeID]bool{},
 		transcript: setup.Transcript, unjudged: setup.Unjudged,
 	}
 	s.newStore = func() Store {
@@ -144,18 +148,27 @@ func newRun(p *Plan, setup Setup) *run {
 	for number := range p.Clients {
 		rng := rand.New(rand.NewPCG(s.world.rng.Uint64(), 3))
 		s.clients = append(s.clients, &client{
-			sim: s, number: number, group: number % cmp.Or(s.cfg.Busy, len(s.judges)), rng: rng,
+			sim: s, number: number, group: number % s.busy(), rng: rng,
 			sessions: sessions && number%3 != 2, seen: map[string]uint64{},
 		})
 	}
+	if m, able := store.(Modelled); able {
+		for _, j := range s.judges {
+			j.model = m.Model(s)
+		}
+	}
+	newVisitors(s, store)
 	if _, able := store.(Watchable); !able {
 		s.cfg.Watchers = 0
 	}
 	for number := range s.cfg.Watchers {
-		s.watchers = append(s.watchers, newWatcher(s, number, number%cmp.Or(s.cfg.Busy, len(s.judges))))
+		s.watchers = append(s.watchers, newWatcher(s, number, number%s.busy()))
 	}
 	return s
 }
+
+// busy is how many groups clients use.
+func (s *run) busy() int { return cmp.Or(s.cfg.Busy, len(s.judges)) }
 
 // judgeOf returns the judge of a group.
 func (s *run) judgeOf(id raft.GroupID) *judge { return s.judges[id-group] }
@@ -189,6 +202,9 @@ func (s *run) storm() {
 	for _, c := range s.clients {
 		c.begin()
 	}
+	for _, v := range s.visitors {
+		v.begin()
+	}
 	for _, w := range s.watchers {
 		w.begin(between(w.rng, 0, s.cfg.Length.D()/2))
 	}
@@ -210,7 +226,7 @@ func (s *run) settle() {
 	for _, n := range s.nodes {
 		n.disk.stalled, n.disk.fail, n.disk.lights, n.slow, n.fuse = 0, nil, nil, 0, 0
 		n.disk.empty()
-		n.clock.rate = 1
+		undoClock(s, nil, n)
 		n.thaw()
 		n.boot()
 	}
@@ -261,6 +277,11 @@ func (s *run) atRest() string {
 	for _, c := range s.clients {
 		if !c.idle() {
 			return fmt.Sprintf("client %d waits for %v", c.number, c.op)
+		}
+	}
+	for _, v := range s.visitors {
+		if !v.away {
+			return "a guest has something left to do"
 		}
 	}
 	for _, w := range s.watchers {

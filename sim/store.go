@@ -30,6 +30,10 @@ type Store interface {
 	Hash() uint64
 }
 
+// NotDone is the outcome of an operation that a store has refused, and will refuse in its
+// session for ever: it is no part of the history.
+const NotDone linear.Outcome = "not done"
+
 // Transactional is a Store whose clients read and write several keys at one moment,
 // too.
 type Transactional interface {

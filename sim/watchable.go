@@ -9,7 +9,7 @@ import (
 // Watchable is a Store that tells watchers what happens to its keys, and remembers it
 // until that is compacted away.
 type Watchable interface {
-	Store
+	Modelled
 
 	// Hub returns what tells the watchers of one life of a node. It is called before
 	// the first command comes.
@@ -18,11 +18,6 @@ type Watchable interface {
 	// Compact returns the command that lets the store forget what was before a
 	// revision.
 	Compact(revision uint64) []byte
-
-	// Done returns what a command has done, as the command and its result say: the
-	// changes of its revision, in order, or how far it has compacted. Of a command
-	// that was repeated it may return the same again.
-	Done(command []byte, result any) (changes []Change, compacted uint64)
 }
 
 // Hub is where the watchers of one node meet.

@@ -1,6 +1,12 @@
 // Package simulate lets the simulator replicate the real key-value store: the
 // machine of package kv on its memory store, which stands for a disk that keeps
-// what was synced and, of what came after, as much as a crash leaves.
+// what was synced and, of what came after, as much as a crash leaves. Beside it run the
+// server's own hub of watchers and its lessor.
+//
+// What the simulator's clients do with any map from keys to values it judges itself.
+// Here are clients who do the rest (guest.go, tenant.go, treasurer.go, users.go), and who
+// judges what they and everybody are answered: a model of the store (judge.go), and
+// what leases were promised (tenures.go).
 package simulate
 
 import (
@@ -70,7 +76,7 @@ func (s *KV) Sync() error {
 }
 
 // Open implements [sim.Store].
-func (s *KV) Open() []byte { return kv.Command{Do: kv.OpenSession{}}.Encode() }
+func (s *KV) Open() []byte { return kv.Command{By: kv.ThisNode, Do: kv.OpenSession{}}.Encode() }
 
 // Session implements [sim.Store].
 func (s *KV) Session(result any) uint64 {
@@ -104,7 +110,7 @@ func (s *KV) Transaction(session, sequence uint64, parts []linear.Part) []byte {
 			txn.Then = append(txn.Then, kv.Put{Key: key, Value: []byte(p.Value)})
 		}
 	}
-	return kv.Command{Session: kv.SessionID(session), Sequence: sequence, Do: txn}.Encode()
+	return kv.Command{By: kv.ThisNode, Session: kv.SessionID(session), Sequence: sequence, Do: txn}.Encode()
 }
 
 // Look implements [sim.Transactional]: one read of the range that the keys are in.
@@ -133,6 +139,8 @@ func (s *KV) Look(parts []linear.Part) uint64 {
 func (s *KV) Answer(o *linear.Operation, result any) (linear.Outcome, uint64) {
 	r, ok := result.(*kv.Result)
 	switch {
+	case ok && (r.Code == kv.ErrNoSpace || r.Code == kv.ErrCorrupt):
+		return sim.NotDone, 0
 	case !ok || r.Code != kv.OK:
 		return linear.Unknown, 0
 	case !r.Succeeded:

@@ -1,6 +1,8 @@
 package simulate_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -23,6 +25,27 @@ func TestSeeds(t *testing.T) {
 		if r.Err != nil {
 			small := sim.Shrink(r, sim.Setup{Store: simulate.New}, 100)
 			t.Fatalf("seed %d: %v\n%s", seed, small.Err, small.Plan.Encode())
+		}
+	}
+}
+
+// TestFoundBefore carries out the plans that once failed: see docs/found-by-sim.md.
+func TestFoundBefore(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/found/*.txt")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, path := range scripts {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := sim.Decode(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := sim.Execute(p, sim.Setup{Store: simulate.New}); err != nil || r.Err != nil {
+			t.Errorf("%s: %v, %+v", path, err, r)
 		}
 	}
 }

@@ -76,34 +76,5 @@ func (s stream) Next() (sim.Told, bool, error) {
 
 // Compact implements [sim.Watchable].
 func (s *KV) Compact(revision uint64) []byte {
-	return kv.Command{Do: kv.Compact{Revision: int64(revision)}}.Encode()
-}
-
-// Done implements [sim.Watchable]: what a transaction puts, and what it deletes if
-// that was there, it has changed at its revision.
-func (s *KV) Done(command []byte, result any) (changes []sim.Change, compacted uint64) {
-	c, err := kv.Decode(command)
-	r, ok := result.(*kv.Result)
-	if err != nil || !ok || r.Code != kv.OK {
-		return nil, 0
-	}
-	switch do := c.Do.(type) {
-	case kv.Compact:
-		return nil, uint64(do.Revision)
-	case kv.Txn:
-		if !r.Succeeded {
-			return nil, 0
-		}
-		for i, op := range do.Then {
-			switch op := op.(type) {
-			case kv.Put:
-				changes = append(changes, sim.Change{Key: string(op.Key), Value: string(op.Value), Revision: uint64(r.Revision)})
-			case kv.Delete:
-				if r.Ops[i].Deleted > 0 {
-					changes = append(changes, sim.Change{Key: string(op.Key), Deleted: true, Revision: uint64(r.Revision)})
-				}
-			}
-		}
-	}
-	return changes, 0
+	return kv.Command{By: kv.ThisNode, Do: kv.Compact{Revision: int64(revision)}}.Encode()
 }

@@ -156,6 +156,9 @@ func (s *simulation) one(ctx context.Context, out io.Writer, plan *sim.Plan) (er
 	fmt.Fprintf(out, "cluster     %d voters, %d spare; heartbeat %v, election timeout %v%s\n", plan.Voters, plan.Spares,
 		plan.Heartbeat.D(), plan.Election.D(), map[bool]string{true: "; leases"}[plan.Lease])
 	fmt.Fprintf(out, "clients     %d on %d keys, a call about every %v each; %d watch\n", plan.Clients, plan.Keys, plan.Think.D().Round(time.Millisecond), plan.Watchers)
+	if plan.Guests != (sim.Guests{}) {
+		fmt.Fprintf(out, "guests      %d with leases, %d with rights; a quota of %d bytes (0: none)\n", plan.Tenants, plan.Users, plan.Quota)
+	}
 	fmt.Fprintf(out, "goes wrong  %s, in %v\n", kinds(plan), plan.Length.D())
 	transcript, done, err := s.transcripts(out)
 	if err != nil {
