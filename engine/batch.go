@@ -124,6 +124,7 @@ func (e *Engine) Drain(b *Batch) {
 			}
 			g.collect(fx, entries, b)
 		}
+		e.schedule(g)
 	}
 	clear0(&e.active)
 }

@@ -34,9 +34,19 @@ type Engine struct {
 	groups []slot       // by rising ID
 	active []*group     // with inputs since the last Drain, in the order of the first
 
-	awake []*group // that need ticks, by rising ID unless mixed; some may sleep by now
-	mixed bool
+	now uint64           // ticks so far
+	due [horizon][]dueAt // what is to be looked at, by tick modulo horizon
 }
+
+// dueAt is a group that is to be looked at at a tick, unless it has another appointment
+// by then.
+type dueAt struct {
+	group *group
+	tick  uint64
+}
+
+// horizon is how many ticks ahead a group can be put off.
+const horizon = 64
 
 // slot is a group in the list that is searched: with its ID beside it, to find one
 // among thousands touches the memory of no other.
@@ -49,7 +59,8 @@ type group struct {
 	id     raft.GroupID
 	core   *raft.Raft
 	active bool       // is in Engine.active
-	awake  bool       // is in Engine.awake
+	ticked uint64     // the tick up to which the core knows of time
+	due    uint64     // the tick at which it is looked at; zero: it sleeps, or was shut off
 	taken  raft.Index // committed entries up to here have been handed out
 	config raft.Index // of the membership last handed out
 	leader Leader     // as last handed out
@@ -63,7 +74,7 @@ func (e *Engine) Add(id raft.GroupID, core *raft.Raft, applied raft.Index) error
 	if found {
 		return fmt.Errorf("engine: group %d is here already", id)
 	}
-	g := &group{id: id, core: core, taken: applied}
+	g := &group{id: id, core: core, taken: applied, ticked: e.now}
 	e.groups = slices.Insert(e.groups, at, slot{id, g})
 	e.touch(g)
 	return nil
@@ -74,23 +85,66 @@ func (e *Engine) Remove(id raft.GroupID) {
 	if at, found := e.search(id); found {
 		g := e.groups[at].group
 		e.groups = slices.Delete(e.groups, at, at+1)
-		same := func(other *group) bool { return other == g }
-		e.active, e.awake = slices.DeleteFunc(e.active, same), slices.DeleteFunc(e.awake, same)
+		g.due = 0
+		e.active = slices.DeleteFunc(e.active, func(other *group) bool { return other == g })
 	}
 }
 
-// Tick lets one unit of time pass for all groups that do not sleep. Those in which
-// that makes nothing necessary are not looked at any further.
+// Tick lets one unit of time pass for all groups that do not sleep. A core learns of it
+// when a tick makes something necessary, or before its next input: thousands of groups
+// are looked at only a few times in an election timeout each.
 func (e *Engine) Tick() {
-	for _, g := range e.wakeful() {
-		_ = e.note(g, (*raft.Raft).Tick) // what it returns is kept in g.fenced
+	e.now++
+	list := e.due[e.now%horizon]
+	for _, d := range list {
+		if d.group.due == d.tick && d.tick == e.now {
+			d.group.due = 0
+			e.pass(d.group)
+			e.schedule(d.group)
+		}
+	}
+	clear(list)
+	e.due[e.now%horizon] = list[:0]
+}
+
+// pass gives a core the ticks that it has not been told of.
+func (e *Engine) pass(g *group) {
+	late := e.now - g.ticked
+	g.ticked = e.now
+	if late == 0 || g.fenced != nil || g.core.Asleep() {
+		return
+	}
+	stirred := false
+	err := g.run(func(core *raft.Raft) error {
+		for range late {
+			stirred = core.Tick() || stirred
+		}
+		return nil
+	})
+	if err != nil || stirred {
+		e.touch(g)
+	}
+}
+
+// schedule sees to it that a group is looked at when time alone makes something necessary.
+func (e *Engine) schedule(g *group) {
+	if g.fenced != nil || g.core.Asleep() {
+		g.due = 0
+		return
+	}
+	tick := g.ticked + uint64(min(g.core.Patience(), horizon-1))
+	if g.due == 0 || tick < g.due {
+		g.due = tick
+		e.due[tick%horizon] = append(e.due[tick%horizon], dueAt{g, tick})
 	}
 }
 
 // Awake gives an input to every group that does not sleep.
 func (e *Engine) Awake(input func(raft.GroupID, *raft.Raft)) {
-	for _, g := range e.wakeful() {
-		_ = e.input(g, func(core *raft.Raft) error { input(g.id, core); return nil })
+	for _, s := range e.groups {
+		if s.group.due != 0 || s.group.active {
+			_ = e.input(s.group, func(core *raft.Raft) error { input(s.id, core); return nil })
+		}
 	}
 }
 
@@ -102,23 +156,11 @@ func (e *Engine) LedBy(node raft.NodeID, input func(raft.GroupID, *raft.Raft)) {
 		if g.leader.Node != node || g.fenced != nil {
 			continue
 		}
+		e.pass(g)
 		if g.run(func(core *raft.Raft) error { input(g.id, core); return nil }) != nil || !g.core.Asleep() {
 			e.touch(g)
 		}
 	}
-}
-
-// wakeful returns the groups that do not sleep.
-func (e *Engine) wakeful() []*group {
-	e.awake = slices.DeleteFunc(e.awake, func(g *group) bool {
-		g.awake = g.fenced == nil && !g.core.Asleep()
-		return !g.awake
-	})
-	if e.mixed {
-		e.mixed = false
-		slices.SortFunc(e.awake, func(a, b *group) int { return cmp.Compare(a.id, b.id) })
-	}
-	return e.awake
 }
 
 // Step gives a group a message. An error says that no well-behaved node can have
@@ -150,6 +192,7 @@ func (e *Engine) note(g *group, input func(*raft.Raft) (stirred bool)) error {
 	if g.fenced != nil {
 		return g.fenced
 	}
+	e.pass(g)
 	stirred := false
 	if err := g.run(func(core *raft.Raft) error { stirred = input(core); return nil }); err != nil || stirred {
 		e.touch(g)
@@ -168,6 +211,7 @@ func (e *Engine) input(g *group, input func(*raft.Raft) error) error {
 	if g.fenced != nil {
 		return g.fenced
 	}
+	e.pass(g)
 	e.touch(g)
 	return g.run(input)
 }
@@ -191,10 +235,6 @@ func (e *Engine) touch(g *group) {
 	if !g.active {
 		g.active = true
 		e.active = append(e.active, g)
-	}
-	if !g.awake {
-		g.awake, e.mixed = true, true
-		e.awake = append(e.awake, g)
 	}
 }
 

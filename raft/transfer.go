@@ -112,13 +112,16 @@ func (r *Raft) tickTransfer() {
 // target that cannot win does not keep clients waiting.
 func (r *Raft) preferOther() {
 	l := r.leading
-	if l.transfer.to != 0 || l.ticks%uint64(4*r.cfg.ElectionTicks) != 0 {
+	if l.transfer.to != 0 || l.ticks%preferPeriod(r.cfg.ElectionTicks) != 0 {
 		return
 	}
 	if to := r.preferred(); to != 0 {
 		_ = r.handOver(to) // refused: then not
 	}
 }
+
+// preferPeriod is after how many ticks a leader looks again.
+func preferPeriod(electionTicks int) uint64 { return 4 * uint64(electionTicks) }
 
 // preferred is the voter that we should hand leadership to; zero: nobody.
 func (r *Raft) preferred() (to NodeID) {

@@ -24,7 +24,7 @@ var Rules = []Chapter{
 		{"ALL4", "Term, vote and entries are on disk before anything is promised that rests on them.", "§3.8 d", "effects.go"},
 	}},
 	{"Followers", []Rule{
-		{"F1", "A follower that hears of no leader for an election timeout campaigns.", "§5.2", "raft.go"},
+		{"F1", "A follower that hears of no leader for an election timeout campaigns.", "§5.2", "tick.go"},
 		{"F2", "Election timeouts are random, drawn from a seeded generator that is part of the state.", "§5.2", "election.go"},
 	}},
 	{"Candidates", []Rule{
