@@ -28,6 +28,27 @@ const (
 	tableOwned
 )
 
+// Use is how a pair of the store is used, for a store that keeps some in memory.
+type Use byte
+
+// The uses.
+const (
+	Asked  Use = iota // asked for by its key, and changed, again and again
+	Once              // set once and perhaps deleted later; asked for by its key
+	Walked            // found by walking over its table
+)
+
+// UseOf is how the pair with this key is used.
+func UseOf(key []byte) Use {
+	switch key[0] {
+	case tableVersions:
+		return Once
+	case tableChanges, tableIdle, tableAttached, tableOwned:
+		return Walked
+	}
+	return Asked
+}
+
 var (
 	metaKey  = []byte{tableMeta}
 	notedKey = []byte{tableNoted}

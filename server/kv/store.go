@@ -24,7 +24,7 @@ type Store interface {
 // Reader finds pairs.
 type Reader interface {
 	// Get returns the value of a key, nil if it has none; a value that is there
-	// but empty is not nil. It is the caller's.
+	// but empty is not nil. It stays as it is, and must not be changed.
 	Get(key []byte) ([]byte, error)
 
 	// Iterate walks over the pairs in order. It starts nowhere: Seek first.

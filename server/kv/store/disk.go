@@ -20,7 +20,8 @@ var ErrClosed = errors.New("store: the store is closed")
 // Options are how a Disk works. The zero value suits three members on a laptop.
 type Options struct {
 	FS            vfs.FS       // the operating system's if nil
-	CacheBytes    int64        // blocks read, and what was written and not yet flushed; 16 MiB if zero
+	CacheBytes    int64        // blocks read, and what was written and not yet flushed; 8 MiB if zero
+	HotBytes      int          // pairs written or asked for lately; 8 MiB if zero
 	MemTableBytes uint64       // written and not yet flushed, at most twice; 4 MiB if zero
 	Logger        *slog.Logger // Pebble's messages at debug; discarded if nil
 
@@ -37,6 +38,7 @@ type Disk struct {
 
 	mu      sync.Mutex
 	now     *generation
+	shared  *diskView // what View returns; nil: nobody has asked since the last commit
 	closed  bool
 	readers sync.WaitGroup
 }
@@ -50,6 +52,7 @@ type generation struct {
 	db      *pebble.DB
 	tables  sstable.WriterOptions // of tables to be loaded
 	failure *failure
+	hot     *hot
 	uses    int  // readers, and one for being current; guarded by Disk.mu
 	retired bool // guarded by Disk.mu
 }
@@ -61,7 +64,10 @@ func Open(dir string, opts Options) (*Disk, error) {
 		opts.FS = vfs.Default
 	}
 	if opts.CacheBytes == 0 {
-		opts.CacheBytes = 16 << 20
+		opts.CacheBytes = 8 << 20
+	}
+	if opts.HotBytes == 0 {
+		opts.HotBytes = 8 << 20
 	}
 	if opts.MemTableBytes == 0 {
 		opts.MemTableBytes = 4 << 20
@@ -119,7 +125,7 @@ func (d *Disk) open(number int, mustExist bool) (*generation, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &generation{
-		number: number, db: db, failure: failure, uses: 1,
+		number: number, db: db, failure: failure, hot: newHot(d.opts.HotBytes), uses: 1,
 		tables: opts.MakeWriterOptions(lowestLevel, db.TableFormat()),
 	}, nil
 }
@@ -167,15 +173,6 @@ func (d *Disk) drop(g *generation) error {
 	return err
 }
 
-// View is the content as of the last commit. It holds files open until closed.
-func (d *Disk) View() kv.View {
-	g := d.acquire()
-	if g == nil {
-		return closedView{}
-	}
-	return &diskView{disk: d, from: g, snap: g.db.NewSnapshot()}
-}
-
 // Size is about how many bytes the store has on disk; zero once it is closed.
 func (d *Disk) Size() int64 {
 	g := d.acquire()
@@ -184,11 +181,6 @@ func (d *Disk) Size() int64 {
 	}
 	defer d.release(g)
 	return int64(g.db.Metrics().DiskSpaceUsage())
-}
-
-// Batch begins a change.
-func (d *Disk) Batch() kv.Batch {
-	return &diskBatch{batch: d.now.db.NewIndexedBatch(), failure: d.now.failure}
 }
 
 // Sync flushes what was committed. If that fails, the store accepts nothing more:
@@ -231,7 +223,7 @@ func (d *Disk) Replace(fill func(set func(key, value []byte) error) error) error
 	old := d.now
 	d.now, old.retired = next, true
 	d.mu.Unlock()
-	if err := d.drop(old); err != nil {
+	if err := errors.Join(d.unshare(), d.drop(old)); err != nil {
 		d.opts.Logger.Warn("removing the replaced content", "err", err)
 	}
 	return nil
@@ -266,6 +258,7 @@ func (d *Disk) Close() error {
 	if again {
 		return ErrClosed
 	}
+	err := d.unshare()
 	d.readers.Wait()
-	return errors.Join(d.now.flush(), d.drop(d.now))
+	return errors.Join(err, d.now.flush(), d.drop(d.now))
 }

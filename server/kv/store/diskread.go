@@ -10,7 +10,7 @@ import (
 	"github.com/quorate-db/quorate/server/kv"
 )
 
-// source is what a Pebble snapshot and an indexed batch have in common.
+// source is what Pebble, its snapshots and its indexed batches have in common.
 type source interface {
 	Get(key []byte) ([]byte, io.Closer, error)
 	NewIter(*pebble.IterOptions) (*pebble.Iterator, error)
@@ -73,52 +73,3 @@ type closedView struct{}
 func (closedView) Get([]byte) ([]byte, error) { return nil, ErrClosed }
 func (closedView) Iterate() kv.Iterator       { return failedIterator{ErrClosed} }
 func (closedView) Close() error               { return nil }
-
-type diskView struct {
-	disk *Disk
-	from *generation
-	snap *pebble.Snapshot
-}
-
-func (v *diskView) Get(key []byte) ([]byte, error) { return get(v.snap, key) }
-func (v *diskView) Iterate() kv.Iterator           { return iterate(v.snap) }
-
-func (v *diskView) Close() error {
-	return errors.Join(v.snap.Close(), v.disk.release(v.from))
-}
-
-// diskBatch is a batch in Pebble's memory until it is committed.
-type diskBatch struct {
-	batch   *pebble.Batch
-	failure *failure
-	err     error // the first of Set and Delete
-}
-
-func (b *diskBatch) Get(key []byte) ([]byte, error) { return get(b.batch, key) }
-func (b *diskBatch) Iterate() kv.Iterator           { return iterate(b.batch) }
-func (b *diskBatch) Close() error                   { return b.batch.Close() }
-
-func (b *diskBatch) Set(key, value []byte) {
-	if err := b.batch.Set(key, value, nil); b.err == nil {
-		b.err = err
-	}
-}
-
-func (b *diskBatch) Delete(key []byte) {
-	if err := b.batch.Delete(key, nil); b.err == nil {
-		b.err = err
-	}
-}
-
-func (b *diskBatch) Commit() error {
-	if err := b.failure.err(); err != nil {
-		return err
-	}
-	if b.err != nil {
-		return fmt.Errorf("store: changing: %w", b.err)
-	}
-	if err := b.batch.Commit(pebble.NoSync); err != nil {
-		return fmt.Errorf("store: committing: %w", err)
-	}
-	return nil
-}

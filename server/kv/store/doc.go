@@ -14,6 +14,12 @@
 // naming one or the other, both whole; Open removes the one that is not named.
 // db-000000 is none: the first is still being built.
 //
+// # Memory
+//
+// What was lately written or asked for is also kept in memory, as it was at the last
+// commit, so that most reads of single keys need no search in Pebble (hot.go). Nothing
+// depends on it: a store that has just been opened has none of it.
+//
 // # Durability
 //
 // Pebble's own log is off. The machine's commands are in the Raft log already, and
