@@ -68,6 +68,34 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
+// BenchmarkRange reads 1,000 of 10,000 keys, each of which has been put 20 times.
+func BenchmarkRange(b *testing.B) {
+	d, err := store.Open(b.TempDir(), store.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
+	m := newMember(b, d)
+	batch := make([]quorate.Command, 1_000)
+	for n := 0; n < 20*10_000; {
+		for i := range batch {
+			n++
+			key := fmt.Appendf(nil, "key%06d", n*7919%10_000)
+			batch[i] = quorate.Command{Index: raft.Index(n), Data: kv.Command{Do: then(kv.Put{Key: key, Value: make([]byte, 256)})}.Encode()}
+		}
+		if err := m.Apply(batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n = (n + 7919) % 9_000 {
+		start, end := fmt.Appendf(nil, "key%06d", n), fmt.Appendf(nil, "key%06d", n+1_000)
+		if page, err := m.Range(kv.Query{Start: start, End: end, Count: true}); err != nil || len(page.KVs) != 1_000 {
+			b.Fatal(len(page.KVs), err)
+		}
+	}
+}
+
 // BenchmarkOpen opens an empty store on a real disk.
 func BenchmarkOpen(b *testing.B) {
 	dir := b.TempDir()

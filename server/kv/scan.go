@@ -29,7 +29,7 @@ func (w window) scan(visit func([]byte, version) bool) error {
 	}
 	it := w.reader.Iterate()
 	walk := w.walkVersions
-	if w.latest && !w.values {
+	if w.latest {
 		walk = w.walkKeys // without the history in between
 	}
 	err := walk(it, visit)
@@ -55,9 +55,15 @@ func (w window) one() (version, error) {
 	if err != nil || !w.values {
 		return v, err
 	}
-	prefix := versionsOf(w.start)
-	pair = atRevision(prefix, v.mod)
-	if b, err = w.reader.Get(pair); err != nil {
+	return w.valued(w.start, v, w.reader.Get)
+}
+
+// valued completes what is known of a key by its value.
+func (w window) valued(key []byte, v version, read func(pair []byte) ([]byte, error)) (version, error) {
+	prefix := versionsOf(key)
+	pair := atRevision(prefix, v.mod)
+	b, err := read(pair)
+	if err != nil {
 		return version{}, err
 	}
 	return decodeVersion(pair, pair[len(prefix):], b)
@@ -80,19 +86,72 @@ func newest(r Reader, prefix []byte, revision int64) (v version, err error) {
 	return v, err
 }
 
-// walkKeys visits what is known of the newest versions without their values.
+// walkKeys visits the newest versions, of which it finds everything but the value in one
+// place.
 func (w window) walkKeys(it Iterator, visit func([]byte, version) bool) error {
+	values := valueReader{reader: w.reader, wait: fewKeys, pause: fewKeys}
+	defer values.close()
 	for ok := it.Seek(keyKey(w.start)); ok; ok = it.Next() {
 		pair, numbers := it.Pair()
 		if pair[0] != tableKeys || !inRange(pair[1:], w.start, w.end) {
 			return nil
 		}
 		v, err := decodeNumbers(pair, numbers)
+		if err == nil && w.values {
+			v, err = w.valued(pair[1:], v, values.read)
+		}
 		if err != nil || !visit(pair[1:], v) {
 			return err
 		}
 	}
 	return nil
+}
+
+// valueReader reads the values of keys in order. Those of keys without a history lie
+// side by side, and it steps from one to the next. Between others there are old versions,
+// and to look for each value by itself is less work: after a step that has led to one, it
+// does so for some time, and for twice as long after the next.
+type valueReader struct {
+	reader      Reader
+	it          Iterator // nil: there was no need of it
+	near        bool     // it is at the value that was read last
+	wait, pause int      // values to be looked for before it is moved there; and the time after
+}
+
+// fewKeys are not worth an iterator.
+const fewKeys = 3
+
+// read returns what a pair of the versions has; it is valid until the next one is read.
+func (r *valueReader) read(pair []byte) ([]byte, error) {
+	var at bool
+	switch {
+	case r.near:
+		at = r.it.Next()
+	case r.wait > 0:
+		r.wait--
+		return r.reader.Get(pair)
+	default:
+		if r.it == nil {
+			r.it = r.reader.Iterate()
+		}
+		at = r.it.Seek(pair)
+	}
+	if at {
+		if key, value := r.it.Pair(); bytes.Equal(key, pair) {
+			r.near, r.pause = true, 0
+			return value, nil
+		}
+	}
+	r.near, r.pause = false, 2*r.pause+1
+	r.wait = r.pause
+	return r.reader.Get(pair)
+}
+
+// close gives up the iterator. What went wrong with it was looked for once more.
+func (r *valueReader) close() {
+	if r.it != nil {
+		r.it.Close()
+	}
 }
 
 // walkVersions seeks past the versions that are too new or too old rather than
