@@ -100,6 +100,18 @@ func (k KeepAlive) options() (all []grpc.ServerOption) {
 // handshakeTime is how long a client may take to say how it speaks HTTP/2.
 const handshakeTime = 10 * time.Second
 
+// workers is how many goroutines take calls one after another. A new one for each call
+// would have its stack grown, which is to be copied, each time. When all of them are
+// busy calls get goroutines of their own.
+const workers = 64
+
+// How much a client may send before it is read: a stream, and all of a connection. Said
+// in advance, grpc-go does not try to find out, which costs a ping for each few requests.
+const (
+	streamWindow = 1 << 20
+	connWindow   = 4 << 20
+)
+
 // overheadBytes is what a request may have beyond RequestBytes before it is read.
 const overheadBytes = 512 << 10
 
@@ -126,6 +138,9 @@ func New(o Options) *Server {
 	s.Server = grpc.NewServer(append(o.KeepAlive.options(),
 		grpc.Creds(shaken{}),
 		grpc.ConnectionTimeout(handshakeTime),
+		grpc.NumStreamWorkers(workers),
+		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
+		grpc.SharedWriteBuffer(true),
 		grpc.ForceServerCodecV2(newCodec(&s.unsent)),
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32), // a range is as large as the client asks for
