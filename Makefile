@@ -13,6 +13,8 @@ FIRST     ?= 1
 STATES    ?= 1100000
 TORTURE   ?= 10m
 SEQUENCES ?= 5000
+SOAK      ?= 1h
+GROUPS    ?= 1000
 
 # Linters live in a module of their own (see CONTRIBUTING.md), outside the workspace.
 TOOL = GOWORK=off $(GO) -C internal/tools tool -n
@@ -21,7 +23,7 @@ TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 AGAINST_ETCD = GOWORK=off $(GO) -C bench/server run . -quorate $(CURDIR)/bin/quorate -etcd $(CURDIR)/bin/etcd
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e torture bench bench-core bench-host bench-server bench-failover bench-snapshot bench-growth etcd fuzz explore seeds sim conformance watch-fire bench-sim sweep mutants cover check fmt vet lint arch cross generate proto tools clean
+.PHONY: help build test race e2e torture bench bench-core bench-host bench-server bench-failover bench-snapshot bench-growth soak etcd fuzz explore seeds sim conformance watch-fire bench-sim sweep mutants cover check fmt vet lint arch cross generate proto tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +67,9 @@ bench-snapshot: build etcd ## a new member gets 1 GiB, against etcd
 bench-growth: ## what an operation costs with more and more groups, entries and keys (20 minutes, 16 GB); one GOAL line per curve
 	GOWORK=off $(GO) -C bench run ./host -growth -rounds 3
 	$(GO) run ./server/growth
+
+soak: ## GROUPS (1000) groups under load, with faults and restarts, for SOAK (1h): what grows, and what is lost
+	GOWORK=off $(GO) -C bench run ./soak -for $(SOAK) -groups $(GROUPS)
 
 etcd: ## build etcd into bin/etcd, to compare with
 	GOWORK=off $(GO) -C bench/server build -o $(CURDIR)/bin/etcd go.etcd.io/etcd/server/v3

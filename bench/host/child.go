@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quorate-db/quorate/bench/memory"
 	"github.com/quorate-db/quorate/internal/cputime"
 )
 
@@ -190,5 +191,5 @@ func look(window time.Duration) rest {
 	spent := cputime.Now()
 	time.Sleep(window)
 	spent = cputime.Now() - spent
-	return rest{CPU: micro(spent) / window.Seconds(), Memory: float64(resident())}
+	return rest{CPU: micro(spent) / window.Seconds(), Memory: float64(memory.Resident())}
 }

@@ -5,12 +5,11 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/quorate-db/quorate/bench/memory"
 	"github.com/quorate-db/quorate/internal/cputime"
 )
 
@@ -61,7 +60,7 @@ func (w *crowd) measure(clients int, window time.Duration, profile string) (cost
 		all.Go(func() { failed[id] = w.client(id, &tallies[id]) })
 	}
 	time.Sleep(window)
-	memory := resident()
+	resident := memory.Resident()
 	w.over.Store(true)
 	all.Wait()
 	spent, took := cputime.Now()-spent, time.Since(begin)
@@ -74,7 +73,7 @@ func (w *crowd) measure(clients int, window time.Duration, profile string) (cost
 	done := float64(sum.done())
 	return cost{
 		CPU: micro(spent) / done, Rate: done / took.Seconds(), P50: micro(sum.quantile(0.5)), P99: micro(sum.quantile(0.99)),
-		Memory: float64(memory) / 1e6, Retries: sum.retries,
+		Memory: float64(resident) / 1e6, Retries: sum.retries,
 	}, nil
 }
 
@@ -107,21 +106,6 @@ func (w *crowd) propose(group int, command []byte) (retries int, err error) {
 }
 
 func micro(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
-
-// resident is the memory of this process that is in use, in bytes: as the system
-// counts it or, where it does not say, as Go does.
-func resident() uint64 {
-	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
-		if fields := strings.Fields(string(text)); len(fields) > 1 {
-			if pages, err := strconv.ParseUint(fields[1], 10, 64); err == nil {
-				return pages * uint64(os.Getpagesize())
-			}
-		}
-	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.Sys - m.HeapReleased
-}
 
 // startProfile writes a CPU profile until the returned function is called.
 func startProfile(name string) (stop func(), err error) {

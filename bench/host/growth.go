@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quorate-db/quorate/bench/memory"
 	"github.com/quorate-db/quorate/internal/cputime"
 )
 
@@ -127,7 +128,7 @@ func serveAppend(out *json.Encoder, c durable, t task) error {
 	}
 	n := float64(t.Writes)
 	return out.Encode(cost{
-		CPU: micro(cputime.Now()-spent) / n, Rate: n / time.Since(begun).Seconds(), Memory: float64(resident()) / 1e6,
+		CPU: micro(cputime.Now()-spent) / n, Rate: n / time.Since(begun).Seconds(), Memory: float64(memory.Resident()) / 1e6,
 	})
 }
 
