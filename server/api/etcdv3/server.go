@@ -149,7 +149,7 @@ func New(o Options) *Server {
 		grpc.ChainStreamInterceptor(s.countStream, s.stream),
 	)...)
 	s.Gateway = gateway.New(gateway.Options{
-		Unary: s.unary, Stream: s.stream, MessageBytes: o.Limits.RequestBytes + overheadBytes, Requests: o.Limits.Requests,
+		Unary: s.unary, Stream: s.stream, MessageBytes: o.Limits.RequestBytes + overheadBytes, Requests: o.Limits.Requests, Wait: s.unsent.wait,
 	})
 	pb.RegisterKVServer(s, &kvServer{Server: s})
 	pb.RegisterLeaseServer(s, &leaseServer{Server: s})

@@ -37,6 +37,16 @@ func (u *unsent) hold(answer []byte) {
 	runtime.AddCleanup(&answer[0], func(n int64) { u.bytes.Add(-n) }, n)
 }
 
+// wait counts an answer as JSON, which is somebody's to send, until it is sent.
+func (u *unsent) wait(bytes int) (sent func()) {
+	n := int64(bytes)
+	if n < largeAnswer {
+		return func() {}
+	}
+	u.bytes.Add(n)
+	return func() { u.bytes.Add(-n) }
+}
+
 // room reports whether an answer may join those that wait.
 func (u *unsent) room(answer proto.Message) bool {
 	n := weigh(answer)

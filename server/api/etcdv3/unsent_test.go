@@ -1,7 +1,10 @@
 package etcdv3
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,5 +36,50 @@ func TestLargeAnswersWaitWithinABound(t *testing.T) {
 		if time.Now().After(limit) {
 			t.Fatal("an answer that is gone still counts")
 		}
+	}
+}
+
+// slowWriter is a client that takes nothing until it is told to.
+type slowWriter struct {
+	*httptest.ResponseRecorder
+	begun, taken chan struct{}
+}
+
+func (w slowWriter) Write(p []byte) (int, error) {
+	close(w.begun)
+	<-w.taken
+	return w.ResponseRecorder.Write(p)
+}
+
+// Answers as JSON count too, from when they are made until their clients have them.
+func TestLargeAnswersAsJSONWaitWithinTheSameBound(t *testing.T) {
+	limits := testLimits
+	limits.RequestBytes = 2 * largeAnswer
+	_, s, conn := serve(t, limits)
+	if _, err := pb.NewKVClient(conn).Put(t.Context(), &pb.PutRequest{Key: []byte("k"), Value: make([]byte, largeAnswer)}); err != nil {
+		t.Fatal(err)
+	}
+	read := func(w http.ResponseWriter) {
+		s.Gateway.ServeHTTP(w, httptest.NewRequest("POST", "/v3/kv/range", strings.NewReader(`{"key":"aw=="}`)))
+	}
+	slow := slowWriter{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		read(slow)
+	}()
+	<-slow.begun
+	if got := s.unsent.bytes.Load(); got < largeAnswer {
+		t.Errorf("%d bytes are counted while an answer waits", got)
+	}
+	s.unsent.bytes.Add(mostUnsent)
+	another := httptest.NewRecorder()
+	if read(another); another.Code != http.StatusTooManyRequests {
+		t.Errorf("one more is answered %d", another.Code)
+	}
+	s.unsent.bytes.Add(-mostUnsent)
+	close(slow.taken)
+	if <-done; slow.Code != http.StatusOK || s.unsent.bytes.Load() != 0 {
+		t.Errorf("status %d, and %d bytes are still counted", slow.Code, s.unsent.bytes.Load())
 	}
 }

@@ -34,6 +34,10 @@ type Options struct {
 
 	MessageBytes int // of the largest request, as a gRPC message
 	Requests     int // with one answer that may be read at a time
+
+	// Wait is told of about how many bytes an answer will be, before it is made, and
+	// what it returns is called when its client has taken it, or is gone.
+	Wait func(bytes int) (sent func())
 }
 
 // Gateway is an http.Handler, and a grpc.ServiceRegistrar for what it calls.
@@ -97,6 +101,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
+	defer g.Wait(proto.Size(out) / 3 * 4)() // most of it is base64
 	reply(w, http.StatusOK, out)
 }
 

@@ -38,6 +38,8 @@ func (k *keys) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse
 
 const messageBytes = 1000
 
+func uncounted(int) func() { return func() {} }
+
 // serve returns the address of a gateway to some services.
 func serve(t *testing.T, register func(grpc.ServiceRegistrar)) string {
 	t.Helper()
@@ -51,7 +53,7 @@ func serve(t *testing.T, register func(grpc.ServiceRegistrar)) string {
 		Stream: func(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 			return next(srv, s)
 		},
-		MessageBytes: messageBytes, Requests: 1,
+		MessageBytes: messageBytes, Requests: 1, Wait: uncounted,
 	})
 	register(g)
 	web := httptest.NewServer(g)
@@ -159,7 +161,7 @@ func (c *counting) Read(p []byte) (int, error) {
 
 // However long a body is, no more of it is read than a request may have.
 func TestLongBodies(t *testing.T) {
-	g := New(Options{MessageBytes: messageBytes, Requests: 1})
+	g := New(Options{MessageBytes: messageBytes, Requests: 1, Wait: uncounted})
 	pb.RegisterKVServer(g, &keys{})
 	long := &counting{begin: `{"key":"`}
 	w := httptest.NewRecorder()
@@ -199,7 +201,7 @@ func TestTooManyRequests(t *testing.T) {
 		Unary: func(ctx context.Context, r any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			return next(ctx, r)
 		},
-		MessageBytes: messageBytes, Requests: 1,
+		MessageBytes: messageBytes, Requests: 1, Wait: uncounted,
 	})
 	pb.RegisterKVServer(g, &keys{})
 	post := func(body io.Reader) (int, string) {
