@@ -86,11 +86,11 @@ type Door struct {
 // Bootstrap says how a node without a data directory comes to its cluster. It
 // has no effect on a node that has one, except that a contradiction is refused.
 type Bootstrap struct {
-	Cluster   []Seed // the members that begin the cluster, in the order of the flag; may be empty
-	State     string // "new" or "existing"
-	Token     string // keeps clusters with the same members apart; defaultToken if empty
-	Join      string // client URL of a member of a running cluster
-	JoinToken string // root's, if rights are enforced there
+	Cluster []Seed // the members that begin the cluster, in the order of the flag; may be empty
+	State   string // "new" or "existing"
+	Token   string // keeps clusters with the same members apart; defaultToken if empty
+	Join    string // client URL of a member of a running cluster
+	As      Asker  // if rights are enforced there
 }
 
 // Seed is one name=URL of --initial-cluster.
@@ -291,6 +291,9 @@ func (c *Config) checkBootstrap() error {
 		if len(b.Cluster) > 0 && b.State == StateNew {
 			return errors.New("--join and --initial-cluster contradict each other: a node either joins a cluster or begins one")
 		}
+	}
+	if err := b.As.check(); err != nil {
+		return err
 	}
 	return c.checkSeeds()
 }

@@ -84,14 +84,19 @@ func joinCluster(ctx context.Context, cfg *Config, asking *certs.Source, id *ide
 // meet asks a member for the cluster.
 func meet(ctx context.Context, cfg *Config, asking *certs.Source) (*wire.Members, error) {
 	url := cfg.Bootstrap.Join
-	c, err := client.New(client.Config{Endpoints: []string{url}, FailFast: true, Certs: asking, Token: cfg.Bootstrap.JoinToken})
+	how, err := cfg.Bootstrap.As.client([]string{url}, asking)
+	if err != nil {
+		return nil, err
+	}
+	how.FailFast = true
+	c, err := client.New(how)
 	if err != nil {
 		return nil, fmt.Errorf("--join: %w", err)
 	}
 	defer c.Close()
 	members, err := c.Members(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("--join %s: the cluster cannot be asked: %w", url, err)
+		return nil, fmt.Errorf("--join %s: the cluster cannot be asked: %w", url, cfg.Bootstrap.As.explain(err))
 	}
 	if len(members.Members) == 0 || members.ClusterID == 0 {
 		return nil, fmt.Errorf("--join %s: this node does not know its cluster yet; ask another, or try again", url)
@@ -126,7 +131,11 @@ func enter(ctx context.Context, cfg *Config, asking *certs.Source, id *identity,
 	for _, s := range id.Members {
 		endpoints = append(endpoints, s.ClientURLs...)
 	}
-	c, err := client.New(client.Config{Endpoints: endpoints, Certs: asking, Token: cfg.Bootstrap.JoinToken})
+	how, err := cfg.Bootstrap.As.client(endpoints, asking)
+	if err != nil {
+		return err
+	}
+	c, err := client.New(how)
 	if err != nil {
 		return fmt.Errorf("a member of the cluster announces a client URL that is none: %w", err)
 	}
@@ -146,7 +155,7 @@ func enter(ctx context.Context, cfg *Config, asking *certs.Source, id *identity,
 		// When the outcome is unknown, only the list of members knows it.
 		if !errors.Is(err, client.ErrUnknownOutcome) {
 			if err != nil {
-				return fmt.Errorf("the cluster did not take this member in: %w", err)
+				return fmt.Errorf("the cluster did not take this member in: %w", cfg.Bootstrap.As.explain(err))
 			}
 			return nil
 		}

@@ -106,7 +106,11 @@ var settings = []setting{
 	{"bcrypt-cost", "10", "how hard passwords are to guess from what is stored, 4 to 31: each one more doubles the time to check one",
 		func(c *Config, v string) error { return number(&c.Auth.Cost, v) }},
 	{"join-token", "", "a token of root, for --join while rights are enforced",
-		func(c *Config, v string) error { c.Bootstrap.JoinToken = v; return nil }},
+		func(c *Config, v string) error { c.Bootstrap.As.Token = v; return nil }},
+	{"join-user", "", "instead of --join-token, name[:password] of a user who is root",
+		func(c *Config, v string) error { c.Bootstrap.As.User = v; return nil }},
+	{"join-password-file", "", "file with the password of --join-user in its first line",
+		func(c *Config, v string) error { c.Bootstrap.As.PasswordFile = v; return nil }},
 	{"session-ttl", "10m", "how long a session lives without a write",
 		func(c *Config, v string) error { return duration(&c.SessionTTL, v) }},
 }
