@@ -24,13 +24,8 @@ import (
 // addresses and paths. The probes that stand beside them are answered.
 func TestArgumentsOfKubeadm(t *testing.T) {
 	files := certstest.New(t).Issue(t)
-	client, peer, watch := strings.Replace(freeURL(t), "http", "https", 1), strings.Replace(freeURL(t), "http", "https", 1), freeURL(t)
-	m := startManifest(t, "kubeadm",
-		"--advertise-client-urls="+client, "--cert-file="+files.Cert, "--client-cert-auth=true", "--data-dir="+t.TempDir(),
-		"--feature-gates=InitialCorruptCheck=true", "--initial-advertise-peer-urls="+peer, "--initial-cluster=master="+peer,
-		"--key-file="+files.Key, "--listen-client-urls="+client, "--listen-metrics-urls="+watch, "--listen-peer-urls="+peer, "--name=master",
-		"--peer-cert-file="+files.Cert, "--peer-client-cert-auth=true", "--peer-key-file="+files.Key, "--peer-trusted-ca-file="+files.CA,
-		"--snapshot-count=10000", "--trusted-ca-file="+files.CA, "--watch-progress-notify-interval=5s")
+	client, peer, watch := secureURL(t), secureURL(t), freeURL(t)
+	m := startManifest(t, "kubeadm", kubeadm(t, files, "master", client, peer, watch, "--initial-cluster=master="+peer)...)
 	m.warned("--feature-gates")
 	for _, path := range []string{"/livez", "/readyz", "/health?serializable=true", "/metrics"} {
 		m.answers(http.DefaultClient, watch+path, http.StatusOK)
@@ -39,6 +34,44 @@ func TestArgumentsOfKubeadm(t *testing.T) {
 	m.answers(withCertificate(t, files), client+"/version", http.StatusOK)
 	m.ends()
 }
+
+// And what it writes for the next control plane, after it has added the member: the new
+// node has the peer URLs of all, and nothing else to find its cluster by.
+func TestArgumentsOfKubeadmForTheNextControlPlane(t *testing.T) {
+	files := certstest.New(t).Issue(t)
+	clients, peers, watches := []string{secureURL(t), secureURL(t)}, []string{secureURL(t), secureURL(t)}, []string{freeURL(t), freeURL(t)}
+	first := startManifest(t, "first", kubeadm(t, files, "first", clients[0], peers[0], watches[0], "--initial-cluster=first="+peers[0])...)
+	added, err := withCertificate(t, files).Post(clients[0]+"/v3/cluster/member/add", "application/json",
+		strings.NewReader(fmt.Sprintf(`{"peerURLs":[%q],"isLearner":true}`, peers[1])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	added.Body.Close()
+	if added.StatusCode != http.StatusOK {
+		t.Fatal(added.Status)
+	}
+	args := kubeadm(t, files, "second", clients[1], peers[1], watches[1],
+		"--initial-cluster=first="+peers[0]+",second="+peers[1], "--initial-cluster-state=existing")
+	second := startManifest(t, "second", args...)
+	second.answers(http.DefaultClient, watches[1]+"/readyz", http.StatusOK) // not before it votes
+	second.ends()
+	second = startManifest(t, "again", args...)
+	second.ends()
+	first.ends()
+}
+
+// kubeadm is what it writes of a node at these URLs.
+func kubeadm(t *testing.T, files certs.Files, name, client, peer, watch string, more ...string) []string {
+	return append([]string{
+		"--advertise-client-urls=" + client, "--cert-file=" + files.Cert, "--client-cert-auth=true", "--data-dir=" + filepath.Join(t.TempDir(), name),
+		"--feature-gates=InitialCorruptCheck=true", "--initial-advertise-peer-urls=" + peer,
+		"--key-file=" + files.Key, "--listen-client-urls=" + client, "--listen-metrics-urls=" + watch, "--listen-peer-urls=" + peer, "--name=" + name,
+		"--peer-cert-file=" + files.Cert, "--peer-client-cert-auth=true", "--peer-key-file=" + files.Key, "--peer-trusted-ca-file=" + files.CA,
+		"--snapshot-count=10000", "--trusted-ca-file=" + files.CA, "--watch-progress-notify-interval=5s",
+	}, more...)
+}
+
+func secureURL(t *testing.T) string { return strings.Replace(freeURL(t), "http", "https", 1) }
 
 // So do the arguments of a unit file from etcd's documentation, with what
 // distributions and guides add.

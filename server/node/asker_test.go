@@ -7,11 +7,9 @@ import (
 	"testing"
 )
 
-// guarded is a node that enforces the rights of root and u, whose passwords are p.
-func guarded(t *testing.T) *running {
+// enforceRights has a cluster enforce the rights of root and u, whose passwords are p.
+func enforceRights(t *testing.T, a *running) {
 	t.Helper()
-	a := run(t, member(t, "a", "--bcrypt-cost=4"))
-	a.await(Ready)
 	for _, c := range []struct{ path, body string }{
 		{"user/add", `{"name":"root","password":"p"}`},
 		{"user/add", `{"name":"u","password":"p"}`},
@@ -23,13 +21,14 @@ func guarded(t *testing.T) *running {
 			t.Fatalf("%s: %d %s", c.path, code, text)
 		}
 	}
-	return a
 }
 
 // Where rights are enforced a node joins on root's behalf, and is told what it lacks
 // if it does not say so.
 func TestJoinWhereRightsAreEnforced(t *testing.T) {
-	a := guarded(t)
+	a := run(t, member(t, "a", "--bcrypt-cost=4"))
+	a.await(Ready)
+	enforceRights(t, a)
 	join := "--join=" + a.cfg.Client.Listen[0]
 	for _, c := range []struct{ as, says string }{
 		{"--join-user=", "say who asks, with --join-user"},

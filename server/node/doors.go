@@ -18,6 +18,7 @@ import (
 // part of them only.
 type doors struct {
 	keeper *httpapi.Doorkeeper // nil: no client comes over TLS
+	peers  *peerDoor
 
 	forHTTP, forEtcd, forWatching []net.Listener
 

@@ -28,7 +28,7 @@ func configure(t *testing.T, args ...string) *Config {
 
 func identified(t *testing.T, c *Config) *identity {
 	t.Helper()
-	id, err := identify(context.Background(), c, nil, slog.New(slog.DiscardHandler))
+	id, err := identify(context.Background(), c, credentials{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestDataDirectoryOfAnother(t *testing.T) {
 	} {
 		other := configure(t, c.args...)
 		other.DataDir = cfg.DataDir
-		_, err := identify(context.Background(), other, nil, slog.New(slog.DiscardHandler))
+		_, err := identify(context.Background(), other, credentials{}, slog.New(slog.DiscardHandler))
 		if c.says == "" && err != nil {
 			t.Errorf("%q: %v", c.args, err)
 		}
@@ -97,7 +97,7 @@ func TestDamagedIdentity(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(cfg.DataDir, identityFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := identify(context.Background(), cfg, nil, slog.New(slog.DiscardHandler))
+		_, err := identify(context.Background(), cfg, credentials{}, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), cfg.DataDir) {
 			t.Errorf("%q: %v, want %q", text, err, says)
 		}
@@ -188,7 +188,7 @@ func TestAJoinIsTakenUpUnderAnotherName(t *testing.T) {
 		t.Errorf("%+v, %v; the cluster knows %+v", id, err, c.members.Members)
 	}
 	cfg.Name = "e"
-	if _, err := identify(context.Background(), cfg, nil, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := identify(context.Background(), cfg, credentials{}, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a member that has joined came back under another name")
 	}
 }
@@ -198,7 +198,7 @@ func TestExistingTakesTheMemberAddedBeforehand(t *testing.T) {
 	args := []string{"--name=d", "--initial-cluster-state=existing", "--join=" + c.URL, "--listen-peer-urls=http://10.0.0.4:2380"}
 	refuse := func(says string) {
 		t.Helper()
-		_, err := identify(context.Background(), configure(t, args...), nil, slog.New(slog.DiscardHandler))
+		_, err := identify(context.Background(), configure(t, args...), credentials{}, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, want %q", err, says)
 		}
@@ -217,7 +217,7 @@ func TestJoinRefused(t *testing.T) {
 	c := newCluster(t)
 	refuse := func(cfg *Config, says ...string) {
 		t.Helper()
-		_, err := identify(context.Background(), cfg, nil, slog.New(slog.DiscardHandler))
+		_, err := identify(context.Background(), cfg, credentials{}, slog.New(slog.DiscardHandler))
 		for _, word := range says {
 			if err == nil || !strings.Contains(err.Error(), word) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%v, want %q", err, word)

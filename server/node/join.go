@@ -1,10 +1,12 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/quorate-db/quorate/server/api/members"
@@ -15,7 +17,7 @@ import (
 
 // identify returns who this node is, and first finds it out if its data
 // directory is new: from the flags, or from the cluster that it is to join.
-func identify(ctx context.Context, cfg *Config, asking *certs.Source, log *slog.Logger) (*identity, error) {
+func identify(ctx context.Context, cfg *Config, shown credentials, log *slog.Logger) (*identity, error) {
 	id, err := readIdentity(cfg.DataDir)
 	if err != nil {
 		return nil, err
@@ -25,21 +27,25 @@ func identify(ctx context.Context, cfg *Config, asking *certs.Source, log *slog.
 			return nil, err
 		}
 	}
-	join := cfg.Bootstrap.Join
+	b := &cfg.Bootstrap
+	known := b.Join != "" || b.State == StateExisting && len(b.Cluster) > 1
 	switch {
 	case id != nil && !id.Joining:
 		return id, nil
-	case id != nil && join == "":
+	case id != nil && !known:
 		return nil, errors.New("this member has not finished joining its cluster: start it with --join and the client URL of a member")
-	case id == nil && join == "" && cfg.Bootstrap.State == StateExisting:
-		return nil, errors.New("--initial-cluster-state existing needs --join with the client URL of a running member, which tells this one the rest")
-	case id == nil && join == "":
+	case id == nil && !known && b.State == StateExisting:
+		return nil, errors.New("--initial-cluster-state existing needs --join with the client URL of a running member, or --initial-cluster with the others' peer URLs: they tell this one the rest")
+	case id == nil && !known:
 		id = bootstrapIdentity(cfg, "")
 		return id, id.write(cfg.DataDir)
 	}
-	log.Info("joining a cluster", "asking", join)
-	return joinCluster(ctx, cfg, asking, id)
+	log.Info("joining a cluster", "asking", cmp.Or(b.Join, membersNamed))
+	return joinCluster(ctx, cfg, shown, id)
 }
+
+// membersNamed is who is asked where there is no --join.
+const membersNamed = "--initial-cluster"
 
 // joinTime is how long the cluster may take to take a member in. Another
 // change of its membership may have to end first.
@@ -48,10 +54,10 @@ const joinTime = time.Minute
 // joinCluster makes this node a learner of the running cluster. It may be
 // repeated: the ID is on the disk before the cluster hears of it, so that a node
 // that dies in between asks again as the same member.
-func joinCluster(ctx context.Context, cfg *Config, asking *certs.Source, id *identity) (*identity, error) {
+func joinCluster(ctx context.Context, cfg *Config, shown credentials, id *identity) (*identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
-	members, err := meet(ctx, cfg, asking)
+	members, err := meet(ctx, cfg, shown)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +69,7 @@ func joinCluster(ctx context.Context, cfg *Config, asking *certs.Source, id *ide
 	}
 	if id.ClusterID != members.ClusterID {
 		return nil, fmt.Errorf("the data directory %s belongs to the cluster %v, and %s to the cluster %v: choose another --data-dir or another --join",
-			cfg.DataDir, id.ClusterID, cfg.Bootstrap.Join, members.ClusterID)
+			cfg.DataDir, id.ClusterID, cmp.Or(cfg.Bootstrap.Join, membersNamed), members.ClusterID)
 	}
 	id.Name, id.Members = cfg.Name, nil
 	for _, m := range members.Members {
@@ -74,7 +80,7 @@ func joinCluster(ctx context.Context, cfg *Config, asking *certs.Source, id *ide
 	if err := id.write(cfg.DataDir); err != nil {
 		return nil, err
 	}
-	if err := enter(ctx, cfg, asking, id, members); err != nil {
+	if err := enter(ctx, cfg, shown.asking, id, members); err != nil {
 		return nil, err
 	}
 	id.Joining = false
@@ -82,9 +88,12 @@ func joinCluster(ctx context.Context, cfg *Config, asking *certs.Source, id *ide
 }
 
 // meet asks a member for the cluster.
-func meet(ctx context.Context, cfg *Config, asking *certs.Source) (*wire.Members, error) {
+func meet(ctx context.Context, cfg *Config, shown credentials) (*wire.Members, error) {
 	url := cfg.Bootstrap.Join
-	how, err := cfg.Bootstrap.As.client([]string{url}, asking)
+	if url == "" {
+		return findCluster(ctx, cfg, shown.peers)
+	}
+	how, err := cfg.Bootstrap.As.client([]string{url}, shown.asking)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +136,13 @@ func chooseID(cfg *Config, known *wire.Members) (wire.ID, error) {
 // enter adds this node to the cluster unless the cluster has it already. Any
 // member can be asked; the one that --join names may be down by now.
 func enter(ctx context.Context, cfg *Config, asking *certs.Source, id *identity, members *wire.Members) error {
+	listed := func(m wire.Member) bool { return m.ID == id.NodeID }
+	switch {
+	case slices.ContainsFunc(members.Members, listed):
+		return nil
+	case cfg.Bootstrap.Join == "":
+		return fmt.Errorf("the member %v was removed before it had joined: empty --data-dir %s, and add it again", id.NodeID, cfg.DataDir)
+	}
 	endpoints := []string{cfg.Bootstrap.Join}
 	for _, s := range id.Members {
 		endpoints = append(endpoints, s.ClientURLs...)
@@ -140,12 +156,7 @@ func enter(ctx context.Context, cfg *Config, asking *certs.Source, id *identity,
 		return fmt.Errorf("a member of the cluster announces a client URL that is none: %w", err)
 	}
 	defer c.Close()
-	for {
-		for _, m := range members.Members {
-			if m.ID == id.NodeID {
-				return nil
-			}
-		}
+	for !slices.ContainsFunc(members.Members, listed) {
 		_, err := c.AddMember(ctx, wire.AddMember{
 			ID: id.NodeID, Name: cfg.Name, PeerURL: cfg.Peer.Advertise[0], ClientURLs: cfg.Client.Advertise,
 		})
@@ -163,4 +174,5 @@ func enter(ctx context.Context, cfg *Config, asking *certs.Source, id *identity,
 			return fmt.Errorf("the cluster cannot be asked whether it took this member in: %w", err)
 		}
 	}
+	return nil
 }

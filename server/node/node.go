@@ -17,7 +17,7 @@
 // connection; requests in progress end; leadership is handed over and the group
 // stops; the store is flushed and closed; the directory is unlocked.
 //
-// Reading order: config.go, load.go; identity.go, join.go; node.go; doors.go,
+// Reading order: config.go, load.go; identity.go, join.go, asker.go, peerdoor.go; node.go; doors.go,
 // split.go; upkeep.go.
 package node
 
@@ -143,7 +143,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.certs, err = n.cfg.credentials(n.log); err != nil {
 		return err
 	}
-	if n.identity, err = identify(ctx, &n.cfg, n.certs.asking, n.log); err != nil {
+	if n.identity, err = identify(ctx, &n.cfg, n.certs, n.log); err != nil {
 		return err
 	}
 	if err := n.identity.checkLog(n.logDir()); err != nil {
@@ -170,8 +170,12 @@ func (n *node) start(ctx context.Context) (err error) {
 	if !n.identity.Joined {
 		begin.Members, begin.From = n.identity.members(), raft.Index(n.identity.From)
 	}
-	if n.group, err = n.host.Start(begin); err != nil || n.identity.Begun {
+	if n.group, err = n.host.Start(begin); err != nil {
 		return err
+	}
+	n.doors.peers.group.Store(n.group)
+	if n.identity.Begun {
+		return nil
 	}
 	n.identity.Begun = true
 	return n.identity.write(dir)
@@ -192,9 +196,8 @@ func (n *node) hostConfig() quorate.Config {
 		MaxCommandBytes:   maxCommandBytes,
 		Logger:            n.log,
 	}
-	if n.certs.peers != nil {
-		c.PeerTLS = n.certs.peers
-	}
+	n.doors.peers = newPeerDoor(n.certs.peers)
+	n.doors.peers.cluster, c.PeerTLS = n.identity.ClusterID, n.doors.peers
 	if n.identity.Joined {
 		c.Peers = n.identity.members()
 	}

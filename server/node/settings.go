@@ -37,7 +37,7 @@ var settings = []setting{
 		func(c *Config, v string) error { return truth(&c.Peer.CertAuth, v) }},
 	{"initial-cluster", "", "members that begin the cluster: a=http://HOST:PORT,b=... (default: this one alone)",
 		func(c *Config, v string) (err error) { c.Bootstrap.Cluster, err = seeds(v); return err }},
-	{"initial-cluster-state", StateNew, "new, or existing for a member added beforehand (needs --join)",
+	{"initial-cluster-state", StateNew, "new, or existing for a member added beforehand, which asks those in --initial-cluster, or --join, for the rest",
 		func(c *Config, v string) error { c.Bootstrap.State = v; return nil }},
 	{"initial-cluster-token", "", "keeps clusters with equal members apart (default " + defaultToken + ")",
 		func(c *Config, v string) error { c.Bootstrap.Token = v; return nil }},

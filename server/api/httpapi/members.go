@@ -22,26 +22,30 @@ func (s *Server) members(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer cancel()
-	status := s.Cluster.Status()
-	out := wire.Members{
-		ClusterID: s.ClusterID,
+	return reply(w, http.StatusOK, MembersOf(s.ClusterID, s.PeerScheme, s.Cluster.Status()))
+}
+
+// MembersOf is what is told of the members of a cluster; scheme is that of peer URLs.
+func MembersOf(cluster wire.ID, scheme string, status quorate.Status) *wire.Members {
+	out := &wire.Members{
+		ClusterID: cluster,
 		Index:     uint64(status.ConfigIndex),
 		Committed: status.ConfigIndex <= status.Commit,
 		Members:   []wire.Member{},
 	}
 	for _, m := range status.Config.Members {
-		out.Members = append(out.Members, s.memberOf(m, status.Leader))
+		out.Members = append(out.Members, memberOf(m, scheme, status.Leader))
 	}
-	return reply(w, http.StatusOK, out)
+	return out
 }
 
-func (s *Server) memberOf(m quorate.Member, leader raft.NodeID) wire.Member {
+func memberOf(m quorate.Member, scheme string, leader raft.NodeID) wire.Member {
 	info := members.InfoOf(m)
 	return wire.Member{
 		ID:         wire.ID(m.ID),
 		Name:       info.Name,
 		Role:       m.Role.String(),
-		PeerURL:    s.PeerScheme + "://" + m.Address,
+		PeerURL:    scheme + "://" + m.Address,
 		ClientURLs: info.ClientURLs,
 		Leader:     m.ID == leader,
 	}
@@ -64,7 +68,7 @@ func (s *Server) addMember(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", "/v1/members/"+add.ID.String())
-	return reply(w, http.StatusCreated, s.memberOf(described, 0))
+	return reply(w, http.StatusCreated, memberOf(described, s.PeerScheme, 0))
 }
 
 // updateMember answers PUT /v1/members/{id}: the member has another name or other
@@ -90,7 +94,7 @@ func (s *Server) updateMember(w http.ResponseWriter, r *http.Request) error {
 	if now, ok := status.Config.Find(described.ID); ok {
 		described.Role = now.Role
 	}
-	return reply(w, http.StatusOK, s.memberOf(described, status.Leader))
+	return reply(w, http.StatusOK, memberOf(described, s.PeerScheme, status.Leader))
 }
 
 // described is the member that a request describes, as the log records it.
