@@ -118,7 +118,12 @@ func (g *gathering) visit(key []byte, v version) bool {
 	return true
 }
 
-// of is the version as a key of its own, in memory of its own.
+// of is the version as a key of its own, in one piece of memory of its own.
 func (v version) of(key []byte) KV {
-	return KV{bytes.Clone(key), bytes.Clone(v.value), v.create, v.mod, v.version, v.lease}
+	b := append(append(make([]byte, 0, len(key)+len(v.value)), key...), v.value...)
+	out := KV{b[:len(key):len(key)], nil, v.create, v.mod, v.version, v.lease}
+	if v.value != nil {
+		out.Value = b[len(key):]
+	}
+	return out
 }

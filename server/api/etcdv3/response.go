@@ -7,17 +7,19 @@ import (
 	"github.com/quorate-db/quorate/server/kv"
 )
 
-func keyValue(k *kv.KV) *mvccpb.KeyValue {
-	return &mvccpb.KeyValue{
-		Key: k.Key, Value: k.Value, Lease: int64(k.Lease),
-		CreateRevision: k.Create, ModRevision: k.Mod, Version: k.Version,
-	}
+func keyValue(k *kv.KV) *mvccpb.KeyValue { return fill(&mvccpb.KeyValue{}, k) }
+
+func fill(out *mvccpb.KeyValue, k *kv.KV) *mvccpb.KeyValue {
+	out.Key, out.Value, out.Lease = k.Key, k.Value, int64(k.Lease)
+	out.CreateRevision, out.ModRevision, out.Version = k.Create, k.Mod, k.Version
+	return out
 }
 
+// keyValues makes all of them in one piece: they are answered, and forgotten, together.
 func keyValues(all []kv.KV) []*mvccpb.KeyValue {
-	out := make([]*mvccpb.KeyValue, len(all))
+	out, made := make([]*mvccpb.KeyValue, len(all)), make([]mvccpb.KeyValue, len(all))
 	for i := range all {
-		out[i] = keyValue(&all[i])
+		out[i] = fill(&made[i], &all[i])
 	}
 	return out
 }
