@@ -29,7 +29,10 @@ func (w window) scan(visit func([]byte, version) bool) error {
 	}
 	it := w.reader.Iterate()
 	walk := w.walkVersions
-	if w.latest {
+	switch {
+	case w.latest && w.values:
+		walk = w.walkNewest
+	case w.latest:
 		walk = w.walkKeys // without the history in between
 	}
 	err := walk(it, visit)
@@ -55,14 +58,14 @@ func (w window) one() (version, error) {
 	if err != nil || !w.values {
 		return v, err
 	}
-	return w.valued(w.start, v, w.reader.Get)
+	return w.valued(w.start, v)
 }
 
 // valued completes what is known of a key by its value.
-func (w window) valued(key []byte, v version, read func(pair []byte) ([]byte, error)) (version, error) {
+func (w window) valued(key []byte, v version) (version, error) {
 	prefix := versionsOf(key)
 	pair := atRevision(prefix, v.mod)
-	b, err := read(pair)
+	b, err := w.reader.Get(pair)
 	if err != nil {
 		return version{}, err
 	}
@@ -86,20 +89,14 @@ func newest(r Reader, prefix []byte, revision int64) (v version, err error) {
 	return v, err
 }
 
-// walkKeys visits the newest versions, of which it finds everything but the value in one
-// place.
+// walkKeys visits what is known of the newest versions without their values.
 func (w window) walkKeys(it Iterator, visit func([]byte, version) bool) error {
-	values := valueReader{reader: w.reader, wait: fewKeys, pause: fewKeys}
-	defer values.close()
 	for ok := it.Seek(keyKey(w.start)); ok; ok = it.Next() {
 		pair, numbers := it.Pair()
 		if pair[0] != tableKeys || !inRange(pair[1:], w.start, w.end) {
 			return nil
 		}
 		v, err := decodeNumbers(pair, numbers)
-		if err == nil && w.values {
-			v, err = w.valued(pair[1:], v, values.read)
-		}
 		if err != nil || !visit(pair[1:], v) {
 			return err
 		}
@@ -107,51 +104,76 @@ func (w window) walkKeys(it Iterator, visit func([]byte, version) bool) error {
 	return nil
 }
 
-// valueReader reads the values of keys in order. Those of keys without a history lie
-// side by side, and it steps from one to the next. Between others there are old versions,
-// and to look for each value by itself is less work: after a step that has led to one, it
-// does so for some time, and for twice as long after the next.
-type valueReader struct {
-	reader      Reader
-	it          Iterator // nil: there was no need of it
-	near        bool     // it is at the value that was read last
-	wait, pause int      // values to be looked for before it is moved there; and the time after
-}
+// fewVersions of a key are stepped over: that costs less than a search.
+const fewVersions = 12
 
-// fewKeys are not worth an iterator.
-const fewKeys = 3
-
-// read returns what a pair of the versions has; it is valid until the next one is read.
-func (r *valueReader) read(pair []byte) ([]byte, error) {
-	var at bool
-	switch {
-	case r.near:
-		at = r.it.Next()
-	case r.wait > 0:
-		r.wait--
-		return r.reader.Get(pair)
-	default:
-		if r.it == nil {
-			r.it = r.reader.Iterate()
+// walkNewest visits the newest versions with their values. They lie side by side but for
+// older ones between them. Where these are many it looks for each value by itself, for
+// some keys, and for twice as many after the next such place.
+func (w window) walkNewest(it Iterator, visit func([]byte, version) bool) (err error) {
+	for keys := fewVersions; ; keys *= 2 {
+		if w.start, err = w.stepValues(it, visit); err != nil || w.start == nil {
+			return err
 		}
-		at = r.it.Seek(pair)
-	}
-	if at {
-		if key, value := r.it.Pair(); bytes.Equal(key, pair) {
-			r.near, r.pause = true, 0
-			return value, nil
+		if w.start, err = w.lookValues(it, keys, visit); err != nil || w.start == nil {
+			return err
 		}
 	}
-	r.near, r.pause = false, 2*r.pause+1
-	r.wait = r.pause
-	return r.reader.Get(pair)
 }
 
-// close gives up the iterator. What went wrong with it was looked for once more.
-func (r *valueReader) close() {
-	if r.it != nil {
-		r.it.Close()
+// stepValues visits until a key has many versions, and returns where to go on; nil at the
+// end.
+func (w window) stepValues(it Iterator, visit func([]byte, version) bool) (next []byte, err error) {
+	var last []byte
+	for ok := it.Seek(versionsOf(w.start)); ok; {
+		pair, value := it.Pair()
+		if pair[0] != tableVersions {
+			return nil, nil
+		}
+		key, rest, err := splitVersionKey(pair)
+		if err != nil || !inRange(key, w.start, w.end) {
+			return nil, err
+		}
+		v, err := decodeVersion(pair, rest, value)
+		if err != nil || v.exists() && !visit(key, v) {
+			return nil, err
+		}
+		last = append(last[:0], pair[:len(pair)-len(rest)]...)
+		next = append(append(next[:0], key...), 0)
+		for steps := 0; ; steps++ {
+			if ok = it.Next(); !ok {
+				break
+			}
+			if pair, _ = it.Pair(); !bytes.HasPrefix(pair, last) {
+				break
+			}
+			if steps == fewVersions {
+				return next, nil
+			}
+		}
 	}
+	return nil, nil
+}
+
+// lookValues visits so many keys, and returns where to go on; nil at the end.
+func (w window) lookValues(it Iterator, keys int, visit func([]byte, version) bool) (next []byte, err error) {
+	for ok := it.Seek(keyKey(w.start)); ok; ok = it.Next() {
+		pair, numbers := it.Pair()
+		if pair[0] != tableKeys || !inRange(pair[1:], w.start, w.end) {
+			return nil, nil
+		}
+		v, err := decodeNumbers(pair, numbers)
+		if err == nil {
+			v, err = w.valued(pair[1:], v)
+		}
+		if err != nil || !visit(pair[1:], v) {
+			return nil, err
+		}
+		if keys--; keys == 0 {
+			return append(bytes.Clone(pair[1:]), 0), nil
+		}
+	}
+	return nil, nil
 }
 
 // walkVersions seeks past the versions that are too new or too old rather than
