@@ -20,7 +20,7 @@ var ErrClosed = errors.New("store: the store is closed")
 // Options are how a Disk works. The zero value suits three members on a laptop.
 type Options struct {
 	FS            vfs.FS       // the operating system's if nil
-	CacheBytes    int64        // blocks read, and what was written and not yet flushed; 8 MiB if zero
+	CacheBytes    int64        // blocks read, and what was written and not yet flushed; 16 MiB if zero
 	HotBytes      int          // pairs written or asked for lately; 8 MiB if zero
 	MemTableBytes uint64       // written and not yet flushed, at most twice; 4 MiB if zero
 	Logger        *slog.Logger // Pebble's messages at debug; discarded if nil
@@ -64,7 +64,7 @@ func Open(dir string, opts Options) (*Disk, error) {
 		opts.FS = vfs.Default
 	}
 	if opts.CacheBytes == 0 {
-		opts.CacheBytes = 8 << 20
+		opts.CacheBytes = 16 << 20
 	}
 	if opts.HotBytes == 0 {
 		opts.HotBytes = 8 << 20
