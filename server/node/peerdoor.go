@@ -127,7 +127,7 @@ const findTime = 5 * time.Second
 func findCluster(ctx context.Context, cfg *Config, peers *certs.Peers) (*wire.Members, error) {
 	ctx, cancel := context.WithTimeout(ctx, findTime)
 	defer cancel()
-	asking := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: newPeerDoor(peers).dial}}
+	asking := peerClient(peers)
 	own := address(cfg.Peer.Advertise[0])
 	for {
 		var last error
@@ -150,6 +150,11 @@ func findCluster(ctx context.Context, cfg *Config, peers *certs.Peers) (*wire.Me
 		case <-time.After(findTime / 20):
 		}
 	}
+}
+
+// peerClient asks at peers' doors.
+func peerClient(peers *certs.Peers) *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: newPeerDoor(peers).dial}}
 }
 
 // dial makes a connection as peers do.

@@ -3,14 +3,12 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/api/wire"
-	"github.com/quorate-db/quorate/server/client"
 )
 
 var errRemoved = errors.New("this member was removed from the cluster: its data directory cannot come back, let it join with an empty --data-dir and --join")
@@ -52,28 +50,23 @@ func (k *keeper) removedElsewhere(ctx context.Context, status quorate.Status) bo
 	}
 	k.asked = time.Now()
 	for _, m := range status.Config.Members {
-		info := members.InfoOf(m)
-		if m.ID == status.ID || len(info.ClientURLs) == 0 {
+		if m.ID == status.ID {
 			continue
 		}
-		members, err := k.ask(ctx, info.ClientURLs)
-		if err == nil && k.without(members, status) {
-			k.log.Info("a member knows of this one's removal", "name", info.Name, "id", wire.ID(m.ID), "index", members.Index)
+		found, err := k.ask(ctx, m.Address)
+		if err == nil && k.without(found, status) {
+			k.log.Info("a member knows of this one's removal", "name", members.InfoOf(m).Name, "id", wire.ID(m.ID), "index", found.Index)
 			return true
 		}
 	}
 	return false
 }
 
-func (k *keeper) ask(ctx context.Context, urls []string) (*wire.Members, error) {
+// ask asks at the peers' door, where no user is needed: a member has none.
+func (k *keeper) ask(ctx context.Context, at string) (*wire.Members, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	c, err := client.New(client.Config{Endpoints: urls, FailFast: true, Certs: k.certs.asking})
-	if err != nil {
-		return nil, fmt.Errorf("a client URL that is none: %w", err)
-	}
-	defer c.Close()
-	return c.Members(ctx)
+	return askPeer(ctx, peerClient(k.certs.peers), at)
 }
 
 // without reports whether the members are a committed configuration that this node
