@@ -22,8 +22,8 @@ type Frequented interface {
 
 // Guest is such a client. It makes one call after the other.
 type Guest interface {
-	// Next is the next call; calm says that the end has come, and that it should be the
-	// last thing that must be done. Nil: nothing more is.
+	// Next is the next call; calm says that the faults are over, and that only what has
+	// to be done in the end still should be. Nil: that is nothing.
 	Next(calm bool) *Errand
 
 	// Lost says that nobody knows what became of the call.

@@ -242,13 +242,16 @@ func Draw(seed uint64, limits Limits) *Plan {
 
 // drawGuests draws them in half of the runs.
 func drawGuests(rng *rand.Rand) (g Guests) {
-	if rng.IntN(3) == 0 {
+	if rng.IntN(2) == 0 {
+		return g
+	}
+	if rng.IntN(3) > 0 {
 		g.Tenants = 1 + rng.IntN(3)
 	}
-	if rng.IntN(4) == 0 {
+	if rng.IntN(2) == 0 {
 		g.Users = 1 + rng.IntN(3)
 	}
-	if rng.IntN(4) == 0 {
+	if rng.IntN(2) == 0 {
 		g.Quota = 1000 + rng.Int64N(9000)
 	}
 	return g

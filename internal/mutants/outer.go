@@ -1,7 +1,7 @@
 package main
 
 // outer are mutants of what is around the core, from the disk upwards.
-var outer = []mutant{
+var outer = append([]mutant{
 	// The log.
 	{"the log is written and not synced", "", "wal/log.go",
 		"	if err := l.file.Sync(); err != nil {\n		return err\n	}\n	took",
@@ -254,7 +254,7 @@ var outer = []mutant{
 	{"a watcher that is behind counts as told of everything", "", "server/watch/watcher.go",
 		"return !w.behind && !w.ended &&",
 		"return !w.ended &&"},
-}
+}, ofStore...)
 
 // told are mutants, by name, that are found by a story of package sim rather than by a
 // seed: two leaders, one after the other, would have to send other bytes for the very

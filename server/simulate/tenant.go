@@ -118,7 +118,7 @@ func (t *tenant) revokes() *sim.Errand {
 	})
 }
 
-// attaches puts a key that belongs to the lease, mostly.
+// attaches is a put of a key that belongs to the lease, mostly.
 func (t *tenant) attaches() *sim.Errand {
 	t.puts++
 	put := kv.Put{Key: t.key(), Value: fmt.Appendf(nil, "%d.%d", t.id, t.puts), Lease: t.id}

@@ -38,7 +38,7 @@ func (t *treasurer) Next(calm bool) *sim.Errand {
 	case draw < 11:
 		return t.proposes(kv.Sweep{})
 	}
-	return t.proposes(kv.Compact{Revision: max(0, t.Revision()-t.rng.Int64N(10))})
+	return t.proposes(kv.Compact{Revision: max(0, t.Revision()-t.rng.Int64N(60))})
 }
 
 // Lost implements [sim.Guest].

@@ -166,7 +166,7 @@ func (u *user) txn(most, depth int) (t kv.Txn) {
 		c := kv.Compare{Target: kv.Version, Relation: kv.Greater}
 		c.Key, c.End = u.keys()
 		if u.rng.IntN(2) == 0 {
-			c.Target, c.Relation, c.Number = kv.ModRevision, kv.Less, u.Revision()-u.rng.Int64N(10)
+			c.Target, c.Relation, c.Number = kv.ModRevision, kv.Less, u.Revision()-u.rng.Int64N(40)
 		}
 		t.Compares = append(t.Compares, c)
 	}
