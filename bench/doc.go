@@ -2,7 +2,8 @@
 // in one run: the core per entry (core), the durable library per operation, idle
 // groups, recovery and growth (host), and the server per request, when its leader
 // fails and when a member joins (server). Figures of one machine are good as ratios
-// within a run and as nothing else.
+// within a run and as nothing else. What an hour of load and faults leaves of our own
+// host is in soak.
 //
 // It is a module of its own, so that who embeds the library or runs the server
 // never downloads the systems that they are compared with.
