@@ -140,7 +140,6 @@ func New(o Options) *Server {
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.NumStreamWorkers(workers),
 		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
-		grpc.SharedWriteBuffer(true),
 		grpc.ForceServerCodecV2(newCodec(&s.unsent)),
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32), // a range is as large as the client asks for
