@@ -32,7 +32,8 @@ func (e *DamageError) where() string {
 
 // Open opens the log in dir, which is made if it does not exist, and returns what
 // it holds of every group. The entries' data alias the memory that the segments
-// were read into. The caller keeps other processes away from dir.
+// were read into, if most of it is still needed. The caller keeps other processes
+// away from dir.
 //
 // Open may be interrupted and repeated at any time. Its errors are the disk's,
 // a [DamageError], or say which file does not belong there.
@@ -158,6 +159,7 @@ func (l *Log) read(numbers []uint64) (map[raft.GroupID]*raft.Saved, error) {
 		l.groups[id] = &group{state: s.State, base: s.Base, last: log.Last()}
 	}
 	l.segments, l.begun, l.written = r.segments, int64(r.begun), r.end()
+	r.detach(saved)
 	if len(r.damages) > 0 {
 		return saved, l.salvage(r, saved)
 	}

@@ -157,6 +157,33 @@ func (r *reading) finish() (map[raft.GroupID]*raft.Saved, error) {
 	return saved, err
 }
 
+// detach copies what the entries say, a group's together, if little of what was read
+// is needed: a few bytes of a quiet group would keep a whole segment in memory.
+func (r *reading) detach(saved map[raft.GroupID]*raft.Saved) {
+	needed, read := map[raft.GroupID]int{}, int64(0)
+	all := 0
+	for id, s := range saved {
+		for i := range s.Entries {
+			needed[id] += len(s.Entries[i].Data)
+		}
+		all += needed[id]
+	}
+	for _, s := range r.segments {
+		read += s.size
+	}
+	if int64(all) > read/2 {
+		return
+	}
+	for id, s := range saved {
+		data := make([]byte, 0, needed[id])
+		for i := range s.Entries {
+			at := len(data)
+			data = append(data, s.Entries[i].Data...)
+			s.Entries[i].Data = data[at:len(data):len(data)]
+		}
+	}
+}
+
 func (r *reading) damage(number uint64, offset int, why string) *DamageError {
 	return &DamageError{segmentPath(r.dir, number), int64(offset), why}
 }
