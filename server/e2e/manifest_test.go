@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -46,9 +47,12 @@ func TestArgumentsOfKubeadmForTheNextControlPlane(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	added.Body.Close()
+	said, err := io.ReadAll(added.Body)
+	if err := errors.Join(err, added.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
 	if added.StatusCode != http.StatusOK {
-		t.Fatal(added.Status)
+		t.Fatalf("%s: %s", added.Status, said)
 	}
 	args := kubeadm(t, files, "second", clients[1], peers[1], watches[1],
 		"--initial-cluster=first="+peers[0]+",second="+peers[1], "--initial-cluster-state=existing")

@@ -7,9 +7,12 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
 )
 
@@ -64,5 +67,20 @@ func Change(ctx context.Context, c Cluster, change membership.Change) error {
 			return fmt.Errorf("%w (%w)", quorate.ErrNotTakenOver, err)
 		}
 	}
-	return c.Change(ctx, change)
+	// A member that has just begun says who it is, by a change as well: nobody who asks
+	// for another one at that moment should have to know.
+	for end := time.Now().Add(patience); ; {
+		err := c.Change(ctx, change)
+		if !errors.Is(err, raft.ErrChangePending) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(patience / 50):
+		}
+	}
 }
+
+// patience is for how long another change may be pending.
+const patience = time.Second
