@@ -101,6 +101,7 @@ func clear0[T any](s *[]T) {
 func (e *Engine) Drain(b *Batch) {
 	b.reset()
 	for _, g := range e.active {
+		e.pass(g) // an input may have come before a tick
 		g.active = false
 		var fx raft.Effects
 		var entries []raft.Entry

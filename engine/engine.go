@@ -34,15 +34,8 @@ type Engine struct {
 	groups []slot       // by rising ID
 	active []*group     // with inputs since the last Drain, in the order of the first
 
-	now uint64           // ticks so far
-	due [horizon][]dueAt // what is to be looked at, by tick modulo horizon
-}
-
-// dueAt is a group that is to be looked at at a tick, unless it has another appointment
-// by then.
-type dueAt struct {
-	group *group
-	tick  uint64
+	now uint64            // ticks so far
+	due [horizon][]*group // by tick modulo horizon; who has another appointment by then is not looked at
 }
 
 // horizon is how many ticks ahead a group can be put off.
@@ -96,11 +89,11 @@ func (e *Engine) Remove(id raft.GroupID) {
 func (e *Engine) Tick() {
 	e.now++
 	list := e.due[e.now%horizon]
-	for _, d := range list {
-		if d.group.due == d.tick && d.tick == e.now {
-			d.group.due = 0
-			e.pass(d.group)
-			e.schedule(d.group)
+	for _, g := range list {
+		if g.due == e.now {
+			g.due = 0
+			e.pass(g)
+			e.schedule(g)
 		}
 	}
 	clear(list)
@@ -135,7 +128,7 @@ func (e *Engine) schedule(g *group) {
 	tick := g.ticked + uint64(min(g.core.Patience(), horizon-1))
 	if g.due == 0 || tick < g.due {
 		g.due = tick
-		e.due[tick%horizon] = append(e.due[tick%horizon], dueAt{g, tick})
+		e.due[tick%horizon] = append(e.due[tick%horizon], g)
 	}
 }
 

@@ -80,10 +80,7 @@ func (p *pair) step(what, node, which int, prompt bool) {
 	e := p.nodes[node]
 	switch {
 	case what < 45:
-		e.Tick()
-		if prompt {
-			e.Each(func(raft.GroupID, *raft.Raft) {})
-		}
+		tick(e, prompt)
 	case what < 75:
 		if in := p.inbox[node]; len(in) > 0 {
 			p.inbox[node] = in[1:]
@@ -98,8 +95,19 @@ func (p *pair) step(what, node, which int, prompt bool) {
 		}
 	default:
 		_ = e.Do(1, func(core *raft.Raft) error { return p.ask(core, what, raft.NodeID(1+which%len(p.nodes))) })
+		for range which % 3 { // ticks that come before the input's effects are taken
+			tick(e, prompt)
+		}
 	}
 	p.drain(node)
+}
+
+// tick lets time pass on a node; prompt: its core is told at once.
+func tick(e *engine.Engine, prompt bool) {
+	e.Tick()
+	if prompt {
+		e.Each(func(raft.GroupID, *raft.Raft) {})
+	}
 }
 
 // ask gives a core one of the other inputs.

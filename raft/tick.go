@@ -36,7 +36,7 @@ func (r *Raft) Patience() int {
 		return 1
 	}
 	heard := int(l.ticks - min(uint64(r.lastHeard()), l.ticks))
-	look := preferPeriod(r.cfg.ElectionTicks)
+	look := r.preferPeriod()
 	return max(1, min(r.cfg.HeartbeatTicks-l.beat, r.cfg.ElectionTicks+1-heard, int(look-l.ticks%look)))
 }
 

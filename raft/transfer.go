@@ -112,7 +112,7 @@ func (r *Raft) tickTransfer() {
 // target that cannot win does not keep clients waiting.
 func (r *Raft) preferOther() {
 	l := r.leading
-	if l.transfer.to != 0 || l.ticks%preferPeriod(r.cfg.ElectionTicks) != 0 {
+	if l.transfer.to != 0 || l.ticks%r.preferPeriod() != 0 {
 		return
 	}
 	if to := r.preferred(); to != 0 {
@@ -120,8 +120,8 @@ func (r *Raft) preferOther() {
 	}
 }
 
-// preferPeriod is after how many ticks a leader looks again.
-func preferPeriod(electionTicks int) uint64 { return 4 * uint64(electionTicks) }
+// preferPeriod is after how many ticks a leader looks again for one to prefer.
+func (r *Raft) preferPeriod() uint64 { return 4 * uint64(r.cfg.ElectionTicks) }
 
 // preferred is the voter that we should hand leadership to; zero: nobody.
 func (r *Raft) preferred() (to NodeID) {
