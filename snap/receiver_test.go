@@ -208,15 +208,7 @@ func TestACrashLeavesAPrefixOfWhatWasReceived(t *testing.T) {
 		most = max(most, held.Size)
 		goOn(t, s, whole, int(held.Size))
 	}
-	disk := vfs.Inject(mem, func(op vfs.Op, path string) error {
-		if op.Changes() {
-			check(mem.Crash(vfs.Lost))
-			check(mem.Crash(vfs.Kept))
-			check(mem.Crash(func(size int) int { return rng.IntN(size + 1) }))
-		}
-		return nil
-	})
-	s := openStore(t, disk)
+	s := openStore(t, crashing(mem, rng, check))
 	keep(t, s, whole[:100000])
 	goOn(t, s, whole, 100000)
 	if images < 30 || most < 100000 {

@@ -264,15 +264,7 @@ func TestS07ACrashLeavesTheOldOrTheNew(t *testing.T) {
 			}
 		}
 	}
-	disk := vfs.Inject(mem, func(op vfs.Op, path string) error {
-		if op.Changes() {
-			check(mem.Crash(vfs.Lost))
-			check(mem.Crash(vfs.Kept))
-			check(mem.Crash(func(size int) int { return rng.IntN(size + 1) }))
-		}
-		return nil
-	})
-	s := openStore(t, disk)
+	s := openStore(t, crashing(mem, rng, check))
 	must(t, write(s, 1, meta(1, 5), second))
 	committed++
 	must(t, write(s, 1, meta(1, 8), third))
@@ -281,6 +273,18 @@ func TestS07ACrashLeavesTheOldOrTheNew(t *testing.T) {
 	if images < 50 {
 		t.Fatalf("only %d crashes", images)
 	}
+}
+
+// crashing is the disk, on which a check is given what a crash before each change leaves.
+func crashing(mem *vfs.Mem, rng *rand.Rand, check func(image *vfs.Mem)) vfs.FS {
+	return vfs.Inject(mem, func(op vfs.Op, path string) error {
+		if op.Changes() {
+			check(mem.Crash(vfs.Lost))
+			check(mem.Crash(vfs.Kept))
+			check(mem.Crash(func(size int) int { return rng.IntN(size + 1) }))
+		}
+		return nil
+	})
 }
 
 func TestAFullDiskLeavesNothingHalf(t *testing.T) {

@@ -7,8 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -23,27 +21,8 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/transport/certs/certstest"
 )
-
-// keyFiles writes the two halves of a key.
-func keyFiles(t *testing.T, key crypto.Signer) (private, public string) {
-	t.Helper()
-	dir := t.TempDir()
-	write := func(name, kind string, der []byte, err error) string {
-		path := filepath.Join(dir, name)
-		if err == nil {
-			err = os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	private = write("private.pem", "PRIVATE KEY", der, err)
-	der, err = x509.MarshalPKIXPublicKey(key.Public())
-	return private, write("public.pem", "PUBLIC KEY", der, err)
-}
 
 // newKey draws a key that a method takes.
 func newKey(t *testing.T, method string) crypto.Signer {
@@ -81,7 +60,7 @@ func loaded(t *testing.T, options string) *JWT {
 // takes them, as long as they live, and makes none.
 func TestJWTOfEveryMethod(t *testing.T) {
 	for _, method := range []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"} {
-		private, public := keyFiles(t, newKey(t, method))
+		private, public := certstest.KeyFiles(t, newKey(t, method))
 		synctest.Test(t, func(t *testing.T) {
 			nodes := twoNodes(t)
 			nodes[0].JWT = loaded(t, "sign-method="+method+",priv-key="+private+",pub-key="+public+",ttl=10s")
@@ -135,7 +114,7 @@ func TestJWTWithASecret(t *testing.T) {
 // otherwise than it should be, counts for nothing.
 func TestJWTOfOthers(t *testing.T) {
 	key := newKey(t, "RS256")
-	_, public := keyFiles(t, key)
+	_, public := certstest.KeyFiles(t, key)
 	text, err := os.ReadFile(public)
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +160,7 @@ func TestJWTOfOthers(t *testing.T) {
 // A token names the revision of the rights at which it was made. It ends for keys with
 // the next, and for everything when its user's password is another, or the user gone.
 func TestJWTEndsWithRights(t *testing.T) {
-	private, _ := keyFiles(t, newKey(t, "ES256"))
+	private, _ := certstest.KeyFiles(t, newKey(t, "ES256"))
 	n := twoNodes(t)[0]
 	n.JWT = loaded(t, "sign-method=ES256,priv-key="+private)
 	index := raft.Index(4)
@@ -223,8 +202,8 @@ func TestJWTEndsWithRights(t *testing.T) {
 }
 
 func TestJWTOptionsAreRefused(t *testing.T) {
-	private, public := keyFiles(t, newKey(t, "ES256"))
-	_, other := keyFiles(t, newKey(t, "ES256"))
+	private, public := certstest.KeyFiles(t, newKey(t, "ES256"))
+	_, other := certstest.KeyFiles(t, newKey(t, "ES256"))
 	empty := filepath.Join(t.TempDir(), "empty")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -4,15 +4,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"github.com/quorate-db/quorate/transport/certs/certstest"
 )
 
 // signing writes a new key, and returns the flag with it and that with its public
@@ -23,21 +21,8 @@ func signing(t *testing.T) (signs, checks string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	write := func(name, kind string, der []byte, err error) string {
-		path := filepath.Join(dir, name)
-		if err == nil {
-			err = os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	private, err := x509.MarshalECPrivateKey(key)
-	signs = "--auth-token=jwt,sign-method=ES256,ttl=10m,priv-key=" + write("private.pem", "EC PRIVATE KEY", private, err)
-	public, err := x509.MarshalPKIXPublicKey(key.Public())
-	return signs, "--auth-token=jwt,sign-method=ES256,pub-key=" + write("public.pem", "PUBLIC KEY", public, err)
+	private, public := certstest.KeyFiles(t, key)
+	return "--auth-token=jwt,sign-method=ES256,ttl=10m,priv-key=" + private, "--auth-token=jwt,sign-method=ES256,pub-key=" + public
 }
 
 // TestSameRightsWithJWT is TestSameRights with JSON Web Tokens of one key. Each server

@@ -1,7 +1,8 @@
-// Package certstest makes certificates for tests, to be thrown away with them.
+// Package certstest makes certificates and keys for tests, to be thrown away with them.
 package certstest
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -75,12 +76,22 @@ func (ca *CA) Replace(t testing.TB, files certs.Files, changes ...func(*x509.Cer
 	if err != nil {
 		t.Fatal(err)
 	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
+	writePrivate(t, files.Key, key)
+	write(t, files.Cert, "CERTIFICATE", der)
+}
+
+// KeyFiles writes the two halves of a key to files.
+func KeyFiles(t testing.TB, key crypto.Signer) (private, public string) {
+	t.Helper()
+	dir := t.TempDir()
+	private, public = filepath.Join(dir, "private.pem"), filepath.Join(dir, "public.pem")
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, files.Key, "PRIVATE KEY", private)
-	write(t, files.Cert, "CERTIFICATE", der)
+	writePrivate(t, private, key)
+	write(t, public, "PUBLIC KEY", der)
+	return private, public
 }
 
 // Expired is a change to a certificate that was good until a minute ago.
@@ -112,6 +123,15 @@ func serial(t testing.TB) *big.Int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+func writePrivate(t testing.TB, path string, key crypto.Signer) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, "PRIVATE KEY", der)
 }
 
 func write(t testing.TB, path, kind string, der []byte) {
