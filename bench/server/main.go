@@ -34,6 +34,7 @@ type options struct {
 	window     time.Duration
 	kinds      string // of work, with commas; all if empty
 	profiles   string // directory; none if empty
+	alone      string // who is measured, alone; both if empty
 	outages    outages
 	snapshotMB int // MiB
 }
@@ -78,10 +79,11 @@ func main() {
 	flag.DurationVar(&o.warm, "warm", o.warm, "how long each load runs before it is measured")
 	flag.DurationVar(&o.window, "window", o.window, "how long it is measured")
 	flag.StringVar(&o.kinds, "work", "", "comma-separated `kinds` of work for the load; all if empty")
-	flag.StringVar(&o.profiles, "profiles", "", "`directory` for profiles of all servers under each load; none if empty")
+	flag.StringVar(&o.profiles, "profiles", "", "`directory` for profiles of all servers under each load, and while a new member comes up; none if empty")
 	flag.IntVar(&o.outages.each, "failures", o.outages.each, "how often the leader fails in a round, in each way")
 	flag.DurationVar(&o.outages.timeout, "timeout", o.outages.timeout, "how long a write may take while it does")
 	flag.IntVar(&o.snapshotMB, "snapshot", o.snapshotMB, "`MiB` that a new member is to get; above 1024, etcd comes near to its limit")
+	flag.StringVar(&o.alone, "alone", "", "`contestant` that is to get a new member alone, to look at it; both if empty")
 	quick := flag.Bool("quick", false, "a short look at everything, to see that it works")
 	flag.Parse()
 	if *quick {
@@ -102,6 +104,8 @@ func (o options) check() error {
 		return errors.New("name both programs, -quorate and -etcd; make bench-server builds them")
 	case o.rounds < 1 || o.outages.each < 1 || o.snapshotMB < 1:
 		return errors.New("-rounds, -failures and -snapshot must be at least 1")
+	case o.alone != "" && (!slices.Contains(contestants, o.alone) || o.parts != "snapshot"):
+		return fmt.Errorf("-alone %q: it is one of %s, and for -parts snapshot", o.alone, strings.Join(contestants, ", "))
 	case len(workloads(o.kinds)) == 0:
 		return fmt.Errorf("there is no -work %q", o.kinds)
 	}
@@ -134,6 +138,9 @@ func (o options) inTurns(do func(name string) error) error {
 	for round := range o.rounds {
 		for i := range contestants {
 			name := contestants[(i+round)%len(contestants)]
+			if o.alone != "" && name != o.alone {
+				continue
+			}
 			if err := do(name); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
@@ -173,7 +180,7 @@ func measure(ctx context.Context, o options, name string, seen results) (err err
 			return fmt.Errorf("%v: %w", w, err)
 		}
 		profiled := make(chan error, 1)
-		go func() { profiled <- c.profile(ctx, o.profiles, name, w, o.window) }()
+		go func() { profiled <- c.profile(ctx, o.profiles, name, w.String(), o.window) }()
 		figures, err := load.run(ctx, w, o.window)
 		if err = errors.Join(err, <-profiled); err != nil {
 			return fmt.Errorf("%v: %w", w, err)

@@ -9,20 +9,21 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // profile has all nodes write profiles of their CPU time for so long, whole seconds, into
 // files in a directory, named after the contestant, what is done, and the node; no
-// directory, no profiles.
-func (c *cluster) profile(ctx context.Context, dir, name string, w workload, window time.Duration) error {
+// directory, no profiles. A node that has just been started is waited for.
+func (c *cluster) profile(ctx context.Context, dir, name, work string, window time.Duration) error {
 	if dir == "" {
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	work := strings.NewReplacer(" ", "-", ",", "").Replace(w.String())
+	work = strings.NewReplacer(" ", "-", ",", "").Replace(work)
 	results := make(chan error, len(c.endpoints))
 	for i, endpoint := range c.endpoints {
 		go func() {
@@ -43,6 +44,10 @@ func download(ctx context.Context, url, path string) error {
 		return err
 	}
 	response, err := http.DefaultClient.Do(request)
+	for errors.Is(err, syscall.ECONNREFUSED) && ctx.Err() == nil {
+		time.Sleep(10 * time.Millisecond)
+		response, err = http.DefaultClient.Do(request)
+	}
 	if err != nil {
 		return err
 	}

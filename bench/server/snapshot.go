@@ -41,12 +41,16 @@ type transfers map[string][]transfer
 func newMember(ctx context.Context, o options, out io.Writer) error {
 	seen := transfers{}
 	err := o.inTurns(func(name string) (err error) {
-		c, err := start(ctx, o, name, "--snapshot-count", strconv.Itoa(snapshotCount), "--snapshot-catchup-entries", strconv.Itoa(catchUpEntries))
+		flags := []string{"--snapshot-count", strconv.Itoa(snapshotCount), "--snapshot-catchup-entries", strconv.Itoa(catchUpEntries)}
+		if o.profiles != "" {
+			flags = append(flags, "--enable-pprof")
+		}
+		c, err := start(ctx, o, name, flags...)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, c.stop()) }()
-		t, err := c.transfer(ctx, name, o.snapshotMB<<20/blockBytes)
+		t, err := c.transfer(ctx, o, name, flags)
 		seen[name] = append(seen[name], t)
 		return err
 	})
@@ -57,7 +61,8 @@ func newMember(ctx context.Context, o options, out io.Writer) error {
 }
 
 // transfer fills the cluster and measures how a fourth node comes to have it all.
-func (c *cluster) transfer(ctx context.Context, name string, blocks int) (t transfer, err error) {
+func (c *cluster) transfer(ctx context.Context, o options, name string, more []string) (t transfer, err error) {
+	blocks := o.snapshotMB << 20 / blockBytes
 	leader, err := c.settled(ctx)
 	if err != nil {
 		return t, err
@@ -87,7 +92,7 @@ func (c *cluster) transfer(ctx context.Context, name string, blocks int) (t tran
 	if err != nil {
 		return t, err
 	}
-	flags := c.flags(name, replicas, replicas+1, "--initial-cluster-state", "existing")
+	flags := append(c.flags(name, replicas, replicas+1, "--initial-cluster-state", "existing"), more...)
 	if name == nameOurs {
 		flags = append(flags, "--join", c.endpoints[leader])
 	}
@@ -95,12 +100,14 @@ func (c *cluster) transfer(ctx context.Context, name string, blocks int) (t tran
 	if err := c.add(ctx, replicas, flags); err != nil {
 		return t, err
 	}
+	profiled := make(chan error, 1)
+	go func() { profiled <- c.profile(ctx, o.profiles, name, "new member", o.window) }()
 	if err := caughtUp(ctx, c.endpoints[replicas], last.Header.Revision); err != nil {
 		return t, fmt.Errorf("%w; it says: %s", err, c.complaint(replicas))
 	}
 	t.seconds = time.Since(begun).Seconds()
 	after, err := c.usage()
-	if err != nil {
+	if err = errors.Join(err, <-profiled); err != nil {
 		return t, err
 	}
 	t.cpu = (after.cpu - before.cpu).Seconds()
@@ -224,12 +231,18 @@ func (t transfers) print(out io.Writer, o options) {
 		"the most memory that it and the leader held meanwhile. Medians of %d rounds.\n\n", o.snapshotMB, o.rounds)
 	fmt.Fprintf(out, "| | s | MB/s | CPU s of all | leader MB | newcomer MB |\n|---|---|---|---|---|---|\n")
 	for _, name := range contestants {
+		if len(t[name]) == 0 {
+			continue
+		}
 		took := t.median(name, func(t transfer) float64 { return t.seconds })
 		fmt.Fprintf(out, "| %s | %.2f | %.0f | %.2f | %.0f | %.0f |\n", name, took, float64(o.snapshotMB<<20)/1e6/took,
 			t.median(name, func(t transfer) float64 { return t.cpu }),
 			t.median(name, func(t transfer) float64 { return t.leader }), t.median(name, func(t transfer) float64 { return t.newcomer }))
 	}
 	fmt.Fprintln(out)
+	if len(t) < len(contestants) {
+		return
+	}
 	var ratios []float64
 	for i, ours := range t[nameOurs] {
 		ratios = append(ratios, ours.seconds/t[nameEtcd][i].seconds)
