@@ -94,10 +94,10 @@
 //
 // A snapshot is the store's whole content:
 //
-//	"QKV" 3          magic and format version
+//	"QKV" 4          magic and format version
 //	pairs            uvarint length and bytes of the key, then of the value, in order of the keys
 //	0                no key is empty: the end
-//	checksum(8)      the first bytes of the SHA-256 of all before
+//	checksum(8)      CRC-32C and CRC-32 (IEEE) of all before
 //
 // Reading order: command.go, op.go, result.go, machine.go, txn.go, lease.go,
 // space.go, session.go, rights.go, permit.go, guard.go, for.go, read.go, query.go, scan.go, history.go,

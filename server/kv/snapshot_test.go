@@ -162,7 +162,7 @@ func FuzzRestore(f *testing.F) {
 	good := lived(f, inMemory(f)).snapshot(f)
 	f.Add(good)
 	f.Add(good[:len(good)/2])
-	f.Add([]byte("QKV\x03\x00"))
+	f.Add([]byte("QKV\x04\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m := inMemory(t)
 		m.do(t, then(put("mine", "1")))

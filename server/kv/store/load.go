@@ -16,6 +16,10 @@ const lowestLevel = 6
 // tableBytes is about how large a table becomes that is loaded.
 const tableBytes = 32 << 20
 
+// syncStep is how much of a table is written before the disk is asked to begin with it,
+// so that little is left to wait for.
+const syncStep = 1 << 20
+
 // load fills an empty generation with pairs that come in the order of their keys. They
 // are written as tables of the lowest level: nothing has to be sorted, and nothing is
 // compacted afterwards. When it returns they are durable.
@@ -35,6 +39,10 @@ type loader struct {
 	opts  sstable.WriterOptions
 	table *sstable.Writer // nil: the next pair begins one
 	paths []string        // of all tables
+
+	// A table is synced while the next one is written: who waits for the disk would not
+	// read what still comes.
+	syncing chan error // of the last table that was ended; nil: none is being synced
 }
 
 func (l *loader) set(key, value []byte) error {
@@ -44,20 +52,36 @@ func (l *loader) set(key, value []byte) error {
 		if err != nil {
 			return err
 		}
+		f = vfs.NewSyncingFile(f, vfs.SyncingFileOptions{BytesPerSync: syncStep})
 		l.table, l.paths = sstable.NewWriter(objstorageprovider.NewFileWritable(f), l.opts), append(l.paths, path)
 	}
 	if err := l.table.Set(key, value); err != nil || l.table.Raw().EstimatedSize() < tableBytes {
 		return err
 	}
-	return l.finish()
+	return l.end()
 }
 
-// finish ends the table that is being written, and syncs it.
-func (l *loader) finish() error {
+// end begins to sync the table that is being written, once the one before is durable.
+func (l *loader) end() error {
 	if l.table == nil {
 		return nil
 	}
-	table := l.table
-	l.table = nil
-	return table.Close()
+	err := l.settle()
+	table, done := l.table, make(chan error, 1)
+	l.table, l.syncing = nil, done
+	go func() { done <- table.Close() }()
+	return err
 }
+
+// settle waits until no table is being synced.
+func (l *loader) settle() error {
+	if l.syncing == nil {
+		return nil
+	}
+	err := <-l.syncing
+	l.syncing = nil
+	return err
+}
+
+// finish ends the last table. When it returns nil, all are durable.
+func (l *loader) finish() error { return errors.Join(l.end(), l.settle()) }
