@@ -28,6 +28,7 @@ type machine struct {
 	waiting   atomic.Int64             // entries handed over and not yet applied
 	heavy     atomic.Int64             // and their bytes
 	saving    atomic.Bool              // a snapshot of the state is being written
+	saver     chan struct{}            // closed when that has ended; owned by the goroutine
 	receiving atomic.Pointer[incoming] // nil: no snapshot is being received
 
 	patience time.Duration // before a snapshot that could not be saved is tried again; owned by who saves
@@ -107,13 +108,7 @@ func (m *machine) run() {
 		for _, j := range jobs {
 			if err := m.work(j); err != nil {
 				m.group.stop(err)
-				m.group.host.inbox.do(func() {
-					m.group.host.loop.engine.Remove(m.group.id)
-					m.group.host.loop.life.generation++
-					if f := m.group.host.loop.flight; f != nil {
-						f.Forget(m.group.id)
-					}
-				})
+				m.group.host.inbox.do(func() { m.group.host.drop(m.group) })
 				return
 			}
 		}

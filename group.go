@@ -433,7 +433,9 @@ func (g *Group) stop(err error) {
 	if first {
 		g.host.tell(Event{Kind: GroupStopped, Group: g.id, Err: err})
 	}
-	g.host.cfg.Logger.Error("a group has stopped on this node", "group", g.id, "err", err)
+	if !errors.Is(err, ErrRemoved) {
+		g.host.cfg.Logger.Error("a group has stopped on this node", "group", g.id, "err", err)
+	}
 	g.sample.end(g.host)
 	g.waiting.end(fmt.Errorf("%w: %w", ErrUnknownOutcome, err), fmt.Errorf("%w: %w", ErrStopped, err))
 }

@@ -98,6 +98,9 @@ func (h *Host) open() (err error) {
 	if h.snaps, err = snap.Open(fs, filepath.Join(dir, snapshotDir)); err != nil {
 		return err
 	}
+	if err := h.forgetRetired(); err != nil {
+		return err
+	}
 	if h.id == 0 {
 		if h.id, err = introduce(&h.cfg); err != nil {
 			return fmt.Errorf("quorate: the data directory cannot be written: %w", err)
@@ -163,7 +166,7 @@ func (h *Host) closed() error {
 
 // Close stops all groups. Leaderships are handed over first, as far as ctx allows.
 func (h *Host) Close(ctx context.Context) error {
-	h.handOver(ctx)
+	h.handOver(ctx, h.all())
 	h.inbox.close()
 	h.disk.close()
 	for _, g := range h.all() {
@@ -179,15 +182,15 @@ func (h *Host) Close(ctx context.Context) error {
 	return h.Err()
 }
 
-// handOver lets another node lead whatever this one leads, so that clients need
-// not wait for an election timeout.
-func (h *Host) handOver(ctx context.Context) {
+// handOver lets another node lead what this one leads of some groups, so that clients
+// need not wait for an election timeout.
+func (h *Host) handOver(ctx context.Context, groups []*Group) {
 	// Where all nodes stop at once nobody takes over; an election would be over
 	// by then.
 	ctx, cancel := h.within(ctx, 2*h.cfg.ElectionTimeout)
 	defer cancel()
 	var all env.Tasks
-	for _, g := range h.all() {
+	for _, g := range groups {
 		if g.leading() {
 			all.Go(h.cfg.Env, func() { _ = g.Transfer(ctx, 0) }) // nobody to hand over to: then not
 		}

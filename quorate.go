@@ -19,7 +19,7 @@
 // # Reading order
 //
 // host.go, group.go, loop.go, then the files named above; forward.go, ask.go
-// and snapshots.go for what passes between hosts. No rule of Raft is decided here:
+// and snapshots.go for what passes between hosts; start.go and remove.go. No rule of Raft is decided here:
 // those are in package raft.
 package quorate
 
@@ -205,6 +205,9 @@ var (
 	ErrClosed         = errors.New("quorate: the host is closed")
 	ErrStopped        = errors.New("quorate: the group has stopped on this node")
 )
+
+// ErrRemoved is what becomes of a group that [Host.Remove] has removed.
+var ErrRemoved = errors.New("quorate: the group was removed from this node for good; a member that is to take its place needs a node with another ID")
 
 // Status is a group on this node.
 type Status struct {

@@ -134,7 +134,12 @@ func (m *machine) maybeCompact() error {
 		return fmt.Errorf("quorate: no snapshot can be taken: %w", err)
 	}
 	m.saving.Store(true)
-	m.group.host.start(func() { m.saved(m.save(view, at)) })
+	saver := make(chan struct{})
+	m.saver = saver
+	m.group.host.start(func() {
+		defer close(saver)
+		m.saved(m.save(view, at))
+	})
 	return nil
 }
 

@@ -55,7 +55,10 @@ func (h *Host) recoverAll(groups []*Group, cfgs []GroupConfig) (cores []*raft.Ra
 	}()
 	var begin []codec.Record
 	for i, g := range groups {
-		if saved[i] = h.takeSaved(g.id); saved[i] != nil {
+		if saved[i] = h.takeSaved(g.id); saved[i] != nil && saved[i].State.Term == retired {
+			return nil, fmt.Errorf("group %d: %w", g.id, ErrRemoved)
+		}
+		if saved[i] != nil {
 			if g.adopt(saved[i]) {
 				begin = append(begin, codec.Record{Group: g.id, Write: raft.Write{State: saved[i].State, Base: &saved[i].Base}})
 			}

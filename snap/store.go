@@ -139,6 +139,23 @@ func (s *Store) Remove(g raft.GroupID, id raft.EntryID) error {
 	return s.fs.SyncDir(s.groupDir(g))
 }
 
+// Forget removes all that there is of a group; nobody must be writing or receiving a
+// snapshot of it, or reading one, where what is open cannot be removed.
+func (s *Store) Forget(g raft.GroupID) error {
+	dir := s.groupDir(g)
+	names, err := s.fs.List(dir)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil
+	}
+	for _, name := range names {
+		err = errors.Join(err, s.fs.Remove(filepath.Join(dir, name)))
+	}
+	if err != nil {
+		return err
+	}
+	return s.fs.SyncDir(dir)
+}
+
 // KeepOnly removes all snapshots of the group but one. Snapshots that are being
 // written are left alone.
 func (s *Store) KeepOnly(g raft.GroupID, keep raft.EntryID) error {
