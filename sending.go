@@ -12,28 +12,47 @@ import (
 	"github.com/quorate-db/quorate/raft"
 )
 
-// maxSending is how many snapshots a host sends at once. Who comes later is tried
-// again, after a while.
-const maxSending = 4
+// How many snapshots a host sends at once, and how many of them to one follower. Who comes
+// later is tried again, after a while. A follower that takes what it is sent slowly, or
+// whose disk stands still, must leave room for the others.
+const (
+	maxSending   = 4
+	maxSendingTo = maxSending / 2
+)
 
 var errManySnapshots = errors.New("quorate: this host sends as many snapshots as it may at once; it is tried again")
 
 // sending is the snapshots that a host sends, of all its groups.
 type sending struct {
-	open atomic.Int32
-	kept atomic.Int32 // views of transfers that broke off
+	mu   sync.Mutex
+	open int            // under way
+	to   map[NodeID]int // each of them
+	kept atomic.Int32   // views of transfers that broke off
 	pace pace
 }
 
-func (s *sending) begin() error {
-	if s.open.Add(1) > maxSending {
-		s.open.Add(-1)
+func (s *sending) begin(to NodeID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open >= maxSending || s.to[to] >= maxSendingTo {
 		return errManySnapshots
 	}
+	if s.to == nil {
+		s.to = map[NodeID]int{}
+	}
+	s.open++
+	s.to[to]++
 	return nil
 }
 
-func (s *sending) end() { s.open.Add(-1) }
+func (s *sending) end(to NodeID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
+	if s.to[to]--; s.to[to] == 0 {
+		delete(s.to, to)
+	}
+}
 
 // keep reports whether one more view may be kept: no more of them than are sent at once.
 func (s *sending) keep() bool {

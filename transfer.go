@@ -57,14 +57,14 @@ func (h *Host) sendSnapshot(m codec.Envelope) {
 	t := &transfer{group: g, to: to, at: announced, again: make(chan struct{}, 1)}
 	g.sending[to] = t
 	g.machine.put(job{run: func() error {
-		if err := h.sending.begin(); err != nil { // before the view: it may be dear
+		if err := h.sending.begin(to); err != nil { // before the view: it may be dear
 			t.ended(0, err)
 			return nil
 		}
 		view, err := g.machine.sm.Snapshot()
 		at := g.machine.held()
 		if err != nil {
-			h.sending.end()
+			h.sending.end(to)
 			t.ended(0, err)
 			return nil // what went wrong is told with the transfer
 		}
@@ -87,7 +87,7 @@ func (t *transfer) run(view View, at raft.Index, m codec.Envelope) {
 	h := t.group.host
 	h.inbox.do(func() { t.at = at })
 	err := t.stream(view, at, m)
-	h.sending.end()
+	h.sending.end(t.to)
 	for t.begun && err != nil && !errors.Is(err, errAnew) && h.sending.keep() {
 		t.failed(err)
 		again := t.await()
@@ -97,11 +97,11 @@ func (t *transfer) run(view View, at raft.Index, m codec.Envelope) {
 			return
 		}
 		m = *t.next
-		if err = h.sending.begin(); err != nil {
+		if err = h.sending.begin(t.to); err != nil {
 			continue
 		}
 		err = t.stream(view, at, m)
-		h.sending.end()
+		h.sending.end(t.to)
 		if errors.Is(err, errAnew) {
 			t.close(view)
 			h.inbox.do(func() { t.anew(m) })

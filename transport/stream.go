@@ -119,20 +119,26 @@ func (s *Stream) awaitVerdict() {
 // Reply waits for what the receiver says about the header. It is nil, without an
 // error, if the receiver has accepted the stream and needs nothing of it.
 func (s *Stream) Reply() ([]byte, error) {
-	patience := s.t.cfg.Env.NewTimer(s.t.cfg.Limits.replyPatience())
-	defer patience.Stop()
-	select {
-	case <-s.replied:
-	case <-s.judged:
-	case <-patience.C():
-		s.conn.Close()
-		<-s.judged
-	}
+	s.await(s.replied)
 	select {
 	case <-s.replied: // the connection may have broken since
 		return s.reply, nil
 	default:
 		return nil, s.broken(s.verdict)
+	}
+}
+
+// await waits for the receiver to reply or to judge, or until its patience is over: its
+// system may keep the connection alive while it stands still itself, or its disk does.
+func (s *Stream) await(replied <-chan struct{}) {
+	patience := s.t.cfg.Env.NewTimer(s.t.cfg.Limits.replyPatience())
+	defer patience.Stop()
+	select {
+	case <-replied:
+	case <-s.judged:
+	case <-patience.C():
+		s.conn.Close()
+		<-s.judged
 	}
 }
 
@@ -207,7 +213,8 @@ func (s *Stream) broken(err error) error {
 
 // CloseAndWait ends the stream and returns what became of it: nil once the
 // receiver's handler has returned nil, an error that wraps ErrStreamRefused if it
-// returned another, any other error if nothing is known.
+// returned another, any other error if nothing is known: the connection broke, or the
+// handler has taken 60 times Limits.Timeout.
 func (s *Stream) CloseAndWait() error {
 	defer s.Close()
 	if err := s.flush(); err != nil {
@@ -216,7 +223,7 @@ func (s *Stream) CloseAndWait() error {
 	if err := s.send(frameEnd, nil); err != nil {
 		return err
 	}
-	<-s.judged
+	s.await(nil)
 	return s.broken(s.verdict)
 }
 

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/raft"
@@ -228,6 +229,37 @@ func TestStreamWhoseReceiverCloses(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	s.Close()
+}
+
+// The receiver has everything and says nothing, although its connection stands: the
+// sender's wait ends, with no verdict.
+func TestStreamWhoseReceiverDoesNotJudge(t *testing.T) {
+	a, b := start(t, 1, limits(Limits{Timeout: 20 * time.Millisecond})), start(t, 2)
+	release := make(chan struct{})
+	defer close(release)
+	b.onStream = func(_ raft.NodeID, _ []byte, body Incoming) error {
+		_, err := io.Copy(io.Discard, body)
+		<-release
+		return err
+	}
+	a.SetPeer(b.id, b.Addr().String())
+	var s *Stream
+	until(t, "a stream is open", func() (open bool) { // a slow machine may miss the short time limit
+		var err error
+		s, err = a.OpenStream(t.Context(), b.id, nil)
+		return err == nil
+	})
+	judged := make(chan error, 1)
+	go func() { judged <- s.CloseAndWait() }()
+	select {
+	case err := <-judged:
+		if err == nil || errors.Is(err, ErrStreamRefused) {
+			t.Errorf("the sender got %v", err)
+		}
+	case <-time.After(patienceOfTests):
+		t.Error("the sender still waits")
+		s.Close()
+	}
 }
 
 // Streams are counted, and do not stand in the way of messages.
