@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/quorate-db/quorate/raft/membership"
@@ -215,7 +214,7 @@ func (l *link) receive(conn net.Conn, incarnation uint64) error {
 
 func (l *link) readMessages(conn net.Conn, answers *queue) error {
 	frames := frameReader{r: bufio.NewReaderSize(conn, 64<<10), limit: l.t.cfg.Limits.MaxFrame}
-	calls := callServer{link: l, conn: conn, answers: answers, open: new(atomic.Int64)}
+	calls := callServer{link: l, conn: conn, answers: answers}
 	for {
 		f, err := frames.next()
 		if err != nil {

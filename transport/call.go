@@ -148,7 +148,25 @@ type callServer struct {
 	link    *link
 	conn    net.Conn
 	answers *queue
-	open    *atomic.Int64 // calls that are not answered yet
+}
+
+// unanswered are a peer's calls that are not answered yet, and their bytes, on all of its
+// connections: whoever is to answer holds on to them.
+type unanswered struct{ calls, bytes atomic.Int64 }
+
+// add takes in a call, if there is room for it.
+func (u *unanswered) add(bytes int, limits *Limits) bool {
+	calls, held := u.calls.Add(1), u.bytes.Add(int64(bytes))
+	if calls > int64(limits.Calls) || held > int64(limits.QueueBytes) {
+		u.end(bytes)
+		return false
+	}
+	return true
+}
+
+func (u *unanswered) end(bytes int) {
+	u.calls.Add(-1)
+	u.bytes.Add(-int64(bytes))
 }
 
 func (s *callServer) onCall(payload []byte) error {
@@ -156,14 +174,14 @@ func (s *callServer) onCall(payload []byte) error {
 		return violation("a call of %d bytes", len(payload))
 	}
 	id, request := payload[:8:8], payload[8:]
-	if s.open.Add(1) > int64(s.link.t.cfg.Limits.Calls) {
-		s.open.Add(-1)
+	if !s.link.unanswered.add(len(payload), &s.link.t.cfg.Limits) {
 		_, err := s.answers.put(frameAnswer, 0, id, []byte{answerBusy})
 		return err
 	}
 	var once atomic.Bool
 	s.link.t.cfg.Handler.Call(s.link.id, request, func(answer []byte) {
 		if once.CompareAndSwap(false, true) {
+			s.link.unanswered.end(len(payload))
 			s.answer(id, answer)
 		}
 	})
@@ -174,7 +192,6 @@ func (s *callServer) onCall(payload []byte) error {
 // does not read its answers loses the connection: it must not wait for what we
 // had to drop.
 func (s *callServer) answer(id, answer []byte) {
-	s.open.Add(-1)
 	status := []byte{answerDone}
 	if 9+len(answer) > s.link.t.cfg.Limits.MaxFrame {
 		status[0], answer = answerLost, nil

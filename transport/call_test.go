@@ -161,6 +161,40 @@ func TestPendingCallsAreBounded(t *testing.T) {
 }
 
 // An answer that fits into no frame must not leave its caller waiting.
+// What is not answered is held, and so it is bounded by bytes, too.
+func TestPendingCallsAreBoundedByBytes(t *testing.T) {
+	a := start(t, 1)
+	b := start(t, 2, limits(Limits{MaxFrame: 64 << 10, QueueBytes: 128 << 10}))
+	open := make(chan func([]byte), 2)
+	b.onCall = func(_ raft.NodeID, _ []byte, answer func([]byte)) { open <- answer }
+	mesh(a, b)
+	a.connected(t, b)
+	large, outcomes := make([]byte, 60<<10), make(chan error)
+	call := func() {
+		_, err := a.Call(t.Context(), b.id, large)
+		outcomes <- err
+	}
+	for range 2 {
+		go call()
+	}
+	first, second := <-open, <-open
+	for range 2 {
+		if _, err := a.Call(t.Context(), b.id, large); !errors.Is(err, ErrNotSent) {
+			t.Fatalf("one more: %v", err)
+		}
+	}
+	first(nil)
+	go call()
+	third := <-open
+	second(nil)
+	third(nil)
+	for range 3 {
+		if err := <-outcomes; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestAnswerTooLargeIsLost(t *testing.T) {
 	a, b := start(t, 1), start(t, 2, limits(Limits{MaxFrame: 1 << 10}))
 	b.onCall = func(_ raft.NodeID, _ []byte, answer func([]byte)) { answer(make([]byte, 1<<10)) }

@@ -67,7 +67,7 @@ type Incoming interface {
 // Limits bound what peers can cost. Zero fields have the default given.
 type Limits struct {
 	MaxFrame      int // payload of a frame, and so a message, a request, an answer, in bytes; 16 MiB, at most 64 MiB
-	QueueBytes    int // waiting for one peer, in bytes; 32 MiB, at least a frame
+	QueueBytes    int // waiting for one peer, and in its calls without an answer, in bytes; 32 MiB, at least a frame
 	QueueMessages int // waiting for one peer; 65,536
 	Calls         int // unanswered, per peer and direction; 8,192
 	Streams       int // incoming at the same time; 4

@@ -29,6 +29,8 @@ type link struct {
 	leave context.CancelFunc
 	stats linkStats
 
+	unanswered unanswered
+
 	mu      sync.Mutex
 	address string
 	fixed   bool     // the address is from SetPeer
