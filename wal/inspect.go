@@ -76,6 +76,9 @@ func Inspect(dir fs.FS) (*Report, error) {
 	if damage == nil {
 		_, damage = r.finish()
 	}
+	if damage != nil {
+		report.Torn = 0 // what is not whole had been acknowledged
+	}
 	return report, damage
 }
 

@@ -75,6 +75,19 @@ func TestAReportTellsOfATornBatch(t *testing.T) {
 	}
 }
 
+// A damaged batch with another one behind it had been acknowledged: nobody will cut it.
+func TestAReportTakesNoDamageForTorn(t *testing.T) {
+	w := write(t, 3, 3)
+	data := slices.Clone(w.data)
+	data[w.starts[1]+frameHeader] ^= 1
+	store(t, w.mem, w.path, data)
+	report, err := inspect(t, w.mem)
+	var damage *DamageError
+	if !errors.As(err, &damage) || report.Torn != 0 {
+		t.Fatalf("%v, %+v", err, report)
+	}
+}
+
 func TestADirectoryWithoutALogHasNoReport(t *testing.T) {
 	if _, err := Inspect(fstest.MapFS{}); !errors.Is(err, ErrNoLog) {
 		t.Errorf("an empty directory: %v", err)
