@@ -122,10 +122,25 @@ func compareStates(t *rapid.T, want *model.Store, m *member) {
 	if code, refused := err.(kv.Code); err != nil && (!refused || code == kv.OK) {
 		t.Fatalf("Range: %v", err)
 	}
+	if shown, again := visited(m.For(by), q); model.PageText(&shown) != model.PageText(&page) || again != err {
+		t.Fatalf("a visit of %+v shows %s %v, want %s %v", q, model.PageText(&shown), again, model.PageText(&page), err)
+	}
 	w, refusal := want.Range(got.Applied, by, q)
 	if got, want := model.PageText(&page), model.PageText(&w); got != want || err != refusal {
 		t.Fatalf("%+v for %+v:\n got %s %v\nwant %s %v", q, by, got, err, want, refusal)
 	}
+}
+
+// visited is the page of a range with the keys that a visit shows.
+func visited(by kv.Reads, q kv.Query) (kv.Page, error) {
+	var keys []kv.KV
+	page, err := by.Visit(q, func(k *kv.KV) {
+		one := *k
+		one.Key, one.Value = bytes.Clone(k.Key), bytes.Clone(k.Value)
+		keys = append(keys, one)
+	})
+	page.KVs = append(page.KVs, keys...)
+	return page, err
 }
 
 // compareLeases reads what is left of the leases.

@@ -11,7 +11,13 @@ type Reads struct {
 func (m *Machine) For(by Caller) Reads { return Reads{m, by} }
 
 // Range is [Machine.Range].
-func (a Reads) Range(q Query) (page Page, err error) {
+func (a Reads) Range(q Query) (Page, error) { return a.find(q, nil) }
+
+// Visit is Range for who does not keep the keys: each is shown as it is found, and valid
+// only until show returns. The page has none of them.
+func (a Reads) Visit(q Query, show func(*KV)) (Page, error) { return a.find(q, show) }
+
+func (a Reads) find(q Query, show func(*KV)) (page Page, err error) {
 	err = a.see(func(at meta, r Reader) error {
 		page.Revision = at.revision
 		w, err := at.warrant(r, a.by)
@@ -19,7 +25,7 @@ func (a Reads) Range(q Query) (page Page, err error) {
 			err = w.check(MayRead, q.Start, q.End)
 		}
 		if err == nil {
-			page, err = at.find(r, q)
+			page, err = at.find(r, q, show)
 		}
 		return err
 	})

@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// find carries a query out. The page's own revision is set also with an error.
-func (m meta) find(r Reader, q Query) (Page, error) {
+// find carries a query out. The page's own revision is set also with an error. If show
+// is not nil it is given the keys, each as long as it looks at it, and the page has none.
+func (m meta) find(r Reader, q Query, show func(*KV)) (Page, error) {
 	page := Page{Revision: m.revision}
 	revision, err := m.readable(q.Revision)
 	if err != nil {
@@ -19,6 +20,9 @@ func (m meta) find(r Reader, q Query) (Page, error) {
 		return page, err
 	}
 	g := gathering{Query: q, page: &page, most: q.mayGather()}
+	if q.asFound() {
+		g.show = show
+	}
 	w.values = !q.KeysOnly || q.By == Value
 	if err := w.scan(g.visit); err != nil {
 		return page, err
@@ -36,7 +40,18 @@ func (m meta) find(r Reader, q Query) (Page, error) {
 		}
 	}
 	q.arrange(&page)
+	if show != nil {
+		for i := range page.KVs {
+			show(&page.KVs[i])
+		}
+		page.KVs = nil
+	}
 	return page, nil
+}
+
+// asFound reports whether the first keys that are found, in their order, are the answer.
+func (q Query) asFound() bool {
+	return q.inOrder() && q.byKey() && (q.Limit == 0 || q.mayGather() > 0)
 }
 
 // inOrder reports whether the keys are wanted as they are stored.
@@ -97,15 +112,18 @@ func (q Query) compare(a, b KV) int {
 // gathering fills a page.
 type gathering struct {
 	Query
-	page *Page
-	most int64 // keys; zero: any number
-	seen int64 // keys passed by, whether gathered or left out
-	size int64 // bytes of keys and values gathered
-	next []byte
+	page  *Page
+	show  func(*KV) // nil: the page keeps them
+	shown KV        // the last one
+	most  int64     // keys; zero: any number
+	seen  int64     // keys passed by, whether gathered or left out
+	taken int64     // keys gathered
+	size  int64     // bytes of keys and values gathered
+	next  []byte
 }
 
 func (g *gathering) visit(key []byte, v version) bool {
-	if g.most > 0 && int64(len(g.page.KVs)) == g.most || g.Bytes > 0 && g.size >= g.Bytes {
+	if g.most > 0 && g.taken == g.most || g.Bytes > 0 && g.size >= g.Bytes {
 		g.page.More = true
 		g.next = bytes.Clone(key)
 		return false
@@ -113,9 +131,22 @@ func (g *gathering) visit(key []byte, v version) bool {
 	g.seen++
 	if g.Create.holds(v.create) && g.Mod.holds(v.mod) {
 		g.size += int64(len(key) + len(v.value))
-		g.page.KVs = append(g.page.KVs, v.of(key))
+		g.taken++
+		g.take(key, v)
 	}
 	return true
+}
+
+func (g *gathering) take(key []byte, v version) {
+	if g.show == nil {
+		g.page.KVs = append(g.page.KVs, v.of(key))
+		return
+	}
+	if g.KeysOnly {
+		v.value = nil
+	}
+	g.shown = KV{key, v.value, v.create, v.mod, v.version, v.lease}
+	g.show(&g.shown)
 }
 
 // of is the version as a key of its own, in one piece of memory of its own.

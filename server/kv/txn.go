@@ -181,7 +181,7 @@ func (s *step) latest(key []byte) (version, error) { return s.window(key, nil).o
 func (s *step) query(q Query) (*Page, error) {
 	at := s.meta
 	at.revision = s.now()
-	page, err := at.find(s.reader, q)
+	page, err := at.find(s.reader, q, nil)
 	return &page, err
 }
 

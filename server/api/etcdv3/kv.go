@@ -21,20 +21,11 @@ type kvServer struct {
 // Range answers with keys, as the whole cluster has them or, if serializable, as
 // this node does.
 func (s *kvServer) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
-	q, err := query(r)
+	reads, q, err := s.reads(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if !r.Serializable {
-		if err := s.await(ctx); err != nil {
-			return nil, err
-		}
-	}
-	by, err := s.caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	page, err := s.Machine.For(by).Range(q)
+	page, err := reads.Range(q)
 	if err != nil {
 		return nil, readError(err)
 	}
@@ -43,6 +34,19 @@ func (s *kvServer) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResp
 		return nil, certain(rpctypes.ErrGRPCRequestTooManyRequests)
 	}
 	return answer, nil
+}
+
+// reads is what a range asks for, and of whom; the store is new enough when it returns.
+func (s *kvServer) reads(ctx context.Context, r *pb.RangeRequest) (kv.Reads, kv.Query, error) {
+	q, err := query(r)
+	if err == nil && !r.Serializable {
+		err = s.await(ctx)
+	}
+	if err != nil {
+		return kv.Reads{}, q, err
+	}
+	by, err := s.caller(ctx)
+	return s.Machine.For(by), q, err
 }
 
 // Put sets a key.

@@ -26,13 +26,17 @@ func keyValues(all []kv.KV) []*mvccpb.KeyValue {
 
 func rangeResponse(h *pb.ResponseHeader, r *pb.RangeRequest, page *kv.Page) *pb.RangeResponse {
 	out := &pb.RangeResponse{Header: h, Kvs: keyValues(page.KVs), More: page.More, Count: page.Count}
-	if r.KeysOnly && r.SortTarget != pb.RangeRequest_VALUE {
-		// etcd answers these from its index, which knows no leases.
+	if leavesLeasesOut(r) {
 		for _, k := range out.Kvs {
 			k.Lease = 0
 		}
 	}
 	return out
+}
+
+// leavesLeasesOut reports whether etcd answers from its index, which knows no leases.
+func leavesLeasesOut(r *pb.RangeRequest) bool {
+	return r.KeysOnly && r.SortTarget != pb.RangeRequest_VALUE
 }
 
 func putResponse(h *pb.ResponseHeader, result *kv.OpResult) *pb.PutResponse {

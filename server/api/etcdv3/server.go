@@ -135,6 +135,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{Options: o, health: health.NewServer(), calls: newCalls(), slots: make(chan struct{}, o.Limits.Requests), benches: make(chan struct{}, benches*o.Limits.Requests), logins: make(chan struct{}, o.Limits.Requests)}
 	s.open, s.end = context.WithCancel(context.Background())
+	keys := &kvServer{Server: s}
 	s.Server = grpc.NewServer(append(o.KeepAlive.options(),
 		grpc.Creds(shaken{}),
 		grpc.ConnectionTimeout(handshakeTime),
@@ -144,19 +145,19 @@ func New(o Options) *Server {
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32), // a range is as large as the client asks for
 		grpc.MaxConcurrentStreams(cmp.Or(o.Limits.Streams, uint32(o.Limits.Requests))),
-		grpc.ChainUnaryInterceptor(s.countUnary, s.unary),
+		grpc.ChainUnaryInterceptor(s.countUnary, s.unary, keys.encoded),
 		grpc.ChainStreamInterceptor(s.countStream, s.stream),
 	)...)
 	s.Gateway = gateway.New(gateway.Options{
 		Unary: s.unary, Stream: s.stream, MessageBytes: o.Limits.RequestBytes + overheadBytes, Requests: o.Limits.Requests, Wait: s.unsent.wait,
 	})
-	pb.RegisterKVServer(s, &kvServer{Server: s})
+	pb.RegisterKVServer(s, keys)
 	pb.RegisterLeaseServer(s, &leaseServer{Server: s})
 	pb.RegisterWatchServer(s, &watchServer{Server: s})
 	pb.RegisterClusterServer(s, &clusterServer{Server: s})
 	pb.RegisterMaintenanceServer(s, &maintenanceServer{Server: s})
 	pb.RegisterAuthServer(s, &authServer{Server: s})
-	queues := &turns{Server: s, keys: &kvServer{Server: s}, leases: &leaseServer{Server: s}}
+	queues := &turns{Server: s, keys: keys, leases: &leaseServer{Server: s}}
 	lockpb.RegisterLockServer(s, &lockServer{turns: queues})
 	lockpb.RegisterElectionServer(s, &electionServer{turns: queues})
 	healthpb.RegisterHealthServer(s, s.health)

@@ -30,11 +30,11 @@ type unsent struct {
 	collected time.Time
 }
 
-// hold counts an encoded answer until it is gone.
-func (u *unsent) hold(answer []byte) {
-	n := int64(len(answer))
+// hold counts the bytes of an encoded answer until what it ends with is gone.
+func (u *unsent) hold(end *byte, bytes int) {
+	n := int64(bytes)
 	u.bytes.Add(n)
-	runtime.AddCleanup(&answer[0], func(n int64) { u.bytes.Add(-n) }, n)
+	runtime.AddCleanup(end, func(n int64) { u.bytes.Add(-n) }, n)
 }
 
 // wait counts an answer as JSON, which is somebody's to send, until it is sent.
@@ -48,7 +48,7 @@ func (u *unsent) wait(bytes int) (sent func()) {
 }
 
 // room reports whether an answer may join those that wait.
-func (u *unsent) room(answer proto.Message) bool {
+func (u *unsent) room(answer any) bool {
 	n := weigh(answer)
 	return n < largeAnswer || u.fits(n) || u.collect(n)
 }
@@ -81,6 +81,8 @@ func (u *unsent) collect(n int64) bool {
 // weigh is about how many bytes an answer has once it is encoded.
 func weigh(answer any) (bytes int64) {
 	switch a := answer.(type) {
+	case *encodedRange:
+		bytes = int64(a.bytes)
 	case *pb.RangeResponse:
 		for _, kv := range a.GetKvs() {
 			bytes += int64(len(kv.Key) + len(kv.Value))
@@ -97,7 +99,8 @@ func weigh(answer any) (bytes int64) {
 	return bytes
 }
 
-// codec is grpc-go's own, but for large answers, which are counted.
+// codec is grpc-go's own, but for large answers, which are counted, and those that are
+// encoded already.
 type codec struct {
 	encoding.CodecV2
 	unsent *unsent
@@ -107,6 +110,12 @@ func newCodec(u *unsent) codec { return codec{encoding.GetCodecV2(grpcproto.Name
 
 // Marshal implements encoding.CodecV2.
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	if e, is := v.(*encodedRange); is {
+		if e.bytes >= largeAnswer {
+			c.unsent.hold(e.last(), e.bytes)
+		}
+		return e.done, nil
+	}
 	if weigh(v) < largeAnswer {
 		return c.CodecV2.Marshal(v)
 	}
@@ -114,6 +123,6 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.unsent.hold(encoded)
+	c.unsent.hold(&encoded[0], len(encoded))
 	return mem.BufferSlice{mem.SliceBuffer(encoded)}, nil
 }
