@@ -104,14 +104,18 @@ func (w window) walkKeys(it Iterator, visit func([]byte, version) bool) error {
 	return nil
 }
 
-// fewVersions of a key are stepped over: that costs less than a search.
-const fewVersions = 12
+// fewVersions of a key are stepped over: that costs less than to look for its value. They
+// lie in as many tables, of which the next keys are to be read too.
+const fewVersions = 3
+
+// firstLook is how many keys the first look is for.
+const firstLook = 12
 
 // walkNewest visits the newest versions with their values. They lie side by side but for
 // older ones between them. Where these are many it looks for each value by itself, for
 // some keys, and for twice as many after the next such place.
 func (w window) walkNewest(it Iterator, visit func([]byte, version) bool) (err error) {
-	for keys := fewVersions; ; keys *= 2 {
+	for keys := firstLook; ; keys *= 2 {
 		if w.start, err = w.stepValues(it, visit); err != nil || w.start == nil {
 			return err
 		}
