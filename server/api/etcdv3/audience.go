@@ -139,10 +139,9 @@ func (s *Server) caller(ctx context.Context) (kv.Caller, error) {
 // who finds out who calls. A client that shows no token is whom its certificate
 // names, if that counts, or nobody.
 func (s *Server) who(ctx context.Context) (kv.Caller, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	shown := md.Get(rpctypes.TokenFieldNameGRPC)
+	shown := metadata.ValueFromIncomingContext(ctx, rpctypes.TokenFieldNameGRPC)
 	if len(shown) == 0 {
-		shown = md.Get(rpctypes.TokenFieldNameSwagger)
+		shown = metadata.ValueFromIncomingContext(ctx, rpctypes.TokenFieldNameSwagger)
 	}
 	switch {
 	case len(shown) > 0:

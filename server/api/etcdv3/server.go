@@ -337,8 +337,7 @@ func (s *Server) leaderRequired(ctx context.Context) error {
 }
 
 func requiresLeader(ctx context.Context) bool {
-	md, _ := metadata.FromIncomingContext(ctx)
-	wish := md.Get(rpctypes.MetadataRequireLeaderKey)
+	wish := metadata.ValueFromIncomingContext(ctx, rpctypes.MetadataRequireLeaderKey)
 	return len(wish) > 0 && wish[0] == rpctypes.MetadataHasLeader
 }
 

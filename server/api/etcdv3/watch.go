@@ -186,7 +186,13 @@ func (w *watching) deliver() error {
 // an event is not larger.
 func (w *watching) send(d watch.Delivery, most int) error {
 	r := &pb.WatchResponse{Header: w.header(d.Revision), WatchId: d.ID}
-	size := proto.Size(r)
+	if len(d.Events) == 1 {
+		return w.sendWith(r, d.Events[0].Encoded(d.Before, encodeEvent)) // as all watchers are sent it
+	}
+	size := 0
+	if most > 0 {
+		size = proto.Size(r)
+	}
 	var events []byte
 	for _, e := range d.Events {
 		next := e.Encoded(d.Before, encodeEvent)
