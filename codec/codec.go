@@ -27,7 +27,8 @@
 //	record    0x21, flags u8, group uvarint,
 //	          [term uvarint, vote id, commit uvarint], [snapshotBody], span
 //	          flags: 1 a hard state follows (not all zero), 2 a base follows,
-//	          4 the hard state says that the group is injured here
+//	          4 the hard state says that the group is injured here,
+//	          8 the entries are in the log already (then the rest is not there)
 //	snapshot  0x31, snapshotBody
 //	wish      0x41, flags u8 (1 joint, 2 stay), expect uvarint, count uvarint, count times: kind u8, member
 //
@@ -64,6 +65,11 @@ type Envelope struct {
 type Record struct {
 	Group raft.GroupID
 	Write raft.Write
+
+	// Again says that the entries of Write.Append, the only part that is there, are in the
+	// log already, and are said once more because their first place is to go. Nothing
+	// behind them is replaced.
+	Again bool
 }
 
 // Why bytes cannot be decoded; the errors returned wrap one of these and say

@@ -29,7 +29,7 @@ func FuzzMessage(f *testing.F) {
 }
 
 func FuzzRecord(f *testing.F) {
-	for _, r := range []Record{exampleRecord, {}} {
+	for _, r := range []Record{exampleRecord, exampleAgain, {}} {
 		f.Add(AppendRecord(nil, &r))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) { canonical(t, src, AppendRecord, DecodeRecord) })

@@ -46,6 +46,8 @@ var (
 		Base:   &raft.Snapshot{ID: raft.EntryID{Term: 2, Index: 300}, Config: exampleConfig},
 		Append: exampleAppend.Message.Span,
 	}}
+
+	exampleAgain = Record{Group: 7, Write: raft.Write{Append: exampleAppend.Message.Span}, Again: true}
 )
 
 // The bytes on disks and wires must not change unnoticed: a new layout gets a new
@@ -55,6 +57,7 @@ func TestGoldenBytes(t *testing.T) {
 	t.Run("vote", func(t *testing.T) { golden(t, exampleVote, AppendMessage, DecodeMessage) })
 	t.Run("install", func(t *testing.T) { golden(t, exampleInstall, AppendMessage, DecodeMessage) })
 	t.Run("record", func(t *testing.T) { golden(t, exampleRecord, AppendRecord, DecodeRecord) })
+	t.Run("again", func(t *testing.T) { golden(t, exampleAgain, AppendRecord, DecodeRecord) })
 	t.Run("empty-record", func(t *testing.T) { golden(t, Record{Group: 1}, AppendRecord, DecodeRecord) })
 	t.Run("snapshot", func(t *testing.T) { golden(t, *exampleInstall.Message.Snapshot, AppendSnapshot, DecodeSnapshot) })
 }

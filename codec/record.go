@@ -10,6 +10,7 @@ const (
 	flagState = 1 << iota
 	flagBase
 	flagInjuredHere
+	flagAgain
 	recordFlags = 1<<iota - 1 // all of them
 )
 
@@ -26,6 +27,9 @@ func AppendRecord(dst []byte, r *Record) []byte {
 	}
 	if w.State.Injured {
 		flags |= flagInjuredHere
+	}
+	if r.Again {
+		flags |= flagAgain
 	}
 	dst = append(dst, formatRecord, flags)
 	dst = binary.AppendUvarint(dst, uint64(r.Group))
@@ -57,6 +61,10 @@ func DecodeRecord(src []byte) (Record, error) {
 		w.Base = r.snapshotBody()
 	}
 	w.Append = r.span()
+	rec.Again = flags&flagAgain != 0
+	if rec.Again && (flags != flagAgain || len(w.Append.Entries) == 0) {
+		r.fail("what is said again is entries and nothing else")
+	}
 	if err := r.close("record"); err != nil {
 		return Record{}, err
 	}

@@ -43,7 +43,7 @@ func write(t *testing.T, segments, n int) *written {
 	for len(l.segments) < segments {
 		batch()
 	}
-	w.starts = []int{int(l.begun)}
+	w.starts = []int{int(l.current().begun)}
 	for len(w.starts) <= n {
 		if len(w.starts) > 1 || segments == 1 {
 			batch() // the one that began a later segment is in it already
@@ -272,7 +272,7 @@ func TestAnotherFormatVersionIsNotDamage(t *testing.T) {
 	reseal(header)
 	store(t, w.mem, w.path, append(header, w.data[segmentHeader:]...))
 	_, _, err := Open(w.mem, dir, small())
-	if err == nil || errors.As(err, new(*DamageError)) || !strings.Contains(err.Error(), "format version 3") {
+	if err == nil || errors.As(err, new(*DamageError)) || !strings.Contains(err.Error(), "format version 4") {
 		t.Fatal(err)
 	}
 }

@@ -25,7 +25,7 @@
 //
 //	offset size  header
 //	     0    8  "quoratew"
-//	     8    4  format version, 2
+//	     8    4  format version, 3
 //	    12    4  salt, random
 //	    16    4  mark, random, odd
 //	    20    8  number of the segment, as in its name
@@ -57,11 +57,11 @@
 //
 // Every segment but number 1 begins with a frame that states each group's hard
 // state and base again, as of the end of the segment before, and as the Prev of
-// an Append without entries the last that was written. A segment is therefore needed only for
-// its entries, and goes when every group has compacted them or has them in a later
+// an Append without entries where its log ends. A segment is therefore needed only for
+// its entries, and goes when every group has compacted or replaced them, or has them in a later
 // segment: the oldest first, each made durable before the next. What follows in later segments
-// may build upon entries that are gone; that is in order so long as a later base
-// covers the hole (see replay.go).
+// may build upon entries that are gone; that is in order so long as they are said again, or a
+// later base or Append makes up for them (see replay.go).
 //
 // A segment is written under a temporary name, synced, renamed, and the directory
 // synced, before anything is appended to it. One whose header or first frame
@@ -80,13 +80,15 @@
 //
 // A group that is quiet, or whose state machine does not keep up, holds back the segment
 // with its oldest entry, and with it all later ones. When the log is longer than twice
-// what is needed of it, and four segments, the groups that hold back the oldest one have
-// all of their entries written once more, each as one Append behind its base. To a
-// reader that is an Append like any other: it replaces the entries by themselves. Memory
-// knows which frames have something of a group, so that no others are read, and with
-// each batch that is written few groups move, so that nobody waits for long. A group
-// with more than four segments full stays where it is, since everybody would wait for
-// it. (See move.go.)
+// what is needed of it, and four segments, what is needed of the oldest one is written once
+// more, in records that say that the log has these entries already: they replace nothing
+// behind them. Entries so stand in the order in which they were written last. Of each group
+// memory knows in which frames its entries are (piece.go), so that no others are read; and
+// with each batch that is written only a part is moved, so that nobody waits for long,
+// however large a group is. (See move.go.)
+//
+// Version 2 had no such records. A log of it is read, and its last segment written on; what is
+// moved is always in a later one.
 //
 // # Room
 //
@@ -108,7 +110,7 @@
 // What a crash at any moment leaves, and what Open makes of it, is a table in
 // docs/formats.md.
 //
-// Reading order: log.go (the life of a batch), segment.go, frame.go, recycle.go, room.go, then
+// Reading order: log.go (the life of a batch), segment.go, frame.go, piece.go, recycle.go, room.go, then
 // open.go, reading.go and replay.go (after a crash), move.go, hurt.go and salvage.go (damage), inspect.go. Left out: the
-// choice of O_DSYNC (see vfs.SyncMode), and moving the entries of a huge group in parts.
+// choice of O_DSYNC (see vfs.SyncMode).
 package wal

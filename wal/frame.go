@@ -122,8 +122,9 @@ func (s seal) headerAfter(data []byte, offset int) (int, bool) {
 	return 0, false
 }
 
-// decodeBatch calls each with the records of a payload. What they hold aliases it.
-func decodeBatch(payload []byte, each func(codec.Record) error) error {
+// decodeBatch calls each with the records of a payload, and how many bytes of it they take.
+// What they hold aliases it.
+func decodeBatch(payload []byte, each func(record codec.Record, bytes int64) error) error {
 	for len(payload) > 0 {
 		if len(payload) < recordHeader {
 			return fmt.Errorf("%d bytes are left over at the end of a batch", len(payload))
@@ -137,7 +138,7 @@ func decodeBatch(payload []byte, each func(codec.Record) error) error {
 		if err != nil {
 			return err
 		}
-		if err := each(record); err != nil {
+		if err := each(record, recordHeader+int64(length)); err != nil {
 			return err
 		}
 		payload = payload[length:]

@@ -58,6 +58,9 @@ func FuzzBatch(f *testing.F) {
 	batch := func(records ...codec.Record) []byte { return appendBatch(nil, records)[frameHeader:] }
 	f.Add(false, batch(record(1, state(1, 1))), batch(record(1, entries(id(0, 0), 1, 2, 5))))
 	f.Add(true, batch(record(1, base(1, 10))), batch(record(1, entries(id(1, 20), 1, 2, 5)), record(1, base(1, 21))))
+	last := base(1, 10)
+	last.Append.Prev = id(1, 20)
+	f.Add(true, batch(record(1, last)), batch(codec.Record{Group: 1, Write: entries(id(1, 10), 1, 10, 5), Again: true}))
 	f.Fuzz(func(t *testing.T, removed bool, first, second []byte) {
 		s := newSegment(nil, &counting{})
 		if removed {
@@ -79,7 +82,7 @@ func FuzzBatch(f *testing.F) {
 // A length is believed only as far as there are bytes.
 func TestAHugeLengthTakesNoMemory(t *testing.T) {
 	payload := binary.LittleEndian.AppendUint32(nil, 1<<31)
-	err := decodeBatch(payload, func(codec.Record) error { return errors.New("a record was found") })
+	err := decodeBatch(payload, func(codec.Record, int64) error { return errors.New("a record was found") })
 	if err == nil || err.Error() == "a record was found" {
 		t.Fatal(err)
 	}

@@ -1,8 +1,6 @@
 package wal
 
 import (
-	"slices"
-
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/raft"
 )
@@ -16,7 +14,7 @@ import (
 
 // hurt is a group behind damage.
 type hurt struct {
-	before raft.Saved // the group before the damage, without what a hole has cut off
+	before raft.Saved // the group before the damage, without what is behind unseen entries
 	stated bool       // its hard state was written since
 	ended  bool       // and where its log ends
 }
@@ -31,7 +29,7 @@ func (r *replay) lose() {
 	r.forgot = true
 	for _, g := range r.groups {
 		if g.certain() {
-			g.hurt = &hurt{before: g.sound()}
+			g.hurt = &hurt{before: g.saved()}
 		}
 		g.hurt.stated, g.hurt.ended = false, false
 	}
@@ -40,33 +38,22 @@ func (r *replay) lose() {
 // certain reports whether the group is what its writes have made of it, whatever was
 // lost.
 func (g *replayed) certain() bool {
-	return g.hurt == nil || g.hurt.stated && g.hurt.ended && g.saved.Base.ID == g.base.ID
-}
-
-// sound is what is known of a group without a hole.
-func (g *replayed) sound() raft.Saved {
-	s := g.saved
-	if s.Base.ID != g.base.ID {
-		return raft.Saved{State: s.State, Base: g.base}
-	}
-	s.Entries = slices.Clone(s.Entries) // append reuses the slice
-	return s
+	return g.hurt == nil || g.hurt.stated && g.hurt.ended && g.gap() == len(g.pieces)
 }
 
 // restate takes the statement of a group in a segment that is not the oldest one. It
 // says nothing new, unless something was lost before: in this log, or in one whose
 // segments are going since it was salvaged.
-func (r *replay) restate(statement codec.Record) error {
-	if err := r.add(statement); err != nil {
+func (r *replay) restate(statement codec.Record, at place) error {
+	if err := r.add(statement, at); err != nil {
 		return err
 	}
 	g, last := r.groups[statement.Group], statement.Write.Append.Prev
+	held, _ := g.has(last)
 	switch {
-	case last.Index <= g.base.ID.Index:
-		g.saved.Base, g.saved.Entries = g.base, nil
-	case g.hurt == nil:
-	case g.holds(last):
-		g.saved.Entries = g.saved.Entries[:last.Index-g.saved.Base.ID.Index]
+	case last.Index > g.base.ID.Index && g.hurt == nil:
+	case held:
+		g.cut(last)
 	default:
 		g.skip(last)
 	}
@@ -86,7 +73,7 @@ func (g *replayed) injured() *raft.Saved {
 		// It has no entries to add, so that nothing can fail to connect.
 		_ = s.Add(raft.Write{Base: &g.base})
 	}
-	s.State = g.saved.State
+	s.State = g.state
 	s.State.Commit, s.State.Injured = commit, true
 	s.State.Term = max(s.State.Term, raft.Span{Prev: s.Base.ID, Entries: s.Entries}.Last().Term)
 	return &s

@@ -96,13 +96,17 @@ func (p *Report) segment(r *reading, number uint64, data []byte) {
 func (r *replay) report() []GroupReport {
 	var all []GroupReport
 	for _, id := range slices.Sorted(maps.Keys(r.groups)) {
-		saved := &r.groups[id].saved
-		g := GroupReport{Group: id, State: saved.State, Base: r.groups[id].base.ID}
-		if n := len(saved.Entries); n > 0 {
-			g.First, g.Last = saved.Entries[0].EntryID, saved.Entries[n-1].EntryID
-		}
-		for i := range saved.Entries {
-			g.Bytes += int64(len(saved.Entries[i].Data))
+		of := r.groups[id]
+		g := GroupReport{Group: id, State: of.state, Base: of.base.ID}
+		for i := range of.pieces {
+			for k := range of.pieces[i].entries {
+				e := &of.pieces[i].entries[k]
+				if g.First == (raft.EntryID{}) {
+					g.First = e.EntryID
+				}
+				g.Last = e.EntryID
+				g.Bytes += int64(len(e.Data))
+			}
 		}
 		all = append(all, g)
 	}

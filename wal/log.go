@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -42,7 +43,6 @@ type Log struct {
 
 	file     vfs.File   // of the last segment
 	segments []*segment // oldest first, at least one
-	begun    int64      // size of the last segment before its first batch
 	written  int64      // length of its file
 	refused  bool       // a batch that found no room may have left something behind its end
 	spares   []string   // paths of files for segments to come
@@ -56,13 +56,6 @@ type Log struct {
 
 	mu     sync.Mutex
 	status Status
-}
-
-// group is what every new segment says of a group.
-type group struct {
-	state raft.HardState
-	base  raft.Snapshot
-	last  raft.EntryID // that was written; says something only if it is behind base
 }
 
 // Status is a copy of what there is to know about a log.
@@ -105,11 +98,11 @@ func (l *Log) Append(records []codec.Record) error {
 	if len(l.buf) > maxBatch {
 		return ErrBatchTooLarge
 	}
-	current := l.current()
+	current, written := l.current(), int64(len(l.buf))
 	err := l.write(records)
 	l.relieving = l.relieving || l.current() != current
-	if err == nil && l.relieving {
-		err = unlessFull(l.relieve()) // what is not moved now may be later
+	if err == nil {
+		err = unlessFull(l.relieve(written)) // what is not moved now may be later
 	}
 	if errors.Is(err, ErrNoSpace) {
 		return err
@@ -134,15 +127,9 @@ func (l *Log) write(records []codec.Record) error {
 	took := l.opts.Env.Now().Sub(began)
 	at := current.size
 	current.size += int64(len(l.buf))
-	compacted := false
-	for i := range records {
-		l.note(&records[i], at)
-		compacted = compacted || records[i].Write.Base != nil
-	}
-	if compacted {
-		if err := unlessFull(l.release()); err != nil {
-			return err
-		}
+	l.noteAll(records, l.buf[frameHeader:], place{segment: current, at: at})
+	if err := unlessFull(l.release()); err != nil {
+		return err
 	}
 	l.publish(took)
 	return nil
@@ -150,24 +137,34 @@ func (l *Log) write(records []codec.Record) error {
 
 func (l *Log) current() *segment { return l.segments[len(l.segments)-1] }
 
-// note remembers what a durable record, in the frame at that offset, means for the
-// segments to come.
-func (l *Log) note(r *codec.Record, at int64) {
+// noteAll is note for the records of a frame with that payload.
+func (l *Log) noteAll(records []codec.Record, payload []byte, at place) {
+	for i := range records {
+		at.bytes = recordHeader + int64(binary.LittleEndian.Uint32(payload))
+		payload = payload[at.bytes:]
+		l.note(&records[i], at)
+	}
+}
+
+// note remembers what a durable record means, and where it stands.
+func (l *Log) note(r *codec.Record, at place) {
 	g := l.groups[r.Group]
 	if g == nil {
-		g = &group{}
+		g = &group{id: r.Group}
 		l.groups[r.Group] = g
 	}
 	if r.Write.State != (raft.HardState{}) {
 		g.state = r.Write.State
 	}
 	if r.Write.Base != nil {
-		g.base = *r.Write.Base
+		g.rebase(*r.Write.Base, at.segment.number)
 	}
-	if len(r.Write.Append.Entries) > 0 {
-		g.last = r.Write.Append.Last()
+	switch {
+	case r.Again:
+		g.again(r.Write.Append, at)
+	case len(r.Write.Append.Entries) > 0:
+		g.append(r.Write.Append, at)
 	}
-	hold(l.segments, r, at)
 }
 
 // next begins a new segment with what every group must not lose, so that the
@@ -188,7 +185,7 @@ func (l *Log) statements() []codec.Record {
 	records := make([]codec.Record, 0, len(l.groups))
 	for _, id := range slices.Sorted(maps.Keys(l.groups)) {
 		g := l.groups[id]
-		w := raft.Write{State: g.state, Append: raft.Span{Prev: g.last}}
+		w := raft.Write{State: g.state, Append: raft.Span{Prev: g.last()}}
 		if g.base.ID != (raft.EntryID{}) {
 			w.Base = &g.base
 		}
@@ -197,11 +194,11 @@ func (l *Log) statements() []codec.Record {
 	return records
 }
 
-// release removes the oldest segments whose entries every group has compacted.
+// release removes the oldest segments of which no group needs anything.
 // Each removal is durable before the next: a crash must not leave a gap, which
 // could not be told from a file that somebody lost.
 func (l *Log) release() error {
-	for len(l.segments) > 1 && l.compacted(l.segments[0]) {
+	for len(l.segments) > 1 && l.idle(l.segments[0]) {
 		if err := l.retire(l.segments[0]); err != nil {
 			return err
 		}
@@ -210,14 +207,7 @@ func (l *Log) release() error {
 	return nil
 }
 
-func (l *Log) compacted(s *segment) bool {
-	for id, held := range s.held {
-		if l.needs(id, held) {
-			return false
-		}
-	}
-	return true
-}
+func (l *Log) idle(s *segment) bool { return len(s.pieces) == 0 && s.until <= l.current().number }
 
 // Close closes the file. Everything that was appended is durable already.
 func (l *Log) Close() error {

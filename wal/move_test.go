@@ -2,6 +2,10 @@ package wal
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/quorate-db/quorate/codec"
@@ -51,17 +55,135 @@ func TestALogThatIsNeededIsNotMoved(t *testing.T) {
 	must(t, open(t, mem.Crash(vfs.Lost), want.picture()).Close())
 }
 
-// A group that would keep all others waiting is left in peace, and so are those beside
-// it: the segment would not be freed.
-func TestAHugeGroupIsNotMoved(t *testing.T) {
-	b := quiet(t, vfs.NewMem(), 1, moveSegments*300)
-	b.put(record(3, entries(id(0, 0), 1, 1, 1)))
-	for range 200 {
-		b.entry(50)
+// huge is a busy log in which one group, the second, has far more than all others: many
+// segments full, of several terms, which it does not compact.
+func huge(t *testing.T, mem *vfs.Mem) *busy {
+	t.Helper()
+	b := &busy{t: t, log: open(t, mem, ""), want: model{}}
+	last := id(0, 0)
+	for i := range 60 {
+		r := record(2, entries(last, raft.Term(1+i/7), 1+i%3, 60))
+		last = r.Write.Append.Last()
+		b.put(r)
+		b.entry(20)
 	}
-	if got := b.log.Status(); got.Moved != 0 || b.log.segments[0].number != 1 {
-		t.Fatalf("%+v", got)
+	return b
+}
+
+// layout is in which segments the log has the entries of the groups.
+func layout(l *Log) string {
+	var s strings.Builder
+	for _, id := range slices.Sorted(maps.Keys(l.groups)) {
+		g := l.groups[id]
+		fmt.Fprintf(&s, "group %d after %v:", id, g.base.ID)
+		for i, p := range g.pieces {
+			if i+1 == len(g.pieces) || g.pieces[i+1].segment != p.segment || g.pieces[i+1].last.Term != p.last.Term {
+				fmt.Fprintf(&s, " to %v in %d,", p.last, p.segment.number)
+			}
+		}
+		s.WriteString("\n")
 	}
+	return s.String()
+}
+
+// live is how many bytes of entries the groups need, in the log.
+func (b *busy) live() (bytes int64) {
+	for _, saved := range b.want {
+		for i := range saved.Entries {
+			bytes += int64(len(saved.Entries[i].Data)) + 4
+		}
+	}
+	return bytes
+}
+
+// A group that needs more than all others together: the log is no longer than twice what is
+// needed, and less is written again than is freed, lap after lap, also after a restart
+// and while the group goes on, replaces some of its log, or compacts some.
+func TestAHugeGroupDoesNotHoldBackTheLog(t *testing.T) {
+	mem := vfs.NewMem()
+	b := huge(t, mem)
+	first, written := b.log.current().number, int64(0)
+	for round := range 8 {
+		for i := range 200 {
+			b.entry(20)
+			size, live := int64(0), int64(0)
+			for _, s := range b.log.segments {
+				size += s.size - s.begun
+				live += s.live
+			}
+			// A segment is begun before there is a look at how long the log is.
+			if limit := slackFactor*live + (slackSegments+2)*300; size > limit || live > 2*b.live() {
+				t.Fatalf("round %d, %d: the log has %d bytes and takes %d for needed, of %d in entries", round, i, size, live, b.live())
+			}
+		}
+		written += int64(b.log.Status().Moved)
+		must(t, b.log.Close())
+		must(t, open(t, mem.Crash(vfs.Lost), b.want.picture()).Close())
+		before := layout(b.log)
+		b.log = open(t, mem, b.want.picture())
+		if after := layout(b.log); after != before {
+			t.Fatalf("entries were\n%s\nand are, to who opens the log,\n%s", before, after)
+		}
+		if _, err := inspect(t, mem); err != nil {
+			t.Fatal(err)
+		}
+		last := raft.Span{Entries: b.want[2].Entries}.Last()
+		switch round {
+		case 1:
+			b.put(record(2, entries(last, last.Term, 2, 60)))
+		case 3: // a third of it is replaced
+			at := b.want[2].Entries[len(b.want[2].Entries)*2/3].EntryID
+			b.put(record(2, entries(at, last.Term+1, 20, 60)))
+		case 5: // and a quarter compacted
+			b.put(record(2, raft.Write{Base: &raft.Snapshot{ID: b.want[2].Entries[len(b.want[2].Entries)/4].EntryID}}))
+		}
+	}
+	if laps := b.log.segments[0].number / first; laps < 3 {
+		t.Fatalf("the log begins with segment %d, it was as long as %d: too few laps to show anything", b.log.segments[0].number, first)
+	}
+	if freed := int64(b.log.segments[0].number) * 300; written == 0 || written > freed {
+		t.Fatalf("%d bytes were written again, to free %d", written, freed)
+	}
+}
+
+// A log of the version before is read and goes on. Who knows no other must never meet what is
+// said again in a segment of that version.
+func TestALogOfVersion2GoesOn(t *testing.T) {
+	mem := vfs.NewMem()
+	b := huge(t, mem)
+	if b.log.Status().Moved > 0 {
+		t.Fatal("the log is of version 3 in truth")
+	}
+	must(t, b.log.Close())
+	files := segmentsOf(t, mem)
+	for _, path := range files {
+		data := load(t, mem, path)
+		data[8] = 2
+		reseal(data[:segmentHeader])
+		store(t, mem, path, data)
+	}
+	b.log = open(t, mem, b.want.picture())
+	for b.log.segments[0].number <= uint64(len(files)) {
+		b.entry(20)
+		for _, s := range b.log.segments {
+			data := load(t, mem, segmentPath(dir, s.number))
+			again := 0
+			for at := segmentHeader; at < int(s.size); {
+				payload := s.seal.frame(data, at)
+				must(t, decodeBatch(payload, func(r codec.Record, _ int64) error {
+					if r.Again {
+						again++
+					}
+					return nil
+				}))
+				at += frameHeader + len(payload)
+			}
+			if data[8] == 2 && again > 0 {
+				t.Fatalf("segment %d is of version 2 and says %d things again", s.number, again)
+			}
+		}
+	}
+	must(t, open(t, mem.Crash(vfs.Lost), b.want.picture()).Close())
 }
 
 // Entries that were replaced are not moved, and hold back nothing.
@@ -80,25 +202,34 @@ func TestReplacedEntriesHoldBackNothing(t *testing.T) {
 	must(t, open(t, mem.Crash(vfs.Lost), b.want.picture()).Close())
 }
 
-// A snapshot replaced the log of a quiet group. It has nothing that could be moved, and
-// the log can be opened however long it goes on.
-func TestAGroupWithoutLiveEntriesIsNotMoved(t *testing.T) {
+// A snapshot in the middle of its log replaced the log of a quiet group, of which each segment
+// has something. That holds back nothing, is not moved, and does not come back whatever
+// segment the log begins with.
+func TestWhatASnapshotReplacesHoldsBackNothing(t *testing.T) {
 	mem := vfs.NewMem()
 	b := quiet(t, mem, 1, 10)
-	b.put(record(2, entries(id(1, 1), 1, 4, 5)))
-	b.put(record(2, base(3, 3)))
-	for range 60 {
+	last := raft.Index(1)
+	for b.log.current().number < 4 {
+		b.entry(50)
+		b.put(record(2, entries(id(1, last), 1, 1, 5)))
+		last++
+	}
+	b.put(record(2, base(3, 1)))
+	if got := b.log.segments[0].number; got != 1 {
+		t.Fatalf("the log begins with segment %d before another one says that the group's log ends", got)
+	}
+	for range 10 {
+		must(t, open(t, mem.Crash(vfs.Lost), b.want.picture()).Close())
 		b.entry(50)
 	}
-	must(t, open(t, mem.Crash(vfs.Lost), b.want.picture()).Close())
-	b.put(record(2, entries(id(3, 3), 3, 1, 5)))
-	for range 60 {
-		b.entry(50)
-	}
-	if got := b.log.segments[0].number; got < 10 {
+	if got := b.log.segments[0].number; got < 4 {
 		t.Fatalf("the log still begins with segment %d", got)
 	}
+	b.put(record(2, entries(id(3, 1), 3, 1, 5)))
 	must(t, open(t, mem.Crash(vfs.Lost), b.want.picture()).Close())
+	if got := b.log.Status().Moved; got != 0 {
+		t.Fatalf("%d bytes were moved", got)
+	}
 }
 
 // The power goes out before each operation on the disk while entries move: whether the

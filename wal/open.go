@@ -154,11 +154,7 @@ func (l *Log) read(numbers []uint64) (map[raft.GroupID]*raft.Saved, error) {
 	if err != nil {
 		return nil, err
 	}
-	for id, s := range saved {
-		log := raft.Span{Prev: s.Base.ID, Entries: s.Entries}
-		l.groups[id] = &group{state: s.State, base: s.Base, last: log.Last()}
-	}
-	l.segments, l.begun, l.written = r.segments, int64(r.begun), r.end()
+	l.segments, l.written, l.groups = r.segments, r.end(), r.replay.places()
 	r.detach(saved)
 	if len(r.damages) > 0 {
 		return saved, l.salvage(r, saved)

@@ -15,7 +15,6 @@ type reading struct {
 	dir      string
 	segments []*segment
 	replay   replay
-	begun    int // where the first batch of the last segment is or will be
 	final    int // where its last valid frame begins; the header, if there is none
 	batches  int // how many are in it
 
@@ -40,7 +39,7 @@ func (r *reading) add(number uint64, data []byte) error {
 			return err
 		}
 		r.blind = true
-		r.segments = append(r.segments, &segment{number: number, held: map[raft.GroupID]held{}})
+		r.segments = append(r.segments, &segment{number: number, pieces: map[raft.GroupID]int{}})
 		return nil
 	}
 	if n := len(r.segments); n > 0 && r.segments[n-1].size != s.before && !r.blind {
@@ -58,7 +57,8 @@ func (r *reading) add(number uint64, data []byte) error {
 
 // frames replays the frames of a segment and returns where the last one ends.
 func (r *reading) frames(s *segment, data []byte) (end int, err error) {
-	end, r.final, r.begun, r.batches = segmentHeader, segmentHeader, segmentHeader, 0
+	end, r.final, r.batches = segmentHeader, segmentHeader, 0
+	s.begun = segmentHeader
 	for {
 		payload := s.seal.frame(data, end)
 		if payload == nil {
@@ -75,7 +75,7 @@ func (r *reading) frames(s *segment, data []byte) (end int, err error) {
 		r.final, end = end, end+frameHeader+len(payload)
 		r.batches++
 		if r.batches == 1 && s.number > 1 {
-			r.begun = end
+			s.begun = int64(end)
 		}
 	}
 }
@@ -83,15 +83,16 @@ func (r *reading) frames(s *segment, data []byte) (end int, err error) {
 // batch replays the records of the frame at that offset; a statement is the first of a
 // segment.
 func (r *reading) batch(payload []byte, at int64, statement bool) error {
-	err := decodeBatch(payload, func(record codec.Record) error {
+	here := place{segment: r.segments[len(r.segments)-1], at: at, keep: true}
+	err := decodeBatch(payload, func(record codec.Record, bytes int64) error {
+		here.bytes = bytes
 		switch {
 		case !statement:
-			hold(r.segments, &record, at)
-			return r.replay.add(record)
+			return r.replay.add(record, here)
 		case !r.known:
-			return r.replay.begin(record)
+			return r.replay.begin(record, here)
 		default:
-			return r.replay.restate(record)
+			return r.replay.restate(record, here)
 		}
 	})
 	if statement {

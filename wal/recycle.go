@@ -44,8 +44,9 @@ func (l *Log) create(s *segment, content []byte) error {
 		return err
 	}
 	s.size = int64(len(content))
+	s.begun = s.size
 	old := l.file
-	l.file, l.segments, l.begun, l.written = file, append(l.segments, s), s.size, length
+	l.file, l.segments, l.written = file, append(l.segments, s), length
 	if old == nil {
 		return nil
 	}

@@ -47,7 +47,7 @@ func recycled(t *testing.T) (mem *vfs.Mem, b *busy) {
 	t.Helper()
 	mem = vfs.NewMem()
 	b = &busy{t: t, log: open(t, mem, ""), want: model{}}
-	for b.log.current().number < 6 || b.log.current().size > b.log.begun+100 {
+	for b.log.current().number < 6 || b.log.current().size > b.log.current().begun+100 {
 		b.entry(20)
 	}
 	path := segmentPath(dir, b.log.current().number)

@@ -36,7 +36,7 @@ func (l *Log) reserve() int64 { return min(maxReserve, l.opts.SegmentBytes/4) }
 // for one, or if a file for one is there and this one cannot grow. One that is urgent
 // takes the room that others leave.
 func (l *Log) place(urgent bool) error {
-	used := l.current().size - l.begun
+	used := l.current().size - l.current().begun
 	if used > 0 && used+int64(len(l.buf)) > l.opts.SegmentBytes {
 		err := l.next()
 		if err != nil && !(urgent && errors.Is(err, ErrNoSpace)) {
@@ -44,7 +44,7 @@ func (l *Log) place(urgent bool) error {
 		}
 	}
 	err := l.put(urgent)
-	if errors.Is(err, ErrNoSpace) && len(l.spares) > 0 && l.current().size > l.begun {
+	if errors.Is(err, ErrNoSpace) && len(l.spares) > 0 && l.current().size > l.current().begun {
 		if err = l.next(); err == nil {
 			err = l.put(urgent)
 		}
@@ -76,7 +76,7 @@ func (l *Log) prewrite(end int64) (written int64, err error) {
 	if end+l.reserve() <= l.written {
 		return l.written, nil
 	}
-	whole := l.begun + l.opts.SegmentBytes + l.reserve()
+	whole := l.current().begun + l.opts.SegmentBytes + l.reserve()
 	from, to := max(end, l.written), max(end+l.reserve(), min(end+prewriteStep, whole))
 	if _, err := l.file.WriteAt(zeros[:to-from], from); err != nil {
 		return l.written, noSpace(err)

@@ -13,12 +13,16 @@ func (l *Log) Damage() []*DamageError { return l.damages }
 func (l *Log) salvage(r *reading, saved map[raft.GroupID]*raft.Saved) error {
 	if r.replay.forgot {
 		saved[0] = &raft.Saved{State: raft.HardState{Injured: true}}
-		l.groups[0] = &group{state: saved[0].State}
 	}
 	if err := l.opts.Salvage(saved); err != nil {
 		return &refusal{r.damages[0], err}
 	}
 	l.damages = r.damages
+	l.groups = map[raft.GroupID]*group{}
+	for id, s := range saved {
+		l.groups[id] = &group{id: id, state: s.State, base: s.Base}
+		l.groups[id].skip(raft.Span{Prev: s.Base.ID, Entries: s.Entries}.Last()) // until they are written
+	}
 	return nil
 }
 
@@ -47,10 +51,10 @@ func (l *Log) rewrite(saved map[raft.GroupID]*raft.Saved) error {
 	content := s.appendHeader(nil)
 	// What is said last may be taken for torn if it is damaged in its turn: it is
 	// nothing new.
-	batches, begins := append(l.all(saved), l.statements()), []int64{}
+	batches, begins := append(l.all(saved), l.statements()), []int{}
 	for _, records := range batches {
 		at := len(content)
-		begins = append(begins, int64(at))
+		begins = append(begins, at)
 		content = appendBatch(content, records)
 		if len(content)-at-frameHeader > maxBatch {
 			return ErrBatchTooLarge
@@ -61,9 +65,7 @@ func (l *Log) rewrite(saved map[raft.GroupID]*raft.Saved) error {
 		return err
 	}
 	for i, records := range batches {
-		for k := range records {
-			hold(l.segments, &records[k], begins[i])
-		}
+		l.noteAll(records, content[begins[i]+frameHeader:], place{segment: s, at: int64(begins[i])})
 	}
 	// Not kept for later segments: where bits have flipped, others may.
 	for _, damaged := range old {

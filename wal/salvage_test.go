@@ -87,7 +87,7 @@ func (h *told) judge(saved model) error {
 	return nil
 }
 
-var histories = map[string]func() [][]codec.Record{"compacting": history, "crowded": crowded}
+var histories = map[string]func() [][]codec.Record{"compacting": history, "crowded": crowded, "lagging": lagging}
 
 // D04: a byte flips, at every place of a log. Whoever goes on knows which groups may have
 // lost something; the others have all they had. And what was salvaged is whole.

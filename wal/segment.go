@@ -9,14 +9,14 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
 )
 
 const (
 	magic         = "quoratew"
-	version       = 2
+	version       = 3
+	oldestVersion = 2 // that is read; it has no entries that are said again
 	segmentHeader = 40
 
 	suffix          = ".wal"
@@ -31,18 +31,11 @@ type segment struct {
 	before int64 // size of the segment before, zero for number 1
 	size   int64 // bytes, header included; the file may be longer
 
-	held map[raft.GroupID]held // of the groups that have entries or bases here
+	begun  int64                // where its first batch is or will be, behind what it states of the groups
+	live   int64                // bytes, about, of the entries that are needed and stand here
+	pieces map[raft.GroupID]int // how many of its pieces stand here; no others are in it
+	until  uint64               // it may not go before the segment of this number has begun (see rebase)
 }
-
-// held is what a segment holds of one group.
-type held struct {
-	last   raft.Index // the highest of the entries that were not replaced since
-	bytes  int64      // of all its entries, about: what moving them would write at most; zero: it has none
-	frames []int64    // where the frames with its entries and bases begin, rising
-}
-
-// entryOverhead is about what an entry takes in the log beside its data.
-const entryOverhead = 8
 
 // newSegment returns the one after the given segment, which is nil for the first.
 func newSegment(after *segment, random env.Random) *segment {
@@ -56,39 +49,8 @@ func newSegment(after *segment, random env.Random) *segment {
 		before: after.size,
 		seal:   seal{salt: uint32(n >> 32), mark: uint32(n) | 1},
 		size:   segmentHeader,
-		held:   map[raft.GroupID]held{},
+		pieces: map[raft.GroupID]int{},
 	}
-}
-
-// hold takes note that the last of the segments got a record, in the frame at that
-// offset, and that the entries which it replaces are of no more use where they are.
-func hold(segments []*segment, r *codec.Record, at int64) {
-	span := &r.Write.Append
-	if len(span.Entries) == 0 && r.Write.Base == nil {
-		return
-	}
-	// The highest index rises from segment to segment, so that the first one
-	// that has nothing to lose ends the search.
-	for i := len(segments) - 1; i >= 0 && len(span.Entries) > 0; i-- {
-		h := segments[i].held[r.Group]
-		if h.bytes > 0 && h.last <= span.Prev.Index {
-			break
-		}
-		if h.bytes > 0 {
-			h.last = span.Prev.Index
-			segments[i].held[r.Group] = h
-		}
-	}
-	s := segments[len(segments)-1]
-	h := s.held[r.Group]
-	for i := range span.Entries {
-		h.last = span.Entries[i].Index
-		h.bytes += int64(len(span.Entries[i].Data) + entryOverhead)
-	}
-	if n := len(h.frames); n == 0 || h.frames[n-1] != at {
-		h.frames = append(h.frames, at)
-	}
-	s.held[r.Group] = h
 }
 
 func (s *segment) appendHeader(dst []byte) []byte {
@@ -120,7 +82,7 @@ func parseHeader(data []byte, number uint64) (*segment, error) {
 		number: number,
 		seal:   seal{salt: binary.LittleEndian.Uint32(data[12:]), mark: binary.LittleEndian.Uint32(data[16:])},
 		before: int64(binary.LittleEndian.Uint64(data[28:])),
-		held:   map[raft.GroupID]held{},
+		pieces: map[raft.GroupID]int{},
 	}, nil
 }
 
@@ -136,11 +98,11 @@ func checkVersion(data []byte, path string) error {
 		return nil // not for the version to complain about
 	}
 	got := binary.LittleEndian.Uint32(data[8:])
-	if got == version || !headerIntact(data) {
+	if got >= oldestVersion && got <= version || !headerIntact(data) {
 		return nil
 	}
-	return fmt.Errorf("wal: %s has format version %d, this program reads version %d; start the version of quorate that wrote it",
-		path, got, version)
+	return fmt.Errorf("wal: %s has format version %d, this program reads %d to %d; start the version of quorate that wrote it",
+		path, got, oldestVersion, version)
 }
 
 func segmentPath(dir string, number uint64) string {
