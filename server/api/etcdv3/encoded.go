@@ -54,15 +54,13 @@ func (p *piecePool) Get(length int) *[]byte {
 
 func (p *piecePool) Put(b *[]byte) { p.free.Put(b) }
 
-// Where a field begins: its number, and the wire type of what follows, as protobuf has it.
+// Where a field begins: its number, and whether a length and bytes follow or a number.
 const (
-	number = iota
-	_
-	text
+	text = 2
 
-	rangeHeader, rangeKV, rangeMore, rangeCount             = 1<<3 | text, 2<<3 | text, 3<<3 | number, 4<<3 | number
-	headerCluster, headerMember, headerRevision, headerTerm = 1<<3 | number, 2<<3 | number, 3<<3 | number, 4<<3 | number
-	kvKey, kvCreate, kvMod, kvVersion, kvValue, kvLease     = 1<<3 | text, 2<<3 | number, 3<<3 | number, 4<<3 | number, 5<<3 | text, 6<<3 | number
+	rangeHeader, rangeKV, rangeMore, rangeCount             = 1<<3 | text, 2<<3 | text, 3 << 3, 4 << 3
+	headerCluster, headerMember, headerRevision, headerTerm = 1 << 3, 2 << 3, 3 << 3, 4 << 3
+	kvKey, kvCreate, kvMod, kvVersion, kvValue, kvLease     = 1<<3 | text, 2 << 3, 3 << 3, 4 << 3, 5<<3 | text, 6 << 3
 )
 
 // sizeNumber is how many bytes a field that is a number takes; zero takes none.
