@@ -14,11 +14,11 @@ type Event struct {
 	At    time.Time
 	Group GroupID // zero: the whole host
 
-	Node    NodeID     // LeaderChanged, PeerUp, PeerDown
+	Node    NodeID     // LeaderChanged, PeerUp, PeerDown, PeerRefused
 	Term    raft.Term  // LeaderChanged
 	Index   raft.Index // SnapshotTaken, SnapshotInstalled, LogCompacted: up to here
 	Members []Member   // MembersChanged; not to be changed
-	Err     error      // GroupStopped
+	Err     error      // GroupStopped, PeerRefused
 }
 
 // EventKind says what has happened.
@@ -37,11 +37,12 @@ const (
 	DiskStalled                            // one write takes longer than half of an election timeout
 	DiskFull                               // or nearly: commands are refused here with ErrDiskFull
 	DiskHasRoom                            // and now they are taken
+	PeerRefused                            // Node has lost its disk, or runs on an old copy of it; Err says which
 )
 
 var eventNames = [...]string{
 	"none", "leader changed", "members changed", "group stopped", "snapshot taken", "snapshot installed", "log compacted",
-	"peer down", "peer up", "disk stalled", "disk full", "disk has room",
+	"peer down", "peer up", "disk stalled", "disk full", "disk has room", "peer refused",
 }
 
 func (k EventKind) String() string {

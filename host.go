@@ -20,13 +20,14 @@ import (
 // Host runs the groups of one node on one log and one set of connections. Its
 // methods may be called from any goroutine.
 type Host struct {
+	identity
 	cfg     Config
-	id      NodeID
 	lock    io.Closer
 	disk    *writer
 	snaps   *snap.Store
 	sending sending
 	peers   Transport
+	met     memory
 	inbox   *inbox
 	tickets atomic.Uint64 // names of proposals; the first is random
 
@@ -84,7 +85,10 @@ func (h *Host) open() (err error) {
 	if h.lock, err = fs.Lock(dir); err != nil {
 		return err
 	}
-	if h.id, err = identify(&h.cfg); err != nil {
+	if h.identity, err = identify(&h.cfg); err != nil {
+		return err
+	}
+	if err := h.met.recall(&h.cfg); err != nil {
 		return err
 	}
 	log, saved, err := wal.Open(fs, filepath.Join(dir, logDir), wal.Options{
@@ -101,14 +105,15 @@ func (h *Host) open() (err error) {
 	if err := h.forgetRetired(); err != nil {
 		return err
 	}
-	if h.id == 0 {
-		if h.id, err = introduce(&h.cfg); err != nil {
+	if h.incarnation == 0 {
+		if err := h.introduce(&h.cfg); err != nil {
 			return fmt.Errorf("quorate: the data directory cannot be written: %w", err)
 		}
 	}
 	h.peers, err = h.cfg.Network.Listen(transport.Config{
 		Cluster: h.cfg.Cluster, Node: h.id, Listen: h.cfg.Listen, Advertise: h.cfg.Advertise,
-		Handler: (*peerHandler)(h), Credentials: h.cfg.PeerTLS, Env: h.cfg.Env, Logger: h.cfg.Logger,
+		Handler: (*peerHandler)(h), Origin: transport.Origin{Incarnation: h.incarnation, Start: log.Status().Mark}, Memory: (*peerMemory)(h),
+		Credentials: h.cfg.PeerTLS, Env: h.cfg.Env, Logger: h.cfg.Logger,
 	})
 	if err != nil {
 		return err

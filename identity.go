@@ -13,51 +13,63 @@ import (
 
 // A data directory says whose it is, in the file "node":
 //
-//	quorate data 2
+//	quorate data 3
 //	cluster 0123456789abcdef
 //	node 0123456789abcdef
-//	crc32c c146e888
+//	incarnation 0123456789abcdef
+//	crc32c 516ce1ee
 //
 // The last line is the CRC-32C of those before: a digit that has changed must not
-// make this another node.
+// make this another node. Format 2 had no incarnation; such a directory is given one.
 const (
 	logDir         = "wal"
 	snapshotDir    = "snap"
 	identityFile   = "node"
-	identityFormat = "quorate data 2\ncluster %016x\nnode %016x\n"
+	identityFormat = "quorate data 3\ncluster %016x\nnode %016x\nincarnation %016x\n"
+	formerFormat   = "quorate data 2\ncluster %016x\nnode %016x\n"
 )
 
-// identityText is the file's content.
-func identityText(cluster uint64, id NodeID) string {
-	text := fmt.Sprintf(identityFormat, cluster, uint64(id))
+// identity is who a node is. Its zero value is that of a directory that has none yet.
+type identity struct {
+	id          NodeID
+	incarnation uint64 // drawn when the directory was made; zero: there was none then
+}
+
+// text is the file's content.
+func (is identity) text(cluster uint64) string {
+	text := fmt.Sprintf(identityFormat, cluster, uint64(is.id), is.incarnation)
+	if is.incarnation == 0 {
+		text = fmt.Sprintf(formerFormat, cluster, uint64(is.id))
+	}
 	return fmt.Sprintf("%scrc32c %08x\n", text, crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))
 }
 
 // identify compares the directory's identity with the configuration's and returns
-// it, or zero if the directory has none yet.
-func identify(cfg *Config) (NodeID, error) {
+// it.
+func identify(cfg *Config) (is identity, err error) {
 	path := filepath.Join(cfg.Dir, identityFile)
-	text, err := readFile(cfg.FS, path)
+	text, err := readFile(cfg.FS, path, 4<<10)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return is, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("quorate: the data directory cannot be read: %w", err)
+		return is, fmt.Errorf("quorate: the data directory cannot be read: %w", err)
 	}
 	var cluster uint64
-	var id NodeID
-	_, err = fmt.Sscanf(string(text), identityFormat, &cluster, (*uint64)(&id))
-	if err != nil || id == 0 || string(text) != identityText(cluster, id) {
-		return 0, fmt.Errorf("quorate: %s is not a node's identity of format 2, or it is damaged: put it back from a copy, choose another directory, "+
+	if _, err = fmt.Sscanf(string(text), identityFormat, &cluster, (*uint64)(&is.id), &is.incarnation); err != nil {
+		_, err = fmt.Sscanf(string(text), formerFormat, &cluster, (*uint64)(&is.id))
+	}
+	if err != nil || is.id == 0 || string(text) != is.text(cluster) {
+		return is, fmt.Errorf("quorate: %s is not a node's identity of format 3 or 2, or it is damaged: put it back from a copy, choose another directory, "+
 			"or the version of quorate that wrote it", path)
 	}
 	switch {
 	case cluster != cfg.Cluster:
-		return 0, fmt.Errorf("quorate: the data directory %s belongs to cluster %016x (says %s), not %016x: choose another directory", cfg.Dir, cluster, path, cfg.Cluster)
-	case cfg.ID != 0 && cfg.ID != id:
-		return 0, fmt.Errorf("quorate: the data directory %s belongs to node %016x (says %s), not %016x: choose another directory", cfg.Dir, uint64(id), path, uint64(cfg.ID))
+		return is, fmt.Errorf("quorate: the data directory %s belongs to cluster %016x (says %s), not %016x: choose another directory", cfg.Dir, cluster, path, cfg.Cluster)
+	case cfg.ID != 0 && cfg.ID != is.id:
+		return is, fmt.Errorf("quorate: the data directory %s belongs to node %016x (says %s), not %016x: choose another directory", cfg.Dir, uint64(is.id), path, uint64(cfg.ID))
 	}
-	return id, checkLogThere(cfg)
+	return is, checkLogThere(cfg)
 }
 
 // checkLogThere refuses a directory whose log is gone: the node would come up
@@ -75,17 +87,22 @@ func checkLogThere(cfg *Config) error {
 	return nil
 }
 
-// introduce gives a new directory its identity, once the log is there.
-func introduce(cfg *Config) (NodeID, error) {
-	id := cfg.ID
-	for id == 0 {
-		id = NodeID(cfg.Env.Uint64())
+// introduce gives a directory what it lacks of an identity, once the log is there.
+func (is *identity) introduce(cfg *Config) error {
+	if is.id == 0 {
+		is.id = cfg.ID
 	}
-	text := []byte(identityText(cfg.Cluster, id))
-	return id, writeFile(cfg.FS, cfg.Dir, filepath.Join(cfg.Dir, identityFile), text)
+	for is.id == 0 {
+		is.id = NodeID(cfg.Env.Uint64())
+	}
+	for is.incarnation == 0 {
+		is.incarnation = cfg.Env.Uint64()
+	}
+	return writeFile(cfg.FS, cfg.Dir, filepath.Join(cfg.Dir, identityFile), []byte(is.text(cfg.Cluster)))
 }
 
-func readFile(fs vfs.FS, path string) ([]byte, error) {
+// readFile reads a small file, of a limited size in bytes.
+func readFile(fs vfs.FS, path string, limit int64) ([]byte, error) {
 	f, err := fs.Open(path)
 	if err != nil {
 		return nil, err
@@ -95,7 +112,7 @@ func readFile(fs vfs.FS, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := make([]byte, min(size, 4<<10))
+	text := make([]byte, min(size, limit))
 	_, err = io.ReadFull(io.NewSectionReader(f, 0, size), text)
 	return text, err
 }

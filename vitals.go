@@ -48,6 +48,7 @@ type Vitals struct {
 	DiskFree      int64  // bytes that were left when the file system was last asked; zero: it does not say
 	DiskFull      bool   // commands are refused with ErrDiskFull
 	SlowPeers     uint64 // looks, one in a second or so, at a peer whose round trip took as long
+	PeersRefused  uint64 // peers that were turned away, since they had lost their disks or ran on old copies
 	EventsDropped uint64 // for want of room in Config.Events
 }
 
@@ -57,7 +58,7 @@ func (h *Host) Vitals() Vitals {
 	return Vitals{
 		Queued: v.queued.now(), Durable: v.durable.now(), Committed: v.committed.now(), Applied: v.applied.now(),
 		DiskFree: h.disk.room.free.Load(), DiskFull: h.disk.room.short(),
-		DiskStalls: v.stalls.Load(), SlowPeers: v.slow.Load(), EventsDropped: v.dropped.Load(),
+		DiskStalls: v.stalls.Load(), SlowPeers: v.slow.Load(), PeersRefused: v.forgetful.Load(), EventsDropped: v.dropped.Load(),
 	}
 }
 
@@ -65,10 +66,11 @@ func (h *Host) Vitals() Vitals {
 type vitals struct {
 	queued, durable, committed, applied histogram
 
-	timed   atomic.Int64 // proposals that are being timed
-	stalls  atomic.Uint64
-	slow    atomic.Uint64
-	dropped atomic.Uint64
+	timed     atomic.Int64 // proposals that are being timed
+	stalls    atomic.Uint64
+	slow      atomic.Uint64
+	dropped   atomic.Uint64
+	forgetful atomic.Uint64
 }
 
 // sample is the one proposal of a group that is being timed.

@@ -20,18 +20,20 @@ type endpoint struct {
 	life  uint64
 	cfg   transport.Config
 	peers map[raft.NodeID]string // addresses
+	doors map[*endpoint]*door    // to those who have called, or were called
 	over  bool                   // closed
 
-	number  uint64    // of the last frame
-	calls   []*call   // that wait for an answer
-	streams env.Tasks // that come in
+	number uint64    // of the last frame
+	calls  []*call   // that wait for an answer
+	tasks  env.Tasks // streams that come in, and handshakes
 }
 
 func (e *endpoint) up() bool { return !e.over && e.node.alive && e.node.life == e.life }
 
 func (e *endpoint) SetPeer(id raft.NodeID, address string) {
-	if e.up() && id != e.cfg.Node && address != "" {
+	if e.up() && id != e.cfg.Node && address != "" && e.peers[id] != address {
 		e.peers[id] = address
+		e.greet(id, address)
 	}
 }
 
@@ -57,7 +59,7 @@ func (e *endpoint) Close() error {
 	for _, c := range e.calls {
 		c.finish(nil, fmt.Errorf("%w: this node closes", transport.ErrLost))
 	}
-	e.streams.Wait(&e.node.process)
+	e.tasks.Wait(&e.node.process)
 	return nil
 }
 
@@ -94,8 +96,15 @@ func (e *endpoint) ship(to raft.NodeID, messages []codec.Envelope) {
 	w, l := net.world, net.link(e.node.number, target.node.number)
 	e.number++
 	net.draft = transport.AppendMessages(net.draft[:0], e.number, env.Timestamp(w.now), messages)
-	frame := net.draft
+	frame := bytes.Clone(net.draft)
 	w.mix(uint64(w.now), uint64(e.cfg.Node)<<32|uint64(to), uint64(len(frame)))
+	e.reach(target, func() { e.throw(l, target, frame) })
+}
+
+// throw lets the network do with a frame what it likes.
+func (e *endpoint) throw(l *link, target *endpoint, frame []byte) {
+	net := e.node.sim.net
+	w := net.world
 	if chance(w.rng, net.weather.Drop) {
 		return
 	}
@@ -112,8 +121,13 @@ func (e *endpoint) ship(to raft.NodeID, messages []codec.Envelope) {
 	}
 	for ; copies > 0; copies-- {
 		if d, ok := net.transit(l, order); ok {
-			own := bytes.Clone(frame) // the receiver keeps what it was given
-			w.after(d, &target.node.process, func() { target.receive(e.cfg.Node, own) })
+			own := frame // its own memory: the receiver keeps it
+			if copies > 1 {
+				own = bytes.Clone(frame)
+			}
+			w.after(d, &target.node.process, func() {
+				target.pass(e, func() { target.receive(e.cfg.Node, own) })
+			})
 		}
 	}
 }
@@ -121,9 +135,6 @@ func (e *endpoint) ship(to raft.NodeID, messages []codec.Envelope) {
 // receive is the other side. A frame that is damaged is thrown away, and in the
 // real world the connection with it.
 func (e *endpoint) receive(from raft.NodeID, frame []byte) {
-	if !e.up() {
-		return
-	}
 	messages, err := transport.ReadMessages(frame, from, e.cfg.Node)
 	if err != nil {
 		e.node.sim.note(e.node, "a frame was refused: %v", err)
@@ -173,10 +184,10 @@ func (e *endpoint) Call(ctx context.Context, to raft.NodeID, request []byte) ([]
 		}
 	}
 	if d, ok := net.transit(there, nil); ok && !chance(w.rng, net.weather.Drop) {
-		w.after(d, &target.node.process, func() {
-			if target.up() {
-				target.cfg.Handler.Call(e.cfg.Node, request, answered)
-			}
+		e.reach(target, func() {
+			w.after(d, &target.node.process, func() {
+				target.pass(e, func() { target.cfg.Handler.Call(e.cfg.Node, request, answered) })
+			})
 		})
 	}
 	w.after(hangs, &e.node.process, lost)

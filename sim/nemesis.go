@@ -49,6 +49,7 @@ func init() {
 		"transfer": {drawNothing, doTransfer, nil, false},
 		"campaign": {drawNothing, doCampaign, nil, false},
 		"member":   {drawNothing, doMember, nil, false},
+		lossOfDisk: {drawWipe, doWipe, doBoot, false},
 	}
 	for name := range actions { //order: sorted below
 		kindsInOrder = append(kindsInOrder, name)
@@ -291,6 +292,22 @@ func doFlip(s *run, a *Action, n *node) {
 		s.note(n, "its disk has changed what it holds: %s", where)
 	}
 	n.boot()
+}
+
+// drawWipe draws a node of the minority whose disks are spoilt.
+func drawWipe(p *Plan, a *Action, rng *rand.Rand) {
+	a.Nodes = []int{rng.IntN(max(1, (p.Voters-1)/2))}
+}
+
+// doWipe lets a machine lose its disk. Its process comes back under its ID, and must
+// not be let in.
+func doWipe(s *run, _ *Action, n *node) {
+	if !n.alive || !s.met(n) {
+		return
+	}
+	s.note(n, "loses its disk")
+	n.die(keepNone)
+	n.lose()
 }
 
 // leaves tells the judges what a damaged log has left. Of one that nothing can be read

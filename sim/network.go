@@ -60,12 +60,13 @@ func (n *network) transit(l *link, order *time.Duration) (time.Duration, bool) {
 func (n *node) Listen(cfg transport.Config) (quorate.Transport, error) {
 	e := &endpoint{
 		node: n, life: n.life, cfg: cfg,
-		peers: map[raft.NodeID]string{},
+		peers: map[raft.NodeID]string{}, doors: map[*endpoint]*door{},
 	}
 	if old := n.sim.net.ends[cfg.Listen]; old != nil && old.up() {
 		return nil, fmt.Errorf("sim: %s is in use", cfg.Listen)
 	}
 	n.sim.net.ends[cfg.Listen] = e
+	n.world.after(pingEvery, &n.process, e.ping)
 	return e, nil
 }
 

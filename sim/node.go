@@ -25,7 +25,8 @@ type node struct {
 	id      raft.NodeID
 	address string
 	disk    disk
-	writes  uint64 // to its log, in all its lives, that were durable
+	writes  uint64       // to its log, in all its lives, that were durable
+	knows   map[int]bool // whom its disk remembers, by number
 
 	host *quorate.Host // of this life; nil until it is open
 	runs bool          // it has been open in this life: from now on a full disk is no reason to end
@@ -64,7 +65,7 @@ type replica struct {
 }
 
 func newNode(s *run, number int) *node {
-	n := &node{sim: s, number: number, id: raft.NodeID(number), address: fmt.Sprintf("n%d:1", number)}
+	n := &node{sim: s, number: number, id: raft.NodeID(number), address: fmt.Sprintf("n%d:1", number), knows: map[int]bool{}}
 	seed := s.world.rng.Uint64()
 	n.process = process{world: s.world, name: fmt.Sprintf("n%d", number), rng: rand.New(rand.NewPCG(seed, 1)), clock: clock{rate: 1}}
 	for g := range max(1, s.cfg.Groups) {

@@ -237,8 +237,28 @@ func Draw(seed uint64, limits Limits) *Plan {
 	}
 	p := &Plan{Options: o}
 	p.drawActions(rng, limits.Faults)
+	p.drawLoss(rand.New(rand.NewPCG(seed, 0x3199e)), limits.Faults)
 	return p
 }
+
+// drawLoss lets a node lose its disk, in few of the runs, unless there are to be such.
+// It is for itself, so that all else is as it was. Who will not be let in again is no
+// spare to replace others with.
+func (p *Plan) drawLoss(rng *rand.Rand, only []string) {
+	wanted := only == nil && rng.IntN(6) == 0 || slices.Contains(only, lossOfDisk)
+	if !wanted || p.Voters < 3 || slices.ContainsFunc(p.Actions, func(a Action) bool { return a.Do == "member" }) {
+		return
+	}
+	a := Action{
+		At: Duration(between(rng, p.Length.D()/8, p.Length.D()).Round(time.Microsecond)), Do: lossOfDisk,
+		For: Duration(between(rng, time.Millisecond, 3*p.Election.D()).Round(time.Microsecond)),
+	}
+	drawWipe(p, &a, rng)
+	a.Nodes[0]++
+	p.Actions = append(p.Actions, a)
+}
+
+const lossOfDisk = "wipe"
 
 // drawGuests draws them in half of the runs.
 func drawGuests(rng *rand.Rand) (g Guests) {
@@ -293,6 +313,9 @@ func drawWeather(rng *rand.Rand, bad bool) Weather {
 func (p *Plan) drawActions(rng *rand.Rand, only []string) {
 	var kinds []string
 	for _, kind := range kindsInOrder {
+		if kind == lossOfDisk {
+			continue
+		}
 		allowed := only == nil || slices.Contains(only, kind)
 		if drawn := rng.IntN(2) == 0; allowed && (drawn || only != nil) {
 			kinds = append(kinds, kind)

@@ -47,7 +47,7 @@ const (
 func (e *endpoint) OpenStream(ctx context.Context, to raft.NodeID, header []byte) (quorate.Stream, error) {
 	net := e.node.sim.net
 	target := net.find(e.peers[to], to)
-	if !e.up() || target == nil {
+	if d := e.doors[target]; !e.up() || target == nil || d == nil || !d.open {
 		return nil, fmt.Errorf("sim: no way to node %d", to)
 	}
 	s := &stream{from: e, to: target, ctx: ctx, chunk: firstChunk, room: window, relief: make(chan struct{}, 1)}
@@ -56,12 +56,11 @@ func (e *endpoint) OpenStream(ctx context.Context, to raft.NodeID, header []byte
 	net.streams = append(net.streams, s)
 	header = append([]byte{}, header...)
 	s.toReceiver(func() {
-		if !target.up() {
-			return
-		}
-		target.streams.Go(&target.node.process, func() {
-			err := target.cfg.Handler.Stream(e.cfg.Node, header, s.body)
-			s.toSender(func() { s.judge(err, true) })
+		target.pass(e, func() {
+			target.tasks.Go(&target.node.process, func() {
+				err := target.cfg.Handler.Stream(e.cfg.Node, header, s.body)
+				s.toSender(func() { s.judge(err, true) })
+			})
 		})
 	})
 	return s, nil

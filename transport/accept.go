@@ -74,13 +74,13 @@ func (t *Transport) admit(conn net.Conn) error {
 	if no != nil {
 		t.counters.refused.Add(1)
 		t.log.warn("refused a connection", "remote", conn.RemoteAddr().String(), "peer", name(h.from), "reason", no.text)
-		if err := answerHello(conn, no, t.hlc.Now()); err != nil || no.code != refusedTLS {
+		if err := answerHello(conn, no, t.origin, t.hlc.Now()); err != nil || no.code != refusedTLS {
 			return err
 		}
 		return t.leave(conn) // with most of its words unread, which closing would turn into a reset
 	}
 	defer t.farewell(l, h.purpose)
-	if err := answerHello(conn, nil, t.hlc.Now()); err != nil {
+	if err := answerHello(conn, nil, t.origin, t.hlc.Now()); err != nil {
 		return err
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
@@ -89,7 +89,7 @@ func (t *Transport) admit(conn net.Conn) error {
 	if h.purpose == forStream {
 		return t.serveStream(conn, h.from)
 	}
-	return l.receive(conn, h.incarnation)
+	return l.receive(conn, h.origin.Life)
 }
 
 // noHandshake makes a stranger's silence, and a hello that breaks off, the
@@ -114,6 +114,9 @@ func (t *Transport) invite(h *hello) (*link, *refusal) {
 		return nil, &refusal{refusedHello, "the address to call back is missing"}
 	case h.purpose != forMessages && h.purpose != forStream:
 		return nil, &refusal{refusedHello, fmt.Sprintf("a connection for the unknown purpose %d", h.purpose)}
+	}
+	if no := t.recall(h.from, h.origin); no != nil {
+		return nil, no
 	}
 	if h.purpose == forStream && t.counters.streams.Add(1) > int64(t.cfg.Limits.Streams) {
 		t.counters.streams.Add(-1)
@@ -158,15 +161,15 @@ func (t *Transport) farewell(l *link, why purpose) {
 
 // inbound is the connection on which a peer talks to us, one at a time.
 type inbound struct {
-	conn        net.Conn
-	done        chan struct{} // closed when it is no longer served
-	incarnation uint64
-	number      uint64 // of the last frame
+	conn   net.Conn
+	done   chan struct{} // closed when it is no longer served
+	life   uint64        // of the peer's process
+	number uint64        // of the last frame
 }
 
 // enter makes conn the peer's connection. An older one is done with first: the
 // peer has given it up, and order holds across both.
-func (l *link) enter(conn net.Conn, incarnation uint64) (leave func()) {
+func (l *link) enter(conn net.Conn, life uint64) (leave func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.in.conn != nil {
@@ -178,8 +181,8 @@ func (l *link) enter(conn net.Conn, incarnation uint64) (leave func()) {
 	}
 	done := make(chan struct{})
 	l.in.conn, l.in.done = conn, done
-	if l.in.incarnation != incarnation {
-		l.in.incarnation, l.in.number = incarnation, 0
+	if l.in.life != life {
+		l.in.life, l.in.number = life, 0
 	}
 	return func() {
 		l.mu.Lock()
@@ -190,8 +193,8 @@ func (l *link) enter(conn net.Conn, incarnation uint64) (leave func()) {
 }
 
 // receive serves the peer's connection until it breaks.
-func (l *link) receive(conn net.Conn, incarnation uint64) error {
-	defer l.enter(conn, incarnation)()
+func (l *link) receive(conn net.Conn, life uint64) error {
+	defer l.enter(conn, life)()
 	limits := &l.t.cfg.Limits
 	wire := &patient{Conn: conn, clock: l.t.cfg.Env, read: limits.silence(), write: limits.Timeout}
 	answers := newQueue(l.t.hlc, limits)
@@ -231,7 +234,9 @@ func (l *link) readMessages(conn net.Conn, answers *queue) error {
 		case frameCall:
 			err = calls.onCall(f.payload)
 		case framePing:
-			_, err = answers.put(framePong, 0, f.payload)
+			if err = l.learn(f.payload); err == nil {
+				_, err = answers.put(framePong, 0, f.payload)
+			}
 		default:
 			err = violation("frame type %d on a connection for messages", f.kind)
 		}

@@ -280,7 +280,7 @@ func impostor(t *testing.T, says []byte) (address string) {
 			if err != nil {
 				return
 			}
-			if _, err := readHello(conn); err == nil && answerHello(conn, nil, 1) == nil {
+			if _, err := readHello(conn); err == nil && answerHello(conn, nil, Origin{}, 1) == nil {
 				conn.Write(says)
 			}
 		}

@@ -20,6 +20,8 @@ type Config struct {
 	Listen      string      // host:port; port 0 for any
 	Advertise   string      // host:port that peers dial; the listener's own if empty, unless that is all addresses
 	Handler     Handler
+	Origin      Origin // of this node, but for its Life, which Listen draws
+	Memory      Memory // of its peers' origins; every peer is taken for what it says if nil
 	Limits      Limits
 	Credentials Credentials  // plain TCP if nil
 	Env         env.Env      // the real world if nil

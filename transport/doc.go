@@ -20,13 +20,16 @@
 //	          counts the frames of a link, on after a reconnect, so that a
 //	          receiver knows how many it missed; clock is a hybrid logical clock
 //	          (env.Timestamp), so that traces of several nodes can be merged
-//	hello     cluster u64, from u64, to u64, incarnation u64, purpose u8,
+//	hello     cluster u64, from u64, to u64, the sender's origin, purpose u8,
 //	          the address at which the sender can be dialled
+//	welcome   the acceptor's origin
+//	origin    incarnation u64, life u64, start u64 (see Origin)
 //	refusal   code u8, text
 //	messages  any number of: length u32, a message (package codec)
 //	call      id u64, request
 //	answer    id u64, status u8 (0 done, 1 busy, 2 lost), answer
-//	ping      count u64, time u64 (the sender's, in nanoseconds); a pong returns both
+//	ping      count u64, time u64 (the sender's, in nanoseconds), mark u64 (how far its
+//	          log has come); a pong returns them
 //	open      the stream's header; then chunks of bytes (an empty one only says that
 //	          the sender is there), then end (empty)
 //	reply     what the receiver has to say about the header, once at most
@@ -41,5 +44,5 @@
 //
 // Reading order: transport.go, link.go (we to a peer), accept.go (a peer to us),
 // call.go, stream.go; below them secure.go, wire.go, queue.go, frame.go and
-// hello.go. Left out: rate limits, compression.
+// hello.go, origin.go. Left out: rate limits, compression.
 package transport

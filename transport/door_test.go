@@ -35,7 +35,7 @@ func TestM11M12StrangersAreRefused(t *testing.T) {
 		c.change(&h)
 		conn := stranger(t, b)
 		var no *refusal
-		if err := introduce(conn, h, 1); !errors.As(err, &no) || no.code != c.code || !strings.Contains(no.text, c.text) {
+		if _, err := introduce(conn, h, 1); !errors.As(err, &no) || no.code != c.code || !strings.Contains(no.text, c.text) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		closedByPeer(t, conn)
@@ -52,7 +52,7 @@ func TestM11M12StrangersAreRefused(t *testing.T) {
 	introduced(t, b, 1, forMessages)
 	other := good
 	other.from = 5
-	if err := introduce(stranger(t, b), other, 1); err == nil || !strings.Contains(err.Error(), "known already") {
+	if _, err := introduce(stranger(t, b), other, 1); err == nil || !strings.Contains(err.Error(), "known already") {
 		t.Errorf("a second peer where one is allowed: %v", err)
 	}
 }
@@ -74,7 +74,7 @@ func TestVersionsAreToldApart(t *testing.T) {
 	if _, err := conn.Write(append([]byte(magic), version+1)); err != nil {
 		t.Fatal(err)
 	}
-	if got := closedByPeer(t, conn); !bytes.Contains(got, []byte("this node speaks version 2 of the protocol, not 3")) {
+	if got := closedByPeer(t, conn); !bytes.Contains(got, []byte("this node speaks version 3 of the protocol, not 4")) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -218,8 +218,8 @@ func TestNumbersTellGapsAndRepetitions(t *testing.T) {
 		t.Errorf("missed %d, repeated %d; want 4 and 2", p.Missed, p.Repeated)
 	}
 	fresh := stranger(t, b)
-	h := hello{cluster: cluster, from: 1, to: 2, incarnation: 2, purpose: forMessages, address: "127.0.0.1:1"}
-	if err := introduce(fresh, h, 1); err != nil {
+	h := hello{cluster: cluster, from: 1, to: 2, origin: Origin{Life: 2}, purpose: forMessages, address: "127.0.0.1:1"}
+	if _, err := introduce(fresh, h, 1); err != nil {
 		t.Fatal(err)
 	}
 	send(fresh, 1)
@@ -279,8 +279,8 @@ func TestHandshakesThatTheAcceptorSpoils(t *testing.T) {
 		"":                           "timeout",
 		"HTTP/1.1 400 Bad Request":   "not a quorate node",
 		magic + "\x01":               "version 1",
-		magic + "\x02" + "xxxxxxxxx": "timeout",
-		magic + "\x02" + string(appendFrame(nil, framePong, 0, 0)): "in answer to a hello",
+		magic + "\x03" + "xxxxxxxxx": "timeout",
+		magic + "\x03" + string(appendFrame(nil, framePong, 0, 0)): "in answer to a hello",
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -137,7 +137,7 @@ func FuzzMessages(f *testing.F) {
 }
 
 func FuzzHello(f *testing.F) {
-	h := hello{cluster: 1, from: 2, to: 3, incarnation: 4, purpose: forStream, address: "a:1"}
+	h := hello{cluster: 1, from: 2, to: 3, origin: Origin{Life: 4}, purpose: forStream, address: "a:1"}
 	f.Add(h.append(nil))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		if h, err := decodeHello(src); err == nil && !bytes.Equal(h.append(nil), src) {

@@ -13,9 +13,9 @@ import (
 
 const (
 	magic   = "quorate"
-	version = 2
+	version = 3
 
-	helloFixed    = 4*8 + 1
+	helloFixed    = 3*8 + originBytes + 1
 	maxHandshake  = helloFixed + membership.MaxAddress // payload of a hello, in bytes
 	maxRefusal    = 512                                // payload of a refusal, in bytes
 	preambleBytes = len(magic) + 1
@@ -33,11 +33,11 @@ const (
 
 // hello is how a connection introduces itself.
 type hello struct {
-	cluster     uint64
-	from, to    raft.NodeID
-	incarnation uint64 // drawn anew when the sender's process starts
-	purpose     purpose
-	address     string // at which the sender can be dialled
+	cluster  uint64
+	from, to raft.NodeID
+	origin   Origin // of the sender
+	purpose  purpose
+	address  string // at which the sender can be dialled
 }
 
 // refusal is the acceptor's no, as the dialer's error.
@@ -56,6 +56,7 @@ const (
 	refusedBusy
 	refusedPlain // by a node that demands TLS
 	refusedTLS   // by one that does not speak it
+	refusedForgotten
 )
 
 func (r *refusal) Error() string { return "transport: the peer refused the connection: " + r.text }
@@ -66,8 +67,7 @@ func (h *hello) append(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, h.cluster)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.from))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.to))
-	dst = binary.LittleEndian.AppendUint64(dst, h.incarnation)
-	return append(append(dst, byte(h.purpose)), h.address...)
+	return append(append(h.origin.append(dst), byte(h.purpose)), h.address...)
 }
 
 func decodeHello(b []byte) (hello, error) {
@@ -75,37 +75,37 @@ func decodeHello(b []byte) (hello, error) {
 		return hello{}, violation("a hello of %d bytes", len(b))
 	}
 	return hello{
-		cluster:     binary.LittleEndian.Uint64(b),
-		from:        raft.NodeID(binary.LittleEndian.Uint64(b[8:])),
-		to:          raft.NodeID(binary.LittleEndian.Uint64(b[16:])),
-		incarnation: binary.LittleEndian.Uint64(b[24:]),
-		purpose:     purpose(b[32]),
-		address:     string(b[helloFixed:]),
+		cluster: binary.LittleEndian.Uint64(b),
+		from:    raft.NodeID(binary.LittleEndian.Uint64(b[8:])),
+		to:      raft.NodeID(binary.LittleEndian.Uint64(b[16:])),
+		origin:  decodeOrigin(b[24:]),
+		purpose: purpose(b[helloFixed-1]),
+		address: string(b[helloFixed:]),
 	}, nil
 }
 
-// introduce sends our hello and waits for the welcome. The connection has a
-// deadline; frames from the acceptor that follow stay unread in conn.
-func introduce(conn net.Conn, h hello, now env.Timestamp) error {
+// introduce sends our hello and waits for the welcome, which says where the acceptor
+// comes from. The connection has a deadline; frames that follow stay unread in conn.
+func introduce(conn net.Conn, h hello, now env.Timestamp) (Origin, error) {
 	out := appendFrame(appendPreamble(nil), frameHello, 0, now, h.append(nil))
 	if _, err := conn.Write(out); err != nil {
-		return err
+		return Origin{}, err
 	}
 	if theirs, err := readPreamble(conn); err != nil {
-		return err
+		return Origin{}, err
 	} else if theirs != version {
-		return fmt.Errorf("transport: the peer speaks version %d of the protocol, we speak %d", theirs, version)
+		return Origin{}, fmt.Errorf("transport: the peer speaks version %d of the protocol, we speak %d", theirs, version)
 	}
 	answer, err := (&frameReader{r: conn, limit: maxRefusal}).next()
 	switch {
 	case err != nil:
-		return err
-	case answer.kind == frameWelcome:
-		return nil
+		return Origin{}, err
+	case answer.kind == frameWelcome && len(answer.payload) == originBytes:
+		return decodeOrigin(answer.payload), nil
 	case answer.kind == frameRefusal && len(answer.payload) > 0:
-		return &refusal{refusalCode(answer.payload[0]), string(answer.payload[1:])}
+		return Origin{}, &refusal{refusalCode(answer.payload[0]), string(answer.payload[1:])}
 	default:
-		return violation("frame type %d in answer to a hello", answer.kind)
+		return Origin{}, violation("frame type %d in answer to a hello", answer.kind)
 	}
 }
 
@@ -144,10 +144,10 @@ func readHello(conn io.Reader) (hello, error) {
 	return decodeHello(f.payload)
 }
 
-func answerHello(conn io.Writer, no *refusal, now env.Timestamp) error {
+func answerHello(conn io.Writer, no *refusal, mine Origin, now env.Timestamp) error {
 	out := appendPreamble(nil)
 	if no == nil {
-		out = appendFrame(out, frameWelcome, 0, now)
+		out = appendFrame(out, frameWelcome, 0, now, mine.append(nil))
 	} else {
 		out = appendFrame(out, frameRefusal, 0, now, []byte{byte(no.code)}, []byte(no.text))
 	}

@@ -124,6 +124,9 @@ func (l *link) lost(address string, err error) bool {
 	}
 	refused := errors.Is(err, syscall.ECONNREFUSED)
 	l.t.cfg.Handler.Unreachable(l.id, refused)
+	if no, is := errors.AsType[*refusal](err); is && no.code == refusedForgotten && l.t.cfg.Memory != nil {
+		l.t.cfg.Memory.Refused(l.id, no.text)
+	}
 	return was == Connected || !l.t.forget(l)
 }
 
@@ -166,7 +169,7 @@ func (t *Transport) dial(ctx context.Context, to raft.NodeID, address string, wh
 	}
 	wire, err := t.introduceTo(ctx, conn, address, hello{
 		cluster: t.cfg.Cluster, from: t.cfg.Node, to: to,
-		incarnation: t.incarnation, purpose: why, address: t.cfg.Advertise,
+		origin: t.origin, purpose: why, address: t.cfg.Advertise,
 	})
 	if err != nil {
 		t.release(conn)
@@ -182,7 +185,7 @@ func (t *Transport) introduceTo(ctx context.Context, conn net.Conn, address stri
 	}
 	wire, err := t.prove(conn, address)
 	if err == nil {
-		err = introduce(wire, h, t.hlc.Now())
+		err = t.exchange(wire, h)
 	}
 	switch {
 	case !stop():
@@ -191,6 +194,19 @@ func (t *Transport) introduceTo(ctx context.Context, conn net.Conn, address stri
 		return nil, err
 	}
 	return wire, wire.SetDeadline(time.Time{})
+}
+
+// exchange takes the connection through the handshake, at the end of which both ends
+// know whom they talk to.
+func (t *Transport) exchange(wire net.Conn, h hello) error {
+	is, err := introduce(wire, h, t.hlc.Now())
+	if err != nil {
+		return err
+	}
+	if no := t.recall(h.to, is); no != nil {
+		return fmt.Errorf("transport: this node turns the peer away: %s", no.text)
+	}
+	return nil
 }
 
 // serve uses our connection until it breaks and returns why.
@@ -204,7 +220,7 @@ func (l *link) serve(conn net.Conn, address string) error {
 	l.stats.state.Store(int32(Connected))
 	l.t.cfg.Logger.Info("connected to a peer", "peer", name(l.id), "address", conn.RemoteAddr().String())
 
-	beat := &pulse{clock: l.t.cfg.Env, every: limits.pingEvery(), timeout: limits.Timeout, rtt: &l.stats.rtt}
+	beat := &pulse{clock: l.t.cfg.Env, every: limits.pingEvery(), timeout: limits.Timeout, rtt: &l.stats.rtt, mark: l.t.mark}
 	read := make(chan struct{})
 	var readErr error
 	l.t.tasks.Go(func() {

@@ -206,8 +206,8 @@ func closedByPeer(t *testing.T, conn net.Conn) []byte {
 func introduced(t *testing.T, n *node, as raft.NodeID, why purpose) net.Conn {
 	t.Helper()
 	conn := stranger(t, n)
-	h := hello{cluster: cluster, from: as, to: n.id, incarnation: 1, purpose: why, address: "127.0.0.1:1"}
-	if err := introduce(conn, h, 1); err != nil {
+	h := hello{cluster: cluster, from: as, to: n.id, origin: Origin{Life: 1}, purpose: why, address: "127.0.0.1:1"}
+	if _, err := introduce(conn, h, 1); err != nil {
 		t.Fatal(err)
 	}
 	return conn

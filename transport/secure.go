@@ -46,7 +46,7 @@ func (t *Transport) greet(conn net.Conn) (net.Conn, error) {
 		Plain() bool
 	}](err); ok && plain.Plain() {
 		no := &refusal{refusedPlain, "this node speaks to its peers in TLS only; give the other one a certificate, its key and the CA too"}
-		if err := answerHello(conn, no, t.hlc.Now()); err != nil {
+		if err := answerHello(conn, no, t.origin, t.hlc.Now()); err != nil {
 			return nil, err
 		}
 	}

@@ -17,12 +17,12 @@ import (
 // Transport is one node's connections to its peers. Its methods may be called
 // from any goroutine.
 type Transport struct {
-	cfg         Config
-	hlc         *env.HLC
-	incarnation uint64
-	listener    net.Listener
-	log         complaints
-	counters    counters
+	cfg      Config
+	origin   Origin
+	hlc      *env.HLC
+	listener net.Listener
+	log      complaints
+	counters counters
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -70,14 +70,15 @@ func Listen(cfg Config) (*Transport, error) {
 		}
 	}
 	t := &Transport{
-		cfg:         cfg,
-		hlc:         env.NewHLC(cfg.Env),
-		incarnation: cfg.Env.Uint64(),
-		listener:    listener,
-		log:         complaints{clock: cfg.Env, logger: cfg.Logger},
-		links:       map[raft.NodeID]*link{},
-		conns:       map[net.Conn]struct{}{},
+		cfg:      cfg,
+		origin:   cfg.Origin,
+		hlc:      env.NewHLC(cfg.Env),
+		listener: listener,
+		log:      complaints{clock: cfg.Env, logger: cfg.Logger},
+		links:    map[raft.NodeID]*link{},
+		conns:    map[net.Conn]struct{}{},
 	}
+	t.origin.Life = cfg.Env.Uint64()
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.tasks.Go(t.accept)
 	return t, nil

@@ -252,7 +252,7 @@ func deafPeer(t *testing.T) (address string) {
 			}
 			t.Cleanup(func() { conn.Close() })
 			if _, err := readHello(conn); err == nil {
-				answerHello(conn, nil, 1)
+				answerHello(conn, nil, Origin{}, 1)
 			}
 		}
 	}()

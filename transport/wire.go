@@ -94,6 +94,7 @@ type pulse struct {
 	every   time.Duration
 	timeout time.Duration // from the moment at which a ping was written
 	rtt     *atomic.Int64 // nanoseconds, queues on both sides included
+	mark    func() uint64 // how far our log has come
 
 	sent    uint64        // pings
 	sentAt  time.Time     // when the last was written; zero while it was not
@@ -102,6 +103,9 @@ type pulse struct {
 }
 
 var errSilent = errors.New("transport: the peer did not answer a ping in time")
+
+// pingBytes is the payload of a ping: its number, our time, our mark.
+const pingBytes = 3 * 8
 
 // beat is called by the writer once in a while.
 func (p *pulse) beat(q *queue) error {
@@ -112,9 +116,10 @@ func (p *pulse) beat(q *queue) error {
 		}
 		return nil
 	}
-	var payload [16]byte
+	var payload [pingBytes]byte
 	binary.LittleEndian.PutUint64(payload[:], p.sent+1)
 	binary.LittleEndian.PutUint64(payload[8:], uint64(now.UnixNano()))
+	binary.LittleEndian.PutUint64(payload[16:], p.mark())
 	if _, err := q.put(framePing, 0, payload[:]); err == nil {
 		p.sent++
 		p.pending = true
@@ -130,7 +135,7 @@ func (p *pulse) wrote() {
 
 // pong is called by the reader.
 func (p *pulse) pong(payload []byte) error {
-	if len(payload) != 16 {
+	if len(payload) != pingBytes {
 		return violation("a pong of %d bytes", len(payload))
 	}
 	p.seen.Store(binary.LittleEndian.Uint64(payload))

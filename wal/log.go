@@ -62,6 +62,7 @@ type Log struct {
 type Status struct {
 	Segments int           // files
 	Bytes    int64         // of the log in all of them
+	Mark     uint64        // how far it has come: rises with each batch that is durable, also over crashes
 	Spares   int           // files beside them, for segments to come
 	Cut      int64         // bytes of a torn batch that Open cut, if its beginning was there
 	Moved    uint64        // bytes written again since Open, to free segments that few entries held back
@@ -238,4 +239,5 @@ func (l *Log) measure() {
 	for _, s := range l.segments {
 		l.status.Bytes += s.size
 	}
+	l.status.Mark = l.current().number<<32 + uint64(l.current().size)
 }

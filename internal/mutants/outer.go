@@ -165,6 +165,23 @@ var outer = append([]mutant{
 		"silence > uint64(h.cfg.electionTicks()) {",
 		"silence > 40*uint64(h.cfg.electionTicks()) {"},
 
+	// Peers remember each other's directories.
+	{"who has forgotten what it promised is let in", "", "memory.go",
+		"	text, fresh, err := m.meet(peer, is)\n",
+		"	text, fresh, err := m.meet(peer, is)\n	if errors.Is(err, transport.ErrForgotten) {\n		err = nil\n	}\n"},
+	{"a peer is believed before the disk knows of it", "", "memory.go",
+		"		err = writeFile(h.cfg.FS, h.cfg.Dir, m.path, text)\n",
+		""},
+	{"a node that is turned away goes on", "", "memory.go",
+		"h.inbox.do(func() { h.fail(fmt",
+		"h.inbox.do(func() { _ = (fmt"},
+	{"an old copy of a directory is believed", "", "memory.go",
+		"is.Start < p.mark:",
+		"is.Start < p.mark && p.mark == 0:"},
+	{"how far a log has come is told by the segment", "", "wal/log.go",
+		"number<<32 + uint64(l.current().size)",
+		"number << 32"},
+
 	// Transactions, in the simulator's own store.
 	{"half of a transaction is carried out", "", "sim/registers.go",
 		"	for _, c := range all {\n		changed = s.carryOut(c) || changed",
@@ -262,6 +279,11 @@ var outer = append([]mutant{
 var told = map[string]string{
 	"a snapshot goes on whatever the bytes are that are there": "TestS08ASnapshotGoesOnWithAnotherLeader",
 	"a snapshot that is begun anew comes behind what is there": "TestS08ASnapshotGoesOnWithAnotherLeader",
+	"who has forgotten what it promised is let in":             "TestM17ANodeThatLostItsDiskIsTurnedAway",
+	"a peer is believed before the disk knows of it":           "TestM17ANodeThatLostItsDiskIsTurnedAway",
+	"a node that is turned away goes on":                       "TestM17ANodeThatLostItsDiskIsTurnedAway",
+	"an old copy of a directory is believed":                   "TestD14AnOldCopyOfADirectoryIsTurnedAway",
+	"how far a log has come is told by the segment":            "TestD14AnOldCopyOfADirectoryIsTurnedAway",
 }
 
 // forgetful is a node that starts as if it had never been in a term later than its

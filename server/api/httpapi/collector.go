@@ -67,6 +67,7 @@ var readings = []reading{
 	gauge("wal_last_sync_seconds", "Seconds that the disk took for the last batch.", func(s *sample) float64 { return s.log.LastSync.Seconds() }),
 
 	counter("transport_slow_peers_total", "Looks, one in 20 heartbeats, at a peer whose round trip took longer than half of an election timeout.", func(s *sample) float64 { return float64(s.vitals.SlowPeers) }),
+	counter("transport_forgetful_peers_total", "Peers turned away since they had lost their data directory, or ran on an old copy of it.", func(s *sample) float64 { return float64(s.vitals.PeersRefused) }),
 	counter("transport_refused_total", "Connections of peers turned away.", func(s *sample) float64 { return float64(s.net.Refused) }),
 	counter("transport_violations_total", "Connections of peers closed because of what came over them.", func(s *sample) float64 { return float64(s.net.Violations) }),
 	counter("transport_insecure_total", "Connections with peers that failed for want of good certificates.", func(s *sample) float64 { return float64(s.net.Insecure) }),

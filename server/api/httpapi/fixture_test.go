@@ -87,7 +87,7 @@ func (n *oneNode) Stats() (wal.Status, transport.Stats) {
 }
 
 func (n *oneNode) Vitals() quorate.Vitals {
-	v := quorate.Vitals{DiskFree: 99, DiskFull: true, DiskStalls: 3, SlowPeers: 8}
+	v := quorate.Vitals{DiskFree: 99, DiskFull: true, DiskStalls: 3, SlowPeers: 8, PeersRefused: 2}
 	v.Committed.Counts[11], v.Committed.Counts[23], v.Committed.Sum = 4, 1, 20*time.Second
 	return v
 }

@@ -145,7 +145,7 @@ func TestStatusAndMetrics(t *testing.T) {
 		"quorate_raft_term 3", "quorate_raft_is_leader 1",
 		`quorate_raft_follower_match_index{follower="0000000000000005"} 6`,
 		`quorate_raft_follower_lag_entries{follower="0000000000000005",why="paused"} 1`,
-		"quorate_wal_spares 2", "quorate_wal_moved_bytes_total 77", "quorate_wal_stalls_total 3", "quorate_disk_free_bytes 99", "quorate_disk_full 1", "quorate_transport_slow_peers_total 8",
+		"quorate_wal_spares 2", "quorate_wal_moved_bytes_total 77", "quorate_wal_stalls_total 3", "quorate_disk_free_bytes 99", "quorate_disk_full 1", "quorate_transport_slow_peers_total 8", "quorate_transport_forgetful_peers_total 2",
 		`quorate_wal_sync_mode{mode="fdatasync"} 1`,
 		`quorate_raft_proposal_seconds_bucket{stage="committed",le="0.001024"} 0`, `quorate_raft_proposal_seconds_bucket{stage="committed",le="0.002048"} 4`,
 		`quorate_raft_proposal_seconds_count{stage="committed"} 5`, `quorate_raft_proposal_seconds_sum{stage="committed"} 20`,
