@@ -2,6 +2,7 @@ package quorate_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/wal"
 )
@@ -26,7 +28,19 @@ func (c *cluster) spoil(node *testNode) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	data[200] ^= 4
+	at := 40 // behind the header of the segment
+	for {
+		batch := data[at+16:][:binary.LittleEndian.Uint32(data[at+4:])]
+		record, err := codec.DecodeRecord(batch[4:][:binary.LittleEndian.Uint32(batch)])
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if len(record.Write.Append.Entries) > 0 {
+			batch[len(batch)-1] ^= 4
+			break
+		}
+		at += 16 + len(batch)
+	}
 	if err := os.WriteFile(files[0], data, 0o600); err != nil {
 		c.t.Fatal(err)
 	}

@@ -39,7 +39,8 @@
 //	              term uvarint (less the term of the entry before, modulo 2^64),
 //	              index uvarint (less the index of the entry before plus one, modulo 2^64),
 //	              length uvarint, that many bytes of data, [config]
-//	config        flags u8 (1 stay), count uvarint, count times member
+//	config        flags u8 (1 stay, 2 in a snapshotBody: where it stands follows),
+//	              [index uvarint, not zero], count uvarint, count times member
 //	member        id, role u8, old role u8, priority u8, length uvarint, address, length uvarint, info
 //
 // Terms and indices of entries are differences because in a legal span they are

@@ -7,8 +7,11 @@ import (
 	"github.com/quorate-db/quorate/raft/membership"
 )
 
-// flagStay is the flag of a configuration.
-const flagStay = 1
+// Flags of a configuration. Where an entry's stands, the entry says.
+const (
+	flagStay  = 1
+	flagIndex = 2
+)
 
 // minMember is the shortest encoding of a member, in bytes: ID, roles, priority and two
 // empty strings.
@@ -22,12 +25,21 @@ func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-func appendConfig(dst []byte, c *membership.Config) []byte {
+func appendConfig(dst []byte, c *membership.Config) []byte { return appendConfigAt(dst, c, 0) }
+
+// appendConfigAt appends a configuration with the index at which it stands, unless that is
+// zero.
+func appendConfigAt(dst []byte, c *membership.Config, index raft.Index) []byte {
 	var flags byte
 	if c.Stay {
 		flags = flagStay
 	}
-	dst = binary.AppendUvarint(append(dst, flags), uint64(len(c.Members)))
+	if index != 0 {
+		dst = binary.AppendUvarint(append(dst, flags|flagIndex), uint64(index))
+	} else {
+		dst = append(dst, flags)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(c.Members)))
 	for i := range c.Members {
 		dst = appendMember(dst, &c.Members[i])
 	}
@@ -39,8 +51,21 @@ func appendMember(dst []byte, m *membership.Member) []byte {
 	return appendString(appendString(dst, m.Address), m.Info)
 }
 
-func (r *reader) config() membership.Config {
-	c := membership.Config{Stay: r.flags(flagStay) != 0}
+func (r *reader) config() membership.Config { return r.members(r.flags(flagStay)) }
+
+func (r *reader) configAt() (c membership.Config, index raft.Index) {
+	flags := r.flags(flagStay | flagIndex)
+	if flags&flagIndex != 0 {
+		if index = raft.Index(r.uvarint()); index == 0 {
+			r.fail("a configuration at index zero")
+		}
+	}
+	return r.members(flags), index
+}
+
+// members reads what follows the flags of a configuration.
+func (r *reader) members(flags byte) membership.Config {
+	c := membership.Config{Stay: flags&flagStay != 0}
 	count := r.count(minMember)
 	if count == 0 {
 		return c

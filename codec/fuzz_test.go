@@ -37,5 +37,6 @@ func FuzzRecord(f *testing.F) {
 
 func FuzzSnapshot(f *testing.F) {
 	f.Add(AppendSnapshot(nil, exampleInstall.Message.Snapshot))
+	f.Add(AppendSnapshot(nil, &exampleSince))
 	f.Fuzz(func(t *testing.T, src []byte) { canonical(t, src, AppendSnapshot, DecodeSnapshot) })
 }

@@ -41,6 +41,8 @@ var (
 		Snapshot: &raft.Snapshot{ID: raft.EntryID{Term: 8, Index: 1 << 33}, Config: exampleConfig},
 	}}
 
+	exampleSince = raft.Snapshot{ID: raft.EntryID{Term: 8, Index: 1 << 33}, Config: exampleConfig, ConfigIndex: 303}
+
 	exampleRecord = Record{Group: 7, Write: raft.Write{
 		State:  raft.HardState{Term: 3, Vote: 0x1122334455667788, Commit: 299},
 		Base:   &raft.Snapshot{ID: raft.EntryID{Term: 2, Index: 300}, Config: exampleConfig},
@@ -59,6 +61,7 @@ func TestGoldenBytes(t *testing.T) {
 	t.Run("record", func(t *testing.T) { golden(t, exampleRecord, AppendRecord, DecodeRecord) })
 	t.Run("again", func(t *testing.T) { golden(t, exampleAgain, AppendRecord, DecodeRecord) })
 	t.Run("empty-record", func(t *testing.T) { golden(t, Record{Group: 1}, AppendRecord, DecodeRecord) })
+	t.Run("snapshot-since", func(t *testing.T) { golden(t, exampleSince, AppendSnapshot, DecodeSnapshot) })
 	t.Run("snapshot", func(t *testing.T) { golden(t, *exampleInstall.Message.Snapshot, AppendSnapshot, DecodeSnapshot) })
 }
 

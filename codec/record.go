@@ -89,7 +89,7 @@ func AppendSnapshot(dst []byte, s *raft.Snapshot) []byte {
 // else. The error wraps ErrFormat or ErrMalformed.
 func DecodeSnapshot(src []byte) (raft.Snapshot, error) {
 	r := open(src, formatSnapshot)
-	s := raft.Snapshot{ID: r.entryID(), Config: r.config()}
+	s := *r.snapshotBody()
 	if err := r.close("snapshot"); err != nil {
 		return raft.Snapshot{}, err
 	}
@@ -97,9 +97,11 @@ func DecodeSnapshot(src []byte) (raft.Snapshot, error) {
 }
 
 func appendSnapshotBody(dst []byte, s *raft.Snapshot) []byte {
-	return appendConfig(appendEntryID(dst, s.ID), &s.Config)
+	return appendConfigAt(appendEntryID(dst, s.ID), &s.Config, s.ConfigIndex)
 }
 
 func (r *reader) snapshotBody() *raft.Snapshot {
-	return &raft.Snapshot{ID: r.entryID(), Config: r.config()}
+	s := &raft.Snapshot{ID: r.entryID()}
+	s.Config, s.ConfigIndex = r.configAt()
+	return s
 }

@@ -35,6 +35,8 @@ func TestRefusals(t *testing.T) {
 		{"nothing said again", decodeError(DecodeRecord([]byte{formatRecord, flagAgain, 1, 0, 0, 0})), ErrMalformed, "entries and nothing else"},
 		{"an injury without a name", decodeError(DecodeMessage(append([]byte{formatMessage, byte(raft.HeartbeatReply), flagInjured}, make([]byte, 29)...))), ErrMalformed, "without a name"},
 		{"members beyond the end", decodeError(DecodeSnapshot([]byte{formatSnapshot, 1, 1, 0, 100, 0})), ErrMalformed, "beyond the end"},
+		{"a configuration at index zero", decodeError(DecodeSnapshot([]byte{formatSnapshot, 1, 1, flagIndex, 0, 0})), ErrMalformed, "index zero"},
+		{"an entry that says where it stands", decodeError(DecodeRecord([]byte{formatRecord, 0, 1, 0, 0, 1, 0x83, 1, 0, 0, flagIndex, 1, 0})), ErrMalformed, "unknown flag"},
 		{"entries beyond the end", decodeError(DecodeRecord([]byte{formatRecord, 0, 1, 0, 0, 0xff, 0xff, 0xff, 0x7f})), ErrMalformed, "beyond the end"},
 		{"a byte too many", decodeError(DecodeRecord([]byte{formatRecord, 0, 1, 0, 0, 0, 0})), ErrMalformed, "after the end"},
 	} {

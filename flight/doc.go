@@ -14,7 +14,7 @@
 // A file is one dump:
 //
 //	"quorflit"   8 bytes
-//	version      u8, 2
+//	version      u8, 3
 //	node, group  u64 each, the lowest byte first
 //	at           uvarint, when it was made, in microseconds since 1970
 //	why          length uvarint, text: the invariant that broke; empty: asked for

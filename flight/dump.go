@@ -31,7 +31,7 @@ var (
 
 const (
 	magic   = "quorflit"
-	version = 2
+	version = 3
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

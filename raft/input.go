@@ -192,6 +192,7 @@ func (m *Message) archive(a *archive.Archive) {
 		}
 		archiveID(a, &m.Snapshot.ID)
 		archiveConfig(a, &m.Snapshot.Config)
+		archive.Number(a, &m.Snapshot.ConfigIndex)
 	}
 }
 

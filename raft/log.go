@@ -28,7 +28,11 @@ type configAt struct {
 func (c *configAt) joint() bool { return len(c.quorum[1]) > 0 }
 
 func newLog(base Snapshot, entries []Entry) log {
-	l := log{base: base.ID, configs: []configAt{{base.ID.Index, &base.Config, base.Config.Quorum()}}}
+	at := base.ConfigIndex
+	if at == 0 {
+		at = base.ID.Index
+	}
+	l := log{base: base.ID, configs: []configAt{{at, &base.Config, base.Config.Quorum()}}}
 	l.extend(entries)
 	return l
 }
@@ -137,7 +141,7 @@ func (l *log) snapshot(i Index) (Snapshot, bool) {
 	for at > 0 && l.configs[at].index > i {
 		at--
 	}
-	return Snapshot{ID: id, Config: *l.configs[at].config}, true
+	return Snapshot{ID: id, Config: *l.configs[at].config, ConfigIndex: l.configs[at].index}, true
 }
 
 // compact drops the entries up to the snapshot, which must be held.

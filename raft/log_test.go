@@ -164,3 +164,22 @@ func TestFreshIsWhatTheLogLacks(t *testing.T) {
 		}
 	}
 }
+
+// What an earlier version wrote does not say where the configuration of a base stood.
+func TestAConfigurationStandsWhereTheBaseSays(t *testing.T) {
+	base := Snapshot{ID: EntryID{Term: 2, Index: 7}, Config: membership.New(membership.Member{ID: 1, Role: membership.Voter})}
+	for said, want := range map[Index]Index{0: 7, 3: 3, 7: 7} {
+		base.ConfigIndex = said
+		if err := base.Check(); err != nil {
+			t.Error(err)
+		}
+		l := newLog(base, nil)
+		if got := l.config().index; got != want {
+			t.Errorf("said to stand at %d, it stands at %d, want %d", said, got, want)
+		}
+	}
+	base.ConfigIndex = 8
+	if err := base.Check(); err == nil {
+		t.Error("a configuration behind the snapshot is accepted")
+	}
+}

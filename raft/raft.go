@@ -88,7 +88,7 @@ var BootstrapID = EntryID{Term: 1, Index: 1}
 // Bootstrap returns what each of a new group's first members has on its disk.
 // All of them must be given the same members.
 func Bootstrap(config membership.Config) (Saved, error) {
-	base := Snapshot{ID: BootstrapID, Config: config}
+	base := Snapshot{ID: BootstrapID, Config: config, ConfigIndex: BootstrapID.Index}
 	if err := base.Check(); err != nil {
 		return Saved{}, err
 	}

@@ -128,10 +128,15 @@ type HardState struct {
 }
 
 // Snapshot stands for every entry up to ID: the state machine's state there is
-// kept by the host under this name, the configuration in force there is here.
+// kept by the host under this name, the configuration in force there is here, and where
+// in the log it stood: all nodes name a configuration by that.
 type Snapshot struct {
 	ID     EntryID
 	Config membership.Config
+
+	// ConfigIndex is where Config stood; zero if that is forgotten, as in what an earlier
+	// version has written. ID's index stands for it then.
+	ConfigIndex Index
 }
 
 // Check returns an error unless the snapshot covers something and its
@@ -142,6 +147,9 @@ func (s *Snapshot) Check() error {
 	}
 	if len(s.Config.Members) == 0 {
 		return errors.New("raft: a snapshot without members")
+	}
+	if s.ConfigIndex > s.ID.Index {
+		return errors.New("raft: a snapshot with a later configuration")
 	}
 	return s.Config.Check()
 }

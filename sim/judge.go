@@ -207,7 +207,7 @@ type standing struct {
 // begin notes the configurations of a log that was found on a disk, or of one that
 // begins with a snapshot.
 func (r *replica) begin(base raft.Snapshot, entries []raft.Entry) {
-	r.standing = append(r.standing[:0], standing{base.ID.Index, base.Config})
+	r.standing = append(r.standing[:0], standing{base.ConfigIndex, base.Config})
 	for i := range entries {
 		if c := entries[i].Config; c != nil {
 			r.standing = append(r.standing, standing{entries[i].Index, *c})

@@ -26,7 +26,7 @@
 //
 //	offset size  header
 //	     0    8  "quorsnap"
-//	     8    4  format version, 1
+//	     8    4  format version, 2
 //	    12    4  length m of the name, in bytes
 //	    16    8  group
 //	    24    m  name: entry and configuration, encoded by codec.AppendSnapshot

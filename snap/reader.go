@@ -96,9 +96,9 @@ func (r *Reader) header(length int64) (raft.GroupID, error) {
 	if crc32.Checksum(b[:end], castagnoli) != binary.LittleEndian.Uint32(b[end:]) {
 		return 0, r.damage(0, "the checksum of the header does not match")
 	}
-	if got := binary.LittleEndian.Uint32(b[8:]); got != version {
-		return 0, fmt.Errorf("snap: %s has format version %d, this program reads version %d; start the version of quorate that wrote it",
-			r.path, got, version)
+	if got := binary.LittleEndian.Uint32(b[8:]); got < oldestVersion || got > version {
+		return 0, fmt.Errorf("snap: %s has format version %d, this program reads %d to %d; start the version of quorate that wrote it",
+			r.path, got, oldestVersion, version)
 	}
 	meta, err := codec.DecodeSnapshot(b[fixedHeader:end])
 	if err == nil {

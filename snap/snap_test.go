@@ -416,13 +416,21 @@ func TestAnotherFormatVersionIsNotDamage(t *testing.T) {
 	must(t, write(s, 1, meta(1, 5), content(10)))
 	path := dir + "/1/00000000000000000005-00000000000000000001.snap"
 	data := bytesOf(t, mem, path)
-	data[8] = 2
-	end := 24 + int(binary.LittleEndian.Uint32(data[12:]))
-	sum := crc32.Checksum(data[:end], crc32.MakeTable(crc32.Castagnoli))
-	binary.LittleEndian.PutUint32(data[end:], sum)
-	overwrite(t, mem, path, data)
-	_, err := s.Open(1, id(1, 5))
-	if err == nil || errors.As(err, new(*snap.DamageError)) || !strings.Contains(err.Error(), "format version 2") {
+	as := func(version byte) error {
+		data[8] = version
+		end := 24 + int(binary.LittleEndian.Uint32(data[12:]))
+		sum := crc32.Checksum(data[:end], crc32.MakeTable(crc32.Castagnoli))
+		binary.LittleEndian.PutUint32(data[end:], sum)
+		overwrite(t, mem, path, data)
+		r, err := s.Open(1, id(1, 5))
+		if err == nil {
+			must(t, r.Close())
+		}
+		return err
+	}
+	must(t, as(1)) // which is read
+	err := as(3)
+	if err == nil || errors.As(err, new(*snap.DamageError)) || !strings.Contains(err.Error(), "format version 3") {
 		t.Fatal(err)
 	}
 }

@@ -13,15 +13,16 @@ import (
 )
 
 const (
-	magic       = "quorsnap"
-	version     = 1
-	fixedHeader = 24 // the part of the header before the name
-	chunkHeader = 8
-	chunkData   = 64 << 10
-	firstChunk  = 4 << 10 // memory to begin with: most groups are small
-	footerSize  = 20
-	checksum    = 4
-	syncStep    = 16 << 20 // bytes that are written between two syncs
+	magic         = "quorsnap"
+	version       = 2
+	oldestVersion = 1  // that is read; its names do not say where the configuration stood
+	fixedHeader   = 24 // the part of the header before the name
+	chunkHeader   = 8
+	chunkData     = 64 << 10
+	firstChunk    = 4 << 10 // memory to begin with: most groups are small
+	footerSize    = 20
+	checksum      = 4
+	syncStep      = 16 << 20 // bytes that are written between two syncs
 
 	// maxName is more than 127 members with 65 KiB of address and information
 	// each; a damaged length does not take more memory than that.

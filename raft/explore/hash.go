@@ -234,6 +234,7 @@ func (w *world) pack(m raft.Message) *packet {
 		if m.Snapshot != nil {
 			h.id(m.Snapshot.ID)
 			h.config(&m.Snapshot.Config, r)
+			h.add(uint64(m.Snapshot.ConfigIndex))
 		}
 		p.hashes[i] = uint64(h)
 	}

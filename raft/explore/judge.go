@@ -199,7 +199,7 @@ func (w *world) judge(n *node) error {
 // inForce holds a node to the latest configuration in its log. Of those in a log
 // one at most may be undecided.
 func (w *world) inForce(n *node) error {
-	latest, open := n.log.Base.ID.Index, 0
+	latest, open := n.log.Base.ConfigIndex, 0
 	for i := range n.log.Entries {
 		if e := &n.log.Entries[i]; e.Kind == raft.Membership {
 			latest = e.Index
@@ -208,9 +208,8 @@ func (w *world) inForce(n *node) error {
 			}
 		}
 	}
-	inBase := n.seen.ConfigIndex <= n.log.Base.ID.Index // a snapshot has it, from some place before
 	switch {
-	case latest != n.seen.ConfigIndex && !(inBase && latest == n.log.Base.ID.Index):
+	case latest != n.seen.ConfigIndex:
 		return finding("node %d goes by the configuration at %d, and its log's latest stands at %d", n.id, n.seen.ConfigIndex, latest)
 	case open > 1:
 		return finding("node %d has %d changes of membership in its log that are not committed", n.id, open)

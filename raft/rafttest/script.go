@@ -222,7 +222,7 @@ func (s *Script) step(a *args) {
 		Commit: raft.Index(a.number("commit", 0)), Round: a.number("round", 0), Injured: a.number("injured", 0),
 	}
 	if id := a.entryID("snapshot"); id != (raft.EntryID{}) {
-		m.Snapshot = &raft.Snapshot{ID: id, Config: s.c.first.Config}
+		m.Snapshot = &raft.Snapshot{ID: id, Config: s.c.first.Config, ConfigIndex: s.c.first.ConfigIndex}
 	}
 	s.id(fmt.Sprint(m.To))
 	s.give(m)
