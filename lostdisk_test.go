@@ -77,7 +77,10 @@ func TestM17ANodeWithoutItsDirectoryStopsAndIsReplaced(t *testing.T) {
 	}}); err != nil {
 		t.Fatal(err)
 	}
-	fresh := c.add(func(cfg *quorate.Config) { s.watch(cfg); cfg.Listen, cfg.Peers = at, leader.group.Status().Config.Members })
+	fresh := c.add(func(cfg *quorate.Config) {
+		s.watch(cfg)
+		cfg.Listen, cfg.Peers = at, leader.group.Status().Config.Members
+	})
 	c.begin(fresh, nil)
 	if err := leader.group.Reconfigure(t.Context(), raft.Reconfiguration{Changes: []membership.Change{
 		{Kind: membership.Add, Member: quorate.Member{ID: fresh.cfg.ID, Address: at}},

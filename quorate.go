@@ -19,8 +19,9 @@
 // # Reading order
 //
 // host.go, group.go, loop.go, then the files named above; forward.go, ask.go
-// and snapshots.go for what passes between hosts; start.go and remove.go. No rule of Raft is decided here:
-// those are in package raft.
+// and snapshots.go for what passes between hosts, memory.go for which of them are
+// believed; start.go and remove.go. No rule of Raft is decided here: those are in
+// package raft.
 package quorate
 
 import (

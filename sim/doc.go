@@ -18,8 +18,8 @@
 //
 // # Reading order
 //
-// world.go and task.go (time, and who runs), clock.go, disk.go, network.go (the
-// seams), node.go (a host and its machine), store.go and client.go (what is
+// world.go and task.go (time, and who runs), clock.go, disk.go, network.go, door.go
+// (the seams), node.go (a host and its machine), store.go and client.go (what is
 // replicated, and who uses it), watchable.go and watcher.go (who is told what happens),
 // judge.go, ghost.go and chronicle.go (what must hold), plan.go and nemesis.go
 // (what goes wrong, and when), run.go and conclude.go (all of it together).
