@@ -51,7 +51,7 @@ func (h *Host) receiveSnapshot(from NodeID, header []byte, body transport.Incomi
 		return err
 	}
 	if needed {
-		if err := h.store(&m, body); err != nil {
+		if err := g.store(*m.Message.Snapshot, body); err != nil {
 			return err
 		}
 	}
@@ -82,19 +82,55 @@ func (m *machine) receive(mine *incoming) bool {
 }
 
 // store puts a snapshot on the disk. What comes of one that breaks off is kept.
-func (h *Host) store(m *codec.Envelope, body transport.Incoming) error {
-	r, err := h.snaps.Receive(m.Group, *m.Message.Snapshot)
+func (g *Group) store(s raft.Snapshot, body transport.Incoming) error {
+	r, err := g.host.snaps.Receive(g.id, s)
 	if err != nil {
 		return err
 	}
-	if err := take(r, body); err != nil {
+	if err := begin(r, body); err != nil {
+		return errors.Join(err, r.Keep())
+	}
+	if sm := g.machine.staging(); sm != nil {
+		return stage(sm, s.ID.Index, r, body)
+	}
+	if _, err := io.Copy(r, body); err != nil {
 		return errors.Join(err, r.Keep())
 	}
 	return r.Commit()
 }
 
-// take receives what is not held yet of a snapshot.
-func take(r *snap.Receiver, body transport.Incoming) error {
+// stage has a state machine take a snapshot in while it arrives. The file is there in case
+// that the stream breaks off.
+func stage(sm StagingStateMachine, at raft.Index, r *snap.Receiver, body transport.Incoming) error {
+	r.Spare()
+	in := &noted{from: body, to: r}
+	err := sm.Stage(at, io.MultiReader(r.Content(), in))
+	switch {
+	case in.err == io.EOF: // all of it came, and nothing of it is missing for the next attempt
+		return errors.Join(err, r.Abort())
+	case err == nil:
+		err = errors.New("quorate: the state machine has not read its snapshot to the end")
+	}
+	return errors.Join(err, r.Keep())
+}
+
+// noted writes down what is read.
+type noted struct {
+	from io.Reader
+	to   io.Writer
+	err  error // the last one of from
+}
+
+func (n *noted) Read(p []byte) (read int, err error) {
+	read, n.err = n.from.Read(p)
+	if _, err := n.to.Write(p[:read]); err != nil {
+		return 0, err
+	}
+	return read, n.err
+}
+
+// begin agrees with the sender on what of a snapshot is held already.
+func begin(r *snap.Receiver, body transport.Incoming) error {
 	if err := body.Reply(encodeHeld(r.Held())); err != nil {
 		return err
 	}
@@ -102,11 +138,7 @@ func take(r *snap.Receiver, body transport.Incoming) error {
 	if _, err := io.ReadFull(body, from[:]); err != nil {
 		return fmt.Errorf("quorate: a snapshot broke off before it began: %w", err)
 	}
-	if err := r.Begin(int64(binary.LittleEndian.Uint64(from[:]))); err != nil {
-		return err
-	}
-	_, err := io.Copy(r, body)
-	return err
+	return r.Begin(int64(binary.LittleEndian.Uint64(from[:])))
 }
 
 // dropPart removes what was kept of a snapshot at or before an entry. A failure costs
@@ -117,5 +149,18 @@ func (m *machine) dropPart(upTo raft.Index) {
 	}
 	if err := m.group.host.snaps.DropPart(m.group.id, upTo); err != nil {
 		m.group.host.cfg.Logger.Warn("a part of a snapshot could not be removed", "group", m.group.id, "err", err)
+	}
+}
+
+// letGo removes what was kept and staged of snapshots at or before an entry that was applied:
+// the log may have turned out to hold it, so that it was not adopted.
+func (m *machine) letGo(applied raft.Index) {
+	m.dropPart(applied)
+	s := m.staging()
+	if s == nil {
+		return
+	}
+	if err := s.Unstage(applied); err != nil {
+		m.group.host.cfg.Logger.Warn("a staged snapshot could not be removed", "group", m.group.id, "err", err)
 	}
 }

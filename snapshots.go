@@ -21,7 +21,7 @@ func (m *machine) recover(saved *raft.Saved) (raft.Index, error) {
 		}
 		// The crash came after the log began anew from a snapshot and before
 		// the state machine had loaded it.
-		if err := m.load(base); err != nil {
+		if err := m.takeOver(base); err != nil {
 			return 0, fmt.Errorf("quorate: group %d: the state machine has applied %d entries, the log begins after %v, and no snapshot that covers what is between can be read: "+
 				"remove this member from the group, empty its data directory and let it join again (%w)", m.group.id, m.applied, base, err)
 		}
@@ -63,6 +63,28 @@ func (m *machine) load(id raft.EntryID) error {
 	return nil
 }
 
+// takeOver replaces the state by that of a snapshot that a leader has sent: it was staged,
+// or stored.
+func (m *machine) takeOver(id raft.EntryID) error {
+	if s := m.staging(); s != nil {
+		adopted, err := s.Adopt(id.Index)
+		if err != nil {
+			return fmt.Errorf("quorate: snapshot %v cannot be adopted: %w", id, err)
+		}
+		if adopted {
+			m.applied, m.ahead = id.Index, 0
+			return nil
+		}
+	}
+	return m.load(id)
+}
+
+// staging is nil if the state machine does not stage.
+func (m *machine) staging() StagingStateMachine {
+	s, _ := m.sm.(StagingStateMachine)
+	return s
+}
+
 // held is the index that the state stands for. One that is durable by itself knows
 // only of commands: to say more of it than it will say after a restart would
 // leave a gap between it and the log.
@@ -76,7 +98,7 @@ func (m *machine) held() raft.Index {
 // install loads a snapshot that came from the leader. The log begins with it
 // already, durably: a crash from here on ends in recover.
 func (m *machine) install(s raft.Snapshot) error {
-	if err := m.load(s.ID); err != nil {
+	if err := m.takeOver(s.ID); err != nil {
 		return err
 	}
 	g := m.group
@@ -209,7 +231,7 @@ func (g *Group) snapshotAt(at raft.Index) (meta raft.Snapshot, err error) {
 // only a little behind shall not need a snapshot.
 func (m *machine) compact(at raft.Index) {
 	h := m.group.host
-	m.dropPart(at)
+	m.letGo(at)
 	h.inbox.do(func() {
 		_ = h.loop.engine.Do(m.group.id, func(core *raft.Raft) error { // refused: then at the next occasion
 			core.Applied(at)

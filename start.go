@@ -135,7 +135,7 @@ func (g *Group) recover(saved *raft.Saved) (*raft.Raft, error) {
 		h.cfg.Logger.Warn("the log has lost something of a group; this node's part in it neither votes nor acknowledges until the others have given it back", "group", g.id)
 	}
 	g.waiting.applied.Index = g.machine.applied
-	g.machine.dropPart(core.Status().Commit)
+	g.machine.letGo(core.Status().Commit)
 	return core, nil
 }
 

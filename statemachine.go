@@ -54,3 +54,25 @@ type DurableStateMachine interface {
 	// led there be compacted.
 	Sync() error
 }
+
+// StagingStateMachine is a durable one that takes a snapshot in beside its state while it
+// arrives. A large one is then written to the disk once; with Restore, twice, one after the
+// other: first as a file, which is there should the process die during the second.
+type StagingStateMachine interface {
+	DurableStateMachine
+
+	// Stage reads what a View has written, up to io.EOF, and keeps it beside the state,
+	// which stays as it is, under the index that it stands for. When it returns nil,
+	// it is whole and durable; after an error it is not there. It is called from a
+	// goroutine of its own, one at a time, while everything else goes on.
+	Stage(at raft.Index, r io.Reader) error
+
+	// Adopt makes what was staged under an index, perhaps before a restart, the state,
+	// durably. False: there is none, and nothing has changed. A crash leaves the old state, and
+	// what was staged, or the new state.
+	Adopt(at raft.Index) (bool, error)
+
+	// Unstage removes what is staged under an index and those before it. It may be called
+	// while something is being staged.
+	Unstage(upTo raft.Index) error
+}

@@ -266,10 +266,14 @@ func (s *run) stopped(n *node, err error) {
 // seen by the judge.
 func (n *node) watched(r *replica) quorate.StateMachine {
 	w := watched{r.store, n, n.sim.judgeOf(r.gid)}
-	if d, ok := r.store.(Durable); ok {
-		return watchedDurable{w, d}
+	d, ok := r.store.(Durable)
+	if !ok {
+		return w
 	}
-	return w
+	if s, ok := d.(quorate.StagingStateMachine); ok {
+		return watchedStaging{watchedDurable{w, d}, s}
+	}
+	return watchedDurable{w, d}
 }
 
 type watched struct {
@@ -349,6 +353,25 @@ func (w watchedDurable) Sync() error {
 	w.node.toil()
 	return w.durable.Sync()
 }
+
+type watchedStaging struct {
+	watchedDurable
+	staging quorate.StagingStateMachine
+}
+
+func (w watchedStaging) Stage(at raft.Index, from io.Reader) error {
+	err := w.staging.Stage(at, from)
+	w.node.toil()
+	return err
+}
+
+// Adopt takes a while, as Restore does.
+func (w watchedStaging) Adopt(at raft.Index) (bool, error) {
+	w.node.toil()
+	return w.staging.Adopt(at)
+}
+
+func (w watchedStaging) Unstage(upTo raft.Index) error { return w.staging.Unstage(upTo) }
 
 // toil passes the time that a state machine's own disk takes.
 func (n *node) toil() { n.sleep(between(n.disk.rng, n.disk.quick, n.disk.slow)) }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	iofs "io/fs"
 	"path/filepath"
 	"slices"
@@ -141,6 +142,44 @@ func (r *Receiver) Begin(from int64) error {
 	w.at, w.synced, w.size, w.sum, w.chunk = r.first, 0, 0, 0, w.chunk[:chunkHeader]
 	r.held = nothing
 	return w.file.Truncate(r.first)
+}
+
+// Spare says that the content is also made durable elsewhere: the file is there for Keep,
+// and is not synced on the way.
+func (r *Receiver) Spare() { r.spare = true }
+
+// Content reads what is held, before any more of it is written.
+func (r *Receiver) Content() io.Reader {
+	return &content{receiver: r, at: r.first, end: r.at, last: slices.Clone(r.chunk[chunkHeader:])}
+}
+
+// content is the whole chunks of a file, and then one that is not.
+type content struct {
+	receiver *Receiver
+	at, end  int64 // in the file
+	last     []byte
+	rest     []byte
+}
+
+func (c *content) Read(p []byte) (int, error) {
+	for len(c.rest) == 0 {
+		switch {
+		case c.at < c.end:
+			c.rest = make([]byte, chunkHeader+chunkData)
+			if err := readFull(c.receiver.file, c.rest, c.at); err != nil {
+				return 0, err
+			}
+			c.at += int64(len(c.rest))
+			c.rest = c.rest[chunkHeader:]
+		case len(c.last) > 0:
+			c.rest, c.last = c.last, nil
+		default:
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
 }
 
 // Keep ends it, and leaves what was received to the next Receiver of the same

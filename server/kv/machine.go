@@ -9,8 +9,8 @@ import (
 )
 
 // Machine is the replicated key-value store. It is a
-// [quorate.DurableStateMachine]: Apply, Snapshot, Restore and Sync come from one
-// goroutine. What reads the state (Get, Range, History, State, Lease, Hash) is for any
+// [quorate.StagingStateMachine]: Apply, Snapshot, Restore, Adopt and Sync come from one
+// goroutine, Stage from another. What reads the state (Get, Range, History, State, Lease, Hash) is for any
 // goroutine, at any time.
 type Machine struct {
 	store Store
@@ -18,7 +18,7 @@ type Machine struct {
 	tell  func(Advance)
 }
 
-var _ quorate.DurableStateMachine = (*Machine)(nil)
+var _ quorate.StagingStateMachine = (*Machine)(nil)
 
 // New is the machine whose state the store holds; an empty store is the state
 // before the first command.

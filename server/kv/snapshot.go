@@ -12,6 +12,7 @@ import (
 	"math"
 
 	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
 )
 
 var snapshotHeader = []byte("QKV\x04")
@@ -92,24 +93,78 @@ func writePairs(r Reader, w io.Writer) (n int64, err error) {
 // snapshot is cut short, damaged or of another version, the old state remains.
 func (m *Machine) Restore(r io.Reader) error {
 	next := empty
-	err := m.store.Replace(func(set func(key, value []byte) error) error {
-		in := snapshotReader{r: bufio.NewReaderSize(r, 64<<10), sum: &checksum{}}
-		return in.read(func(key, value []byte) (err error) {
-			if bytes.Equal(key, metaKey) {
-				if next, err = decodeMeta(value); err != nil {
-					return err
-				}
-			}
-			return set(key, value)
-		})
+	err := m.store.Replace(func(set func(key, value []byte) error) (err error) {
+		next, err = readSnapshot(bufio.NewReaderSize(r, 64<<10), set)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("kv: restoring a snapshot: %w; the old state is unchanged", err)
 	}
+	m.replaced(next)
+	return nil
+}
+
+// replaced says that the store has another content.
+func (m *Machine) replaced(next meta) {
 	from := m.meta.revision
 	m.meta = next
 	m.advanced(from, nil)
+}
+
+// Stage keeps what a snapshot has written beside the state. If it is cut short, damaged,
+// of another version, or goes on behind its end, nothing is kept.
+func (m *Machine) Stage(at raft.Index, r io.Reader) error {
+	err := m.store.Stage(uint64(at), func(set func(key, value []byte) error) error {
+		in := bufio.NewReaderSize(r, 64<<10)
+		if _, err := readSnapshot(in, set); err != nil {
+			return err
+		}
+		switch _, err := in.ReadByte(); err {
+		case io.EOF:
+			return nil
+		case nil:
+			return errDamaged
+		default:
+			return err
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("kv: taking in a snapshot: %w", err)
+	}
 	return nil
+}
+
+// Adopt makes what was staged the state.
+func (m *Machine) Adopt(at raft.Index) (bool, error) {
+	adopted, err := m.store.Adopt(uint64(at))
+	if err != nil || !adopted {
+		return false, err
+	}
+	view := m.store.View()
+	next, err := readMeta(view)
+	if err := errors.Join(err, view.Close()); err != nil {
+		return false, fmt.Errorf("kv: adopting a snapshot: %w", err)
+	}
+	m.replaced(next)
+	return true, nil
+}
+
+// Unstage removes what was staged up to an index.
+func (m *Machine) Unstage(upTo raft.Index) error { return m.store.Unstage(uint64(upTo)) }
+
+// readSnapshot sets all pairs of a snapshot, and returns where it is.
+func readSnapshot(r *bufio.Reader, set func(key, value []byte) error) (at meta, err error) {
+	at = empty
+	in := snapshotReader{r: r, sum: &checksum{}}
+	err = in.read(func(key, value []byte) (err error) {
+		if bytes.Equal(key, metaKey) {
+			if at, err = decodeMeta(value); err != nil {
+				return err
+			}
+		}
+		return set(key, value)
+	})
+	return at, err
 }
 
 // Bump raises the revision, by 1 or more, and makes all before that unreadable, as a
@@ -132,9 +187,7 @@ func (m *Machine) Bump(by int64) error {
 	if err := batch.Commit(); err != nil {
 		return fmt.Errorf("kv: raising the revision: %w", err)
 	}
-	from := m.meta.revision
-	m.meta = s.meta
-	m.advanced(from, nil)
+	m.replaced(s.meta)
 	return nil
 }
 

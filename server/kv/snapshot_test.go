@@ -231,3 +231,60 @@ func calm(t *testing.T, m *member) {
 	t.Helper()
 	m.do(t, kv.SetAlarm{Alarm: kv.Alarm{Member: 1, Kind: kv.NoSpace}})
 }
+
+// What was staged is seen by nobody until it is adopted, and then it is as if it had been
+// restored.
+func TestStagedAndAdopted(t *testing.T) {
+	everywhere(t, func(t *testing.T, m *member) {
+		from := lived(t, inMemory(t))
+		m.do(t, then(put("old", "1"), put("a", "old")))
+		before := m.hash(t)
+		if err := m.Stage(from.Applied(), newReader(from.snapshot(t))); err != nil {
+			t.Fatal(err)
+		}
+		if got := m.hash(t); got != before {
+			t.Errorf("it is seen: %+v", got)
+		}
+		if adopted, err := m.Adopt(from.Applied() + 1); adopted || err != nil {
+			t.Errorf("another one was adopted, %v", err)
+		}
+		if adopted, err := m.Adopt(from.Applied()); !adopted || err != nil {
+			t.Fatalf("it was not adopted: %v", err)
+		}
+		if got, want := m.hash(t), from.hash(t); got != want || m.Applied() != from.Applied() {
+			t.Errorf("adopted %+v at %d, from %+v at %d", got, m.Applied(), want, from.Applied())
+		}
+		m.index = m.Applied()
+		m.do(t, then(put("next", "1")))
+		from.do(t, then(put("next", "1")))
+		if got, want := m.hash(t), from.hash(t); got != want {
+			t.Errorf("it went on as %+v, from %+v", got, want)
+		}
+	})
+}
+
+// Nothing is staged of what is damaged, cut short, or goes on behind its end.
+func TestStageRefusesDamage(t *testing.T) {
+	good := lived(t, inMemory(t)).snapshot(t)
+	m := inMemory(t)
+	refuse := func(what string, r io.Reader) {
+		t.Helper()
+		if err := m.Stage(7, r); err == nil {
+			t.Errorf("%s: it is staged", what)
+		}
+		if adopted, err := m.Adopt(7); adopted || err != nil {
+			t.Fatalf("%s: it is adopted, %v", what, err)
+		}
+	}
+	for i := range good {
+		refuse(fmt.Sprintf("cut at %d", i), bytes.NewReader(good[:i]))
+		bad := bytes.Clone(good)
+		bad[i] ^= 0x10
+		refuse(fmt.Sprintf("bit flipped at %d", i), bytes.NewReader(bad))
+	}
+	refuse("a byte too many", bytes.NewReader(append(bytes.Clone(good), 0)))
+	refuse("an end that breaks", io.MultiReader(bytes.NewReader(good), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	if err := m.Stage(7, bytes.NewReader(good)); err != nil {
+		t.Errorf("a good one: %v", err)
+	}
+}

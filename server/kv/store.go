@@ -17,6 +17,18 @@ type Store interface {
 	// content is still there, whole.
 	Replace(fill func(set func(key, value []byte) error) error) error
 
+	// Stage keeps the pairs that fill sets, in the order of their keys, beside the
+	// content and under a number, durably; or, if fill fails, nothing. It comes from a
+	// goroutine of its own, one at a time.
+	Stage(at uint64, fill func(set func(key, value []byte) error) error) error
+
+	// Adopt replaces the whole content by what was staged under a number, as Replace
+	// does. False: there is none.
+	Adopt(at uint64) (bool, error)
+
+	// Unstage removes what is staged under a number and those below it.
+	Unstage(upTo uint64) error
+
 	// Sync makes all that was committed durable.
 	Sync() error
 }

@@ -12,6 +12,7 @@ package simulate
 import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/check/linear"
+	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
 	"github.com/quorate-db/quorate/sim"
@@ -59,7 +60,18 @@ func (s *KV) Crash(keep func(int) int) sim.Durable {
 			left = s.written[k-1]
 		}
 	}
-	return open(left.Copy())
+	disk := left.Copy()
+	disk.Inherit(s.now) // it is durable from when it is staged
+	return open(disk)
+}
+
+// Adopt implements [quorate.StagingStateMachine]: what was adopted is durable.
+func (s *KV) Adopt(at raft.Index) (bool, error) {
+	adopted, err := s.Machine.Adopt(at)
+	if adopted {
+		s.synced, s.written = s.now.Copy(), nil
+	}
+	return adopted, err
 }
 
 // Apply implements [quorate.StateMachine].

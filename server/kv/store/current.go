@@ -27,7 +27,8 @@ func (h home) path(name string) string { return h.fs.PathJoin(h.dir, name) }
 func generationName(n int) string { return fmt.Sprintf("db-%06d", n) }
 
 // prepare makes the directory if need be, finds out which generation is current,
-// zero if the first was never finished, and removes the others.
+// zero if the first was never finished, and removes the others and what was not staged to
+// the end.
 func (h home) prepare() (current int, err error) {
 	if err := h.fs.MkdirAll(h.dir, 0o755); err != nil {
 		return 0, err
@@ -53,7 +54,8 @@ func (h home) prepare() (current int, err error) {
 		return 0, err
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name, "db-") && name != generationName(current) {
+		old := strings.HasPrefix(name, "db-") && name != generationName(current)
+		if old || name == stagingName || strings.HasSuffix(name, goneSuffix) {
 			if err := h.fs.RemoveAll(h.path(name)); err != nil {
 				return 0, err
 			}

@@ -96,7 +96,7 @@ func (d *Disk) start(current int) (*generation, error) {
 	if current > 0 {
 		return d.open(current, true)
 	}
-	first, err := d.build(1, func(func(key, value []byte) error) error { return nil })
+	first, err := d.build(1, func(*generation, string) error { return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -222,10 +222,15 @@ func (g *generation) flush() error {
 // Replace builds the new content beside the old and then switches to it. Readers
 // of the old keep it until they close their views.
 func (d *Disk) Replace(fill func(set func(key, value []byte) error) error) error {
+	return d.replace(func(next *generation, dir string) error { return next.load(d.opts.FS, dir, fill) })
+}
+
+// replace switches to a new generation, into which the content is brought.
+func (d *Disk) replace(bring func(next *generation, dir string) error) error {
 	if err := d.now.failure.err(); err != nil {
 		return err
 	}
-	next, err := d.build(d.now.number+1, fill)
+	next, err := d.build(d.now.number+1, bring)
 	if err != nil {
 		return fmt.Errorf("store: building the new content: %w", err)
 	}
@@ -246,7 +251,7 @@ func (d *Disk) Replace(fill func(set func(key, value []byte) error) error) error
 }
 
 // build fills a new generation and makes it durable, or removes it again.
-func (d *Disk) build(number int, fill func(set func(key, value []byte) error) error) (*generation, error) {
+func (d *Disk) build(number int, bring func(next *generation, dir string) error) (*generation, error) {
 	path := d.home.path(generationName(number))
 	if err := d.opts.FS.RemoveAll(path); err != nil {
 		return nil, err
@@ -255,7 +260,7 @@ func (d *Disk) build(number int, fill func(set func(key, value []byte) error) er
 	if err != nil {
 		return nil, err
 	}
-	if err = g.load(d.opts.FS, path, fill); err == nil {
+	if err = bring(g, path); err == nil {
 		err = d.home.sync(d.home.dir) // the name of the new directory
 	}
 	if err != nil {

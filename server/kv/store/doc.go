@@ -8,6 +8,8 @@
 //	CURRENT      one line: "quorate kv store 3 db-000002": the format version, and
 //	             the directory below that holds the content
 //	db-000002/   Pebble's files
+//	staged-N/    tables of a content to come; N, of 20 digits, is the number under which it
+//	             was staged; see Stage and Adopt
 //
 // Replace builds the next db-... beside the present one, makes it durable, and
 // then switches CURRENT by renaming a new one over it. A crash leaves CURRENT

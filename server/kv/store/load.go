@@ -24,12 +24,27 @@ const syncStep = 1 << 20
 // are written as tables of the lowest level: nothing has to be sorted, and nothing is
 // compacted afterwards. When it returns they are durable.
 func (g *generation) load(fs vfs.FS, dir string, fill func(set func(key, value []byte) error) error) error {
-	l := loader{fs: fs, dir: dir, opts: g.tables}
-	err := fill(l.set)
-	if err = errors.Join(err, l.finish()); err != nil || len(l.paths) == 0 {
+	paths, err := writeTables(fs, dir, g.tables, fill)
+	if err != nil {
 		return err
 	}
-	return g.db.Ingest(context.Background(), l.paths)
+	return g.ingest(paths)
+}
+
+// ingest links tables in an empty generation's directory into it, and removes their names.
+func (g *generation) ingest(paths []string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	return g.db.Ingest(context.Background(), paths)
+}
+
+// writeTables returns the paths of tables in a directory that hold the pairs, durably but for
+// their names.
+func writeTables(fs vfs.FS, dir string, opts sstable.WriterOptions, fill func(set func(key, value []byte) error) error) ([]string, error) {
+	l := loader{fs: fs, dir: dir, opts: opts}
+	err := fill(l.set)
+	return l.paths, errors.Join(err, l.finish())
 }
 
 // loader writes one table after another.

@@ -2,6 +2,8 @@ package store
 
 import (
 	"bytes"
+	"maps"
+	"sync"
 	"sync/atomic"
 
 	"github.com/tidwall/btree"
@@ -26,6 +28,9 @@ type Memory struct {
 	// one that readers hold.
 	base      *tree
 	published atomic.Pointer[tree]
+
+	mu     sync.Mutex
+	staged map[uint64]*tree
 }
 
 var _ kv.Store = (*Memory)(nil)
@@ -45,8 +50,8 @@ func (m *Memory) publish(t *tree) {
 // View is the content as of the last commit.
 func (m *Memory) View() kv.View { return memoryView{m.published.Load()} }
 
-// Copy returns a store with the content as of the last commit; the two have
-// nothing more to do with each other. It costs nothing until one of them changes.
+// Copy returns a store with the content as of the last commit, without what is staged; the two
+// have nothing more to do with each other. It costs nothing until one of them changes.
 func (m *Memory) Copy() *Memory {
 	c := &Memory{}
 	c.publish(m.base.Copy())
@@ -58,15 +63,61 @@ func (m *Memory) Batch() kv.Batch { return memoryBatch{memoryView{m.base.Copy()}
 
 // Replace replaces the content.
 func (m *Memory) Replace(fill func(set func(key, value []byte) error) error) error {
-	b := memoryBatch{memoryView{newTree()}, m}
-	err := fill(func(key, value []byte) error {
-		b.Set(key, value)
+	t, err := filled(fill)
+	if err == nil {
+		m.publish(t)
+	}
+	return err
+}
+
+func filled(fill func(set func(key, value []byte) error) error) (*tree, error) {
+	t := newTree()
+	return t, fill(func(key, value []byte) error {
+		t.Set(pair{bytes.Clone(key), append([]byte{}, value...)})
 		return nil
 	})
+}
+
+// Stage keeps a content beside.
+func (m *Memory) Stage(at uint64, fill func(set func(key, value []byte) error) error) error {
+	t, err := filled(fill)
 	if err != nil {
 		return err
 	}
-	return b.Commit()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.staged == nil {
+		m.staged = map[uint64]*tree{}
+	}
+	m.staged[at] = t
+	return nil
+}
+
+// Adopt replaces the content by one that was staged.
+func (m *Memory) Adopt(at uint64) (bool, error) {
+	m.mu.Lock()
+	t := m.staged[at]
+	delete(m.staged, at)
+	m.mu.Unlock()
+	if t != nil {
+		m.publish(t)
+	}
+	return t != nil, nil
+}
+
+// Inherit takes what another store has staged.
+func (m *Memory) Inherit(from *Memory) {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	m.staged = maps.Clone(from.staged)
+}
+
+// Unstage forgets what was staged up to a number.
+func (m *Memory) Unstage(upTo uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.staged, func(at uint64, _ *tree) bool { return at <= upTo })
+	return nil
 }
 
 // Sync has nothing to do.

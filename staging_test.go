@@ -1,0 +1,182 @@
+package quorate_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/quorate-db/quorate"
+	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/raft/membership"
+)
+
+// staging is a disk that takes snapshots in beside its state.
+type staging struct {
+	disk
+	mu       sync.Mutex
+	staged   map[raft.Index][]byte
+	fails    error // of Adopt
+	adopted  int
+	restored int
+}
+
+func (s *staging) Stage(at raft.Index, r io.Reader) error {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.staged[at] = data
+	return nil
+}
+
+func (s *staging) Adopt(at raft.Index) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data, ok := s.staged[at]
+	if s.fails != nil || !ok {
+		return false, s.fails
+	}
+	delete(s.staged, at)
+	s.adopted++
+	return true, s.disk.Restore(bytes.NewReader(data))
+}
+
+func (s *staging) Unstage(upTo raft.Index) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for at := range s.staged {
+		if at <= upTo {
+			delete(s.staged, at)
+		}
+	}
+	return nil
+}
+
+func (s *staging) Restore(r io.Reader) error {
+	s.restored++
+	return s.disk.Restore(r)
+}
+
+func (s *staging) begin(t *testing.T, node *testNode, as quorate.StateMachine) {
+	t.Helper()
+	group, err := node.host.Start(quorate.GroupConfig{ID: 1, StateMachine: as})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.group, node.list = group, &s.list
+}
+
+const stagingCount, stagingSize = 500, 4096
+
+// newcomer is a node that has just been added to a group of one, whose log no longer goes
+// back to the beginning.
+func newcomer(t *testing.T, net *fragile, s *staging, as quorate.StateMachine) (c *cluster, leader, node *testNode) {
+	c = &cluster{t: t, dir: t.TempDir()}
+	t.Cleanup(func() {
+		for _, node := range c.nodes {
+			c.stop(node)
+		}
+	})
+	leader = c.add(func(cfg *quorate.Config) { cfg.SnapshotEntries, cfg.Network = 50, net })
+	member := quorate.Member{ID: 1, Role: quorate.Voter, Address: leader.host.Addr()}
+	c.beginOn(leader, &disk{}, []quorate.Member{member})
+	for i := range stagingCount {
+		c.propose(leader, fmt.Sprintf("%d%s", i, strings.Repeat("x", stagingSize))[:stagingSize])
+	}
+	until(t, "the log is compacted", func() bool { return leader.group.Status().Base.Index > 100 })
+	node = c.add(func(cfg *quorate.Config) { cfg.Peers = []quorate.Member{member} })
+	net.aim(node)
+	s.staged = map[raft.Index][]byte{}
+	s.begin(t, node, as)
+	learner := membership.Change{Kind: membership.Add, Member: quorate.Member{ID: 2, Address: node.host.Addr()}}
+	if err := leader.group.Change(t.Context(), learner); err != nil {
+		t.Fatal(err)
+	}
+	return c, leader, node
+}
+
+// A snapshot is staged while it arrives, also one that breaks off and goes on, and is never
+// stored as a file.
+func TestASnapshotThatIsStagedGoesOn(t *testing.T) {
+	for name, restart := range map[string]bool{"the connection broke": false, "the receiver was stopped": true} {
+		t.Run(name, func(t *testing.T) {
+			net, s := &fragile{passes: 1 << 20}, &staging{}
+			c, leader, node := newcomer(t, net, s, s)
+			until(t, "half of a snapshot is there", func() bool { return len(net.all()) == 1 && net.all()[0].broke.Load() })
+			if restart {
+				c.stop(node)
+				c.open(node)
+				s.begin(t, node, s)
+			}
+			c.propose(leader, "meanwhile")
+			net.mend()
+			if got := c.read(node); len(got) != stagingCount+1 || got[stagingCount] != "meanwhile" {
+				t.Fatalf("after the snapshot the node has %d commands", len(got))
+			}
+			all := net.all()
+			if len(all) != 2 {
+				t.Fatalf("there were %d streams", len(all))
+			}
+			held, sent := all[1].held.Load(), all[1].sent.Load()
+			if held < net.passes/4 || held+sent != 8+8+stagingCount*(4+stagingSize) {
+				t.Errorf("%d bytes were there, and %d were sent after them", held, sent)
+			}
+			left, err := filepath.Glob(filepath.Join(node.cfg.Dir, "snap", "1", "*"))
+			if err != nil || len(left) > 0 {
+				t.Errorf("files are left: %q, %v", left, err)
+			}
+			if s.adopted != 1 || s.restored != 0 || len(s.staged) != 0 {
+				t.Errorf("%d adopted, %d restored, %d are staged still", s.adopted, s.restored, len(s.staged))
+			}
+		})
+	}
+}
+
+// Whoever dies when the log begins with the snapshot, and the state is still the old one,
+// adopts it at the next start.
+func TestAStagedSnapshotIsAdoptedAtTheNextStart(t *testing.T) {
+	net, s := &fragile{passes: 1 << 30}, &staging{fails: errors.New("not now")}
+	c, _, node := newcomer(t, net, s, s)
+	<-node.group.Stopped()
+	if err := node.group.Status().Err; !errors.Is(err, s.fails) {
+		t.Fatalf("the group has stopped: %v", err)
+	}
+	c.stop(node)
+	s.fails = nil
+	c.open(node)
+	s.begin(t, node, s)
+	if s.adopted != 1 || s.restored != 0 {
+		t.Errorf("at its start: %d adopted, %d restored", s.adopted, s.restored)
+	}
+	if got := c.read(node); len(got) != stagingCount {
+		t.Errorf("the node has %d commands", len(got))
+	}
+	if len(net.all()) != 1 {
+		t.Errorf("there were %d streams", len(net.all()))
+	}
+}
+
+// impatient stages only the beginning of what it is given.
+type impatient struct{ *staging }
+
+func (s impatient) Stage(at raft.Index, r io.Reader) error {
+	return s.staging.Stage(at, io.LimitReader(r, 100))
+}
+
+// A state machine that does not read its snapshot to the end has not taken it in.
+func TestAnImpatientStateMachineIsNotBelieved(t *testing.T) {
+	net, s := &fragile{passes: 1 << 30}, &staging{fails: errors.New("it is adopted")}
+	net.mend()
+	_, _, node := newcomer(t, net, s, impatient{s})
+	until(t, "it is tried again", func() bool { return len(net.all()) > 2 })
+	if err := node.group.Status().Err; err != nil {
+		t.Errorf("the group has stopped: %v", err)
+	}
+}
