@@ -127,7 +127,9 @@ func (d drawing) call() by {
 			b.method = pb.KV_DeleteRange_FullMethodName
 		case *pb.TxnRequest:
 			b.method = pb.KV_Txn_FullMethodName
-		default: // a compaction, which etcd lets everybody do, or a stream
+		case *pb.CompactionRequest:
+			b.method = pb.KV_Compact_FullMethodName
+		default: // a stream
 			b.method, b.in = pb.Auth_AuthStatus_FullMethodName, &pb.AuthStatusRequest{}
 		}
 	}
@@ -159,6 +161,7 @@ var answers = map[string]func() headed{
 	pb.Lease_LeaseRevoke_FullMethodName: func() headed { return &pb.LeaseRevokeResponse{} }, pb.Lease_LeaseLeases_FullMethodName: func() headed { return &pb.LeaseLeasesResponse{} },
 	pb.KV_Range_FullMethodName: func() headed { return &pb.RangeResponse{} }, pb.KV_Put_FullMethodName: func() headed { return &pb.PutResponse{} },
 	pb.KV_DeleteRange_FullMethodName: func() headed { return &pb.DeleteRangeResponse{} }, pb.KV_Txn_FullMethodName: func() headed { return &pb.TxnResponse{} },
+	pb.KV_Compact_FullMethodName: func() headed { return &pb.CompactionResponse{} },
 }
 
 // do makes a call, with the token that the user was given last, at one of the nodes.

@@ -94,7 +94,7 @@ func (s *step) permit(c Command) error {
 		return s.permitSession(c.By, do.Session)
 	case RevokeLease:
 		return s.permitLease(s.reader, c.By, MayWrite, do.ID)
-	case GrantLease, OpenSession, Compact, Sweep:
+	case GrantLease, OpenSession:
 		return s.known(c.By)
 	}
 	return s.admin(s.reader, c.By)

@@ -88,6 +88,8 @@ func TestRightsAreEnforced(t *testing.T) {
 			{nobody, kv.GrantLease{ID: 6, TTL: 10}, kv.ErrNoUser},
 			{nobody, kv.OpenSession{}, kv.ErrNoUser},
 			{nobody, kv.Compact{Revision: 2}, kv.ErrNoUser},
+			{u, kv.Compact{Revision: 2}, kv.ErrDenied},
+			{u, kv.Sweep{}, kv.ErrDenied},
 			{u, kv.ExpireSessions{}, kv.ErrDenied},
 			{u, change(kv.AddUser, "v", ""), kv.ErrDenied},
 			{gone, change(kv.AddUser, "v", ""), kv.ErrUserNotFound},

@@ -23,14 +23,14 @@ const (
 	forAll
 )
 
-// audiences are etcd's, but for Compact, which it lets everybody do.
+// audiences are etcd's.
 var audiences = map[string]audience{
 	pb.KV_Range_FullMethodName:       byRights,
 	pb.KV_RangeStream_FullMethodName: byRights,
 	pb.KV_Put_FullMethodName:         byRights,
 	pb.KV_DeleteRange_FullMethodName: byRights,
 	pb.KV_Txn_FullMethodName:         byRights,
-	pb.KV_Compact_FullMethodName:     forUsers,
+	pb.KV_Compact_FullMethodName:     forRoot,
 
 	pb.Watch_Watch_FullMethodName: byRights,
 

@@ -204,7 +204,7 @@ func (m *Store) forbids(c kv.Command) kv.Code {
 			code = first(!m.mayLease(w, do.ID), kv.ErrDenied)
 		}
 		return code
-	case kv.GrantLease, kv.OpenSession, kv.Compact, kv.Sweep:
+	case kv.GrantLease, kv.OpenSession:
 		return first(unnamed, kv.ErrNoUser)
 	}
 	return first(unnamed, kv.ErrNoUser, root, kv.OK, !isUser, kv.ErrUserNotFound, true, kv.ErrDenied)
