@@ -384,7 +384,7 @@ func TestClientSavesASnapshot(t *testing.T) {
 	connect(t, addresses...)
 	path := filepath.Join(t.TempDir(), "a.snap")
 	version, err := snapshot.SaveWithVersion(t.Context(), zap.NewNop(), clientv3.Config{Endpoints: addresses}, path)
-	if err != nil || version == "" {
+	if err != nil || version != "3.7.0" { // the storage's, as of etcd 3.7.3
 		t.Fatal(version, err)
 	}
 	file, err := backup.Open(path)

@@ -70,8 +70,10 @@ func TestStatus(t *testing.T) {
 		t.Error(err)
 	}
 	n.set(func(n *oneNode) { n.status.Leader = 7 })
-	if _, err := client.MoveLeader(t.Context(), &pb.MoveLeaderRequest{TargetID: 1}); !is(err, rpctypes.ErrGRPCBadLeaderTransferee) {
-		t.Error(err)
+	for _, nobody := range []uint64{0, 1} {
+		if _, err := client.MoveLeader(t.Context(), &pb.MoveLeaderRequest{TargetID: nobody}); !is(err, rpctypes.ErrGRPCBadLeaderTransferee) {
+			t.Errorf("to %d: %v", nobody, err)
+		}
 	}
 	if alarms, err := client.Alarm(t.Context(), &pb.AlarmRequest{}); err != nil || len(alarms.Alarms) != 0 {
 		t.Error(alarms, err)

@@ -118,10 +118,10 @@ func (n *oneNode) Change(ctx context.Context, change membership.Change) error {
 func (n *oneNode) Transfer(_ context.Context, to quorate.NodeID) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.fail == nil && !n.status.Config.Voter(to) {
+	if n.fail == nil && to != 0 && !n.status.Config.Voter(to) {
 		return raft.ErrNotVoter
 	}
-	if n.fail == nil {
+	if n.fail == nil && to != 0 { // zero is any voter
 		n.status.Leader = to
 	}
 	return n.fail

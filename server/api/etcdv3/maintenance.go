@@ -66,6 +66,9 @@ func (s *maintenanceServer) MoveLeader(ctx context.Context, r *pb.MoveLeaderRequ
 	if leader, _ := s.Group.Leader(); leader != s.MemberID {
 		return nil, rpctypes.ErrGRPCNotLeader
 	}
+	if r.TargetID == 0 { // to Transfer it means any member
+		return nil, rpctypes.ErrGRPCBadLeaderTransferee
+	}
 	waiting, cancel := context.WithTimeout(ctx, s.Limits.RequestTimeout)
 	defer cancel()
 	if err := s.Group.Transfer(waiting, quorate.NodeID(r.TargetID)); err != nil {

@@ -34,7 +34,7 @@ type blobs struct {
 
 func (b *blobs) Write(p []byte) (int, error) {
 	b.left -= uint64(len(p))
-	err := b.out.Send(&pb.SnapshotResponse{Header: b.server.header(0), RemainingBytes: b.left, Blob: p, Version: wire.EtcdVersion})
+	err := b.out.Send(&pb.SnapshotResponse{Header: b.server.header(0), RemainingBytes: b.left, Blob: p, Version: wire.EtcdMinor})
 	if err != nil {
 		return 0, err
 	}
