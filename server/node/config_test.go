@@ -94,7 +94,7 @@ func TestEverySettingInEveryWay(t *testing.T) {
 		"auth-token": "simple", "auth-token-ttl": "60", "bcrypt-cost": "5", "join-token": "", "join-user": "root", "join-password-file": "/f",
 		"cert-file": files.Cert, "key-file": files.Key, "trusted-ca-file": files.CA, "client-cert-auth": "true",
 		"peer-cert-file": files.Cert, "peer-key-file": files.Key, "peer-trusted-ca-file": files.CA, "peer-client-cert-auth": "true",
-		"max-concurrent-streams": "60", "grpc-keepalive-min-time": "1s", "grpc-keepalive-interval": "2s", "grpc-keepalive-timeout": "3s",
+		"max-concurrent-streams": "4294967295", "grpc-keepalive-min-time": "1s", "grpc-keepalive-interval": "2s", "grpc-keepalive-timeout": "3s",
 		"enable-grpc-gateway": "false", "listen-client-http-urls": "http://127.0.0.1:4", "listen-metrics-urls": "http://127.0.0.1:5", "enable-pprof": "true", "metrics-compat": "etcd",
 		"tls-min-version": "TLS1.2", "tls-max-version": "TLS1.3", "cipher-suites": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
 		"quota-backend-bytes": "1000000", "auto-compaction-mode": "revision", "auto-compaction-retention": "1000", "log-level": "warn", "log-format": "console", "log-outputs": "stdout",

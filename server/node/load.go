@@ -265,9 +265,9 @@ func truth(to *bool, value string) (err error) {
 }
 
 func number[N int | uint32 | uint64](to *N, value string) error {
-	n, err := strconv.ParseUint(value, 10, 31)
-	if err != nil {
-		return fmt.Errorf("%q is not a whole number below 2 billion", value)
+	n, err := strconv.ParseUint(value, 10, 32)
+	if err != nil || uint64(N(n)) != n {
+		return fmt.Errorf("%q is not a whole number below 4 billion", value)
 	}
 	*to = N(n)
 	return nil
