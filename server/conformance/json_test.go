@@ -232,7 +232,7 @@ func TestSameJSON(t *testing.T) {
 	goal.AtMost(os.Stdout, "json_script_differences", float64(differences), 0)
 }
 
-// What Patroni asks, in the order in which it does, but for leases.
+// What Patroni asks, in the order in which it does.
 func TestPatroniSequence(t *testing.T) {
 	etcd, quorate := both(t)
 	want, got := patroni(t, etcd), patroni(t, quorate)
@@ -278,11 +278,15 @@ func patroni(t *testing.T, w web) (transcript []string) {
 	hear()
 	prefix := `{"key":"L3NlcnZpY2Uv","range_end":"L3NlcnZpY2Uw","serializable":true}`
 	take := `{"compare":[{"key":"L3NlcnZpY2UvbGVhZGVy","target":"CREATE","result":"EQUAL","create_revision":"0"}],
-		"success":[{"request_put":{"key":"L3NlcnZpY2UvbGVhZGVy","value":"YQ=="}}],"failure":[{"request_range":{"key":"L3NlcnZpY2UvbGVhZGVy"}}]}`
+		"success":[{"request_put":{"key":"L3NlcnZpY2UvbGVhZGVy","value":"YQ==","lease":"30"}}],"failure":[{"request_range":{"key":"L3NlcnZpY2UvbGVhZGVy"}}]}`
 	say("/v3/kv/range", prefix)
+	say("/v3/kv/txn", take) // before there is the lease
+	say("/v3/lease/grant", `{"ID":"30","TTL":"30"}`)
 	say("/v3/kv/txn", take)
 	hear()
 	say("/v3/kv/txn", take)
+	say("/v3/lease/keepalive", `{"ID":"30"}`)
+	say("/v3/lease/keepalive", `{"ID":"31"}`) // has ended
 	say("/v3/kv/put", `{"key":"L3NlcnZpY2UvY29uZmln","value":"e30="}`)
 	hear()
 	say("/v3/kv/txn", `{"compare":[{"key":"L3NlcnZpY2UvbGVhZGVy","target":"MOD","result":"EQUAL","mod_revision":"2"}],
