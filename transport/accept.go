@@ -235,7 +235,7 @@ func (l *link) readMessages(conn net.Conn, answers *queue) error {
 			err = calls.onCall(f.payload)
 		case framePing:
 			if err = l.learn(f.payload); err == nil {
-				_, err = answers.put(framePong, 0, f.payload)
+				_, err = answers.put(urgent, framePong, 0, f.payload)
 			}
 		default:
 			err = violation("frame type %d on a connection for messages", f.kind)

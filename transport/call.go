@@ -36,8 +36,8 @@ type pending struct {
 }
 
 type call struct {
-	number uint64 // of the frame that carries it
-	done   chan outcome
+	at   place // of the frame that carries it
+	done chan outcome
 }
 
 type outcome struct {
@@ -83,11 +83,11 @@ func (l *link) startCall(request []byte) (uint64, *call, error) {
 	id := l.calls.lastID + 1
 	var head [8]byte
 	binary.LittleEndian.PutUint64(head[:], id)
-	number, err := l.queue.put(frameCall, 0, head[:], request)
+	at, err := l.queue.put(laneFor(len(request)), frameCall, 0, head[:], request)
 	if err != nil {
 		return 0, nil, err
 	}
-	c := &call{number: number, done: make(chan outcome, 1)}
+	c := &call{at: at, done: make(chan outcome, 1)}
 	l.calls.lastID = id
 	l.calls.waiting[id] = c
 	return id, c, nil
@@ -105,12 +105,11 @@ func (l *link) takeCall(id uint64) *call {
 // failCalls ends the calls of which a connection that broke may have carried a
 // part, and, if all is set, also those that never left the queue.
 func (l *link) failCalls(all bool) {
-	sent := l.queue.handedOver()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, c := range l.calls.waiting {
 		switch {
-		case c.number <= sent:
+		case l.queue.handedOver(c.at):
 			c.done <- outcome{err: fmt.Errorf("%w: the connection to node %s broke", ErrLost, name(l.id))}
 		case all:
 			c.done <- outcome{err: fmt.Errorf("%w to node %s: %w", ErrNotSent, name(l.id), errQueueClosed)}
@@ -175,7 +174,7 @@ func (s *callServer) onCall(payload []byte) error {
 	}
 	id, request := payload[:8:8], payload[8:]
 	if !s.link.unanswered.add(len(payload), &s.link.t.cfg.Limits) {
-		_, err := s.answers.put(frameAnswer, 0, id, []byte{answerBusy})
+		_, err := s.answers.put(urgent, frameAnswer, 0, id, []byte{answerBusy})
 		return err
 	}
 	var once atomic.Bool
@@ -196,7 +195,7 @@ func (s *callServer) answer(id, answer []byte) {
 	if 9+len(answer) > s.link.t.cfg.Limits.MaxFrame {
 		status[0], answer = answerLost, nil
 	}
-	if _, err := s.answers.put(frameAnswer, 0, id, status, answer); err != nil {
+	if _, err := s.answers.put(laneFor(len(answer)), frameAnswer, 0, id, status, answer); err != nil {
 		s.conn.Close()
 	}
 }

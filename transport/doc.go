@@ -1,13 +1,15 @@
 // Package transport carries frames between the nodes of a cluster over TCP. It
 // promises little, because Raft asks for little: a message arrives once or not at
-// all, messages of one link arrive in the order in which they were sent, nothing
-// here ever blocks a sender, and no peer can cost more than a bounded amount of
+// all, messages of one link arrive in the order in which they were sent, but for what
+// may overtake entries, nothing here ever blocks a sender, and no peer can cost more than a bounded amount of
 // memory, whatever it does.
 //
 // Each node dials every peer that it knows and uses that connection for what it
 // has to say: messages, calls, pings. Only answers to calls and pings come back
 // on it. A snapshot travels on a connection of its own, so that bulk data never
-// stand in front of a heartbeat.
+// stand in front of a heartbeat. Nor do entries: AppendEntries and long calls wait in a
+// lane of their own, which yields to all else, and what is longer than 256 KiB travels
+// in pieces.
 //
 // A connection begins with the preamble "quorate" and a version byte, and one
 // frame from each side: hello, answered by welcome or by a refusal that says why
@@ -32,6 +34,8 @@
 //	          log has come); a pong returns them
 //	open      the stream's header; then chunks of bytes (an empty one only says that
 //	          the sender is there), then end (empty)
+//	piece     64 KiB or less of another frame, header included, which number and
+//	          clock of its last piece are those of
 //	reply     what the receiver has to say about the header, once at most
 //	verdict   status u8 (0 accepted, 1 refused), text
 //
@@ -43,6 +47,6 @@
 // second), a counter, and the connection is closed.
 //
 // Reading order: transport.go, link.go (we to a peer), accept.go (a peer to us),
-// call.go, stream.go; below them secure.go, wire.go, queue.go, frame.go and
+// call.go, stream.go; below them secure.go, wire.go, queue.go, lane.go, frame.go and
 // hello.go, origin.go. Left out: rate limits, compression.
 package transport

@@ -26,6 +26,7 @@ const (
 	frameEnd
 	frameVerdict
 	frameReply
+	framePiece
 )
 
 const (
@@ -93,17 +94,31 @@ type frameReader struct {
 	r      io.Reader
 	limit  int // of a payload, in bytes
 	header [headerSize]byte
+	pieces []byte // of the frame that is coming in pieces
 }
 
-// next returns the next frame. The length is checked before memory is taken for
-// it, and then taken on trust only for a first part. An end between two frames is io.EOF, one inside io.ErrUnexpectedEOF.
+// next returns the next frame, however it comes.
 func (f *frameReader) next() (frame, error) {
+	for {
+		one, err := f.one()
+		if err != nil || one.kind != framePiece {
+			return one, err
+		}
+		if all, done, err := f.whole(one); done || err != nil {
+			return all, err
+		}
+	}
+}
+
+// one returns the next frame. The length is checked before memory is taken for
+// it, and then taken on trust only for a first part. An end between two frames is io.EOF, one inside io.ErrUnexpectedEOF.
+func (f *frameReader) one() (frame, error) {
 	if _, err := io.ReadFull(f.r, f.header[:]); err != nil {
 		return frame{}, err
 	}
 	size := binary.LittleEndian.Uint32(f.header[:])
 	kind := frameType(f.header[8])
-	if kind < frameHello || kind > frameReply {
+	if kind < frameHello || kind > framePiece {
 		return frame{}, violation("unknown frame type %d", kind)
 	}
 	if uint64(size) > uint64(f.limit) {
@@ -122,6 +137,28 @@ func (f *frameReader) next() (frame, error) {
 		clock:   env.Timestamp(binary.LittleEndian.Uint64(f.header[17:])),
 		payload: payload,
 	}, nil
+}
+
+// whole adds a piece of a frame to those before, and returns the frame once it is whole.
+func (f *frameReader) whole(piece frame) (_ frame, done bool, err error) {
+	f.pieces = append(f.pieces, piece.payload...)
+	if len(f.pieces) < headerSize {
+		return frame{}, false, violation("a frame whose first piece has %d bytes", len(f.pieces))
+	}
+	header, payload := f.pieces[:headerSize], f.pieces[headerSize:]
+	kind, size := frameType(header[8]), int64(binary.LittleEndian.Uint32(header))
+	switch {
+	case kind == framePiece:
+		return frame{}, false, violation("a piece of a piece")
+	case size > int64(f.limit):
+		return frame{}, false, violation("a frame of %d bytes where at most %d are allowed", size, f.limit)
+	case int64(len(payload)) > size:
+		return frame{}, false, violation("pieces of %d bytes for a frame of %d", len(payload), size)
+	case int64(len(payload)) < size:
+		return frame{}, false, nil
+	}
+	f.pieces = nil
+	return frame{kind, piece.number, piece.clock, payload}, true, checkSum(header, payload)
 }
 
 // onTrust is the memory that a length alone is given, in bytes. Few frames are

@@ -20,14 +20,14 @@ import (
 // A peer that was named by SetPeer is dialled for ever. One that merely called us
 // is dialled too, so that it can be answered, but forgotten when it is gone.
 type link struct {
-	t     *Transport
-	id    raft.NodeID
-	queue *queue
-	draft draft         // belongs to Send
-	kick  chan struct{} // holds a token if dialling now makes sense
-	gone  context.Context
-	leave context.CancelFunc
-	stats linkStats
+	t      *Transport
+	id     raft.NodeID
+	queue  *queue
+	drafts [2]draft      // by lane; belong to Send
+	kick   chan struct{} // holds a token if dialling now makes sense
+	gone   context.Context
+	leave  context.CancelFunc
+	stats  linkStats
 
 	unanswered unanswered
 
@@ -159,7 +159,7 @@ func (l *link) wait(d time.Duration) {
 // dial makes a connection for the purpose and introduces us. It is tracked.
 func (t *Transport) dial(ctx context.Context, to raft.NodeID, address string, why purpose) (net.Conn, error) {
 	limits := &t.cfg.Limits
-	dialer := net.Dialer{Timeout: limits.Timeout, KeepAliveConfig: keepAlive(limits)}
+	dialer := net.Dialer{Timeout: limits.Timeout, KeepAliveConfig: keepAlive(limits), Control: limitUnsent}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err

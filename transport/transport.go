@@ -190,7 +190,7 @@ func (t *Transport) Send(messages []codec.Envelope) {
 			t.counters.unaddressed.Add(1)
 			continue
 		}
-		if l.draft.messages == 0 {
+		if l.drafts[urgent].messages+l.drafts[bulk].messages == 0 {
 			t.drafts = append(t.drafts, l)
 		}
 		t.write(l, e)
@@ -202,16 +202,19 @@ func (t *Transport) Send(messages []codec.Envelope) {
 	t.drafts = t.drafts[:0]
 }
 
-// write adds a message to the link's draft. If that makes it longer than a frame
-// may be, what was there before goes first.
+// write adds a message to one of the link's drafts. If that makes it longer than a frame
+// should be, what was there before goes first.
 func (t *Transport) write(l *link, e *codec.Envelope) {
-	d := &l.draft
+	in := urgent
+	if e.Message.Kind == raft.AppendEntries { // an empty one, too, asks what has come of those before it
+		in = bulk
+	}
+	d := &l.drafts[in]
 	before := len(d.bytes)
 	d.bytes = appendMessage(d.bytes, e)
-	size := len(d.bytes) - before
+	size, limit := len(d.bytes)-before, t.cfg.Limits.MaxFrame
 	d.messages++
-	limit := t.cfg.Limits.MaxFrame
-	if len(d.bytes) <= limit {
+	if len(d.bytes) <= min(limit, stride) || before == 0 && size <= limit {
 		return
 	}
 	if size > limit {
@@ -221,25 +224,34 @@ func (t *Transport) write(l *link, e *codec.Envelope) {
 			"peer", name(l.id), "kind", e.Message.Kind.String(), "bytes", size, "limit", limit)
 		return
 	}
-	l.queue.put(frameMessages, d.messages-1, d.bytes[:before])
+	l.queue.put(in, frameMessages, d.messages-1, d.bytes[:before])
 	d.bytes = append(d.bytes[:0], d.bytes[before:]...)
 	d.messages = 1
 }
 
-// draft is the frame of messages that Send writes for one receiver.
+// draft is a frame of messages that Send writes for one receiver.
 type draft struct {
 	bytes    []byte
 	messages int
 }
 
+// flush puts the drafts into the queue; into one frame, if that is short and no AppendEntries
+// could overtake another.
 func (l *link) flush() {
-	d := &l.draft
-	if d.messages > 0 {
-		l.queue.put(frameMessages, d.messages, d.bytes)
+	first, rest := &l.drafts[urgent], &l.drafts[bulk]
+	if n := first.messages + rest.messages; n > 0 && len(first.bytes)+len(rest.bytes) <= pieceSize && l.queue.idle(bulk) {
+		l.queue.put(urgent, frameMessages, n, first.bytes, rest.bytes)
+		first.messages, rest.messages = 0, 0
 	}
-	d.bytes, d.messages = d.bytes[:0], 0
-	if cap(d.bytes) > keepSpare {
-		d.bytes = nil
+	for in := range l.drafts {
+		d := &l.drafts[in]
+		if d.messages > 0 {
+			l.queue.put(in, frameMessages, d.messages, d.bytes)
+		}
+		d.bytes, d.messages = d.bytes[:0], 0
+		if cap(d.bytes) > keepSpare {
+			d.bytes = nil
+		}
 	}
 }
 

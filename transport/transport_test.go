@@ -228,7 +228,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	})
 	q := a.link(9).queue
 	q.mu.Lock()
-	held := len(q.frames) + q.writing
+	held := q.lanes[urgent].size() + q.lanes[bulk].size() + q.writing
 	q.mu.Unlock()
 	if held > small.QueueBytes {
 		t.Errorf("%d bytes wait, at most %d may", held, small.QueueBytes)
@@ -279,7 +279,7 @@ func TestQueueRefusesWhatFindsNoRoom(t *testing.T) {
 	l := Limits{MaxFrame: 100, QueueBytes: 300, QueueMessages: 3}.withDefaults()
 	q := start(t, 1, limits(l)).emptyQueue()
 	put := func(messages, size int) bool {
-		_, err := q.put(frameMessages, messages, make([]byte, size))
+		_, err := q.put(urgent, frameMessages, messages, make([]byte, size))
 		return err == nil
 	}
 	for i, want := range []bool{true, true, false} {

@@ -120,7 +120,7 @@ func (p *pulse) beat(q *queue) error {
 	binary.LittleEndian.PutUint64(payload[:], p.sent+1)
 	binary.LittleEndian.PutUint64(payload[8:], uint64(now.UnixNano()))
 	binary.LittleEndian.PutUint64(payload[16:], p.mark())
-	if _, err := q.put(framePing, 0, payload[:]); err == nil {
+	if _, err := q.put(urgent, framePing, 0, payload[:]); err == nil {
 		p.sent++
 		p.pending = true
 	}

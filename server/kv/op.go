@@ -201,10 +201,6 @@ func checkOps(ops []Op) (all []claim, err error) {
 				}
 			}
 		}
-		if len(all) == 0 {
-			all = mine // as most have one operation
-			continue
-		}
 		all = append(all, mine...)
 	}
 	return all, nil

@@ -33,9 +33,8 @@ type Options struct {
 
 // Disk is a store that keeps its content in a directory; see the package comment.
 type Disk struct {
-	home    home
-	opts    Options
-	changed map[string][]byte // by a batch; there is one at a time
+	home home
+	opts Options
 
 	mu      sync.Mutex
 	now     *generation

@@ -23,17 +23,8 @@ type diskBatch struct {
 
 // Batch begins a change.
 func (d *Disk) Batch() kv.Batch {
-	if len(d.changed) > keptChanges {
-		d.changed = nil // to clear it takes as long as it has ever been
-	}
-	if clear(d.changed); d.changed == nil {
-		d.changed = make(map[string][]byte, 16)
-	}
-	return &diskBatch{disk: d, from: d.now, batch: d.now.db.NewBatch(), changed: d.changed}
+	return &diskBatch{disk: d, from: d.now, batch: d.now.db.NewBatch(), changed: make(map[string][]byte, 16)}
 }
-
-// keptChanges is how many changes a batch may have for its map to be used again.
-const keptChanges = 1024
 
 func (b *diskBatch) Get(key []byte) ([]byte, error) {
 	if kv.UseOf(key) != kv.Asked {
