@@ -187,7 +187,7 @@ func (w *writer) hold(p *promises, rest []codec.Record, err error) error {
 		more.kept, p.kept = p.kept, nil
 		held = held.followedBy(&more)
 	}
-	w.held = held
+	w.held = w.held.followedBy(&held)
 	return err
 }
 

@@ -98,7 +98,12 @@ func (w *writer) run() {
 			p = w.held.followedBy(&p)
 			w.held = promises{}
 		}
-		if err := w.keep(&p); err != nil {
+		slow := p.takeSlow()
+		err := w.keep(&p)
+		if err == nil && slow.any() {
+			err = w.keep(&slow)
+		}
+		if err != nil {
 			w.host.fail(err)
 			return
 		}
@@ -155,6 +160,26 @@ func (w *writer) append(records []codec.Record) (rest []codec.Record, err error)
 		records = records[n:]
 	}
 	return nil, nil
+}
+
+// quickWrite is how many bytes of commands hold nobody up.
+const quickWrite = 1 << 20
+
+// takeSlow takes out the groups that have commands, if those are many: the terms, votes
+// and acknowledgements of others shall not wait for them.
+func (p *promises) takeSlow() (slow promises) {
+	if firstBytes(p.records, quickWrite) == len(p.records) {
+		return promises{}
+	}
+	many := map[GroupID]bool{}
+	for i := range p.records {
+		if len(p.records[i].Write.Append.Entries) > 0 {
+			many[p.records[i].Group] = true
+		}
+	}
+	slow = p.takeOut(many)
+	slow.kept, p.kept = p.kept, nil // they may be about any group
+	return slow
 }
 
 // maxWrite bounds one write, in bytes of commands, unless one record is larger.
