@@ -96,7 +96,7 @@ func refused(t *testing.T, fs vfs.FS, path string, offset int64) {
 	if damage.Path != path || damage.Offset != offset {
 		t.Fatalf("%v; want it at offset %d of %s", err, offset, path)
 	}
-	for _, part := range []string{path, fmt.Sprint("offset ", offset), "restore this member"} {
+	for _, part := range []string{path, fmt.Sprint("offset ", offset), "start the node and leave its data directory"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Fatalf("%q does not say %q", err, part)
 		}

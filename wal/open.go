@@ -22,8 +22,8 @@ type DamageError struct {
 }
 
 func (e *DamageError) Error() string {
-	return e.where() + "; restore this member from its peers: " +
-		"remove it from the cluster, empty its data directory and let it join again"
+	return e.where() + "; start the node and leave its data directory as it is: where a group has other voters, they give back what was lost; " +
+		"what a group of one voter has lost is only in a backup"
 }
 
 func (e *DamageError) where() string {

@@ -6,7 +6,7 @@ import (
 )
 
 // Damage says where something was lost that Open went past, in the order of the log;
-// nothing if there was none. What each says of restoring the member does not apply.
+// nothing if there was none. What each says of the way out has been done.
 func (l *Log) Damage() []*DamageError { return l.damages }
 
 // salvage asks whether the log may go on with what is left of it.

@@ -34,7 +34,8 @@ func walCommand() *cobra.Command {
 		Use:   "verify DIR",
 		Short: "Read a whole log and check every byte of it",
 		Long: "verify reads a whole log and checks all that a node checks when it starts. It names the first damage, by file and offset.\n" +
-			"A torn end, as a crash leaves it, is no damage.\n\n" +
+			"A torn end, as a crash leaves it, is no damage. A damaged log is no reason to empty the directory: the node heals\n" +
+			"from the other voters of its groups when it is started, and only that of a lone voter needs a backup.\n\n" +
 			"Exit codes: 0 whole, 1 damaged or not readable, 2 wrong command line.",
 		Args: exactly("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error { return verifyLog(cmd.OutOrStdout(), args[0]) },
