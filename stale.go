@@ -59,10 +59,12 @@ func (g *Group) ReadWithin(ctx context.Context, maxAge time.Duration) (raft.Inde
 	return g.Read(ctx)
 }
 
-// stopped reports whether the group has stopped on this node.
+// stopped reports whether the group has stopped on this node, alone or with its host.
 func (g *Group) stopped() bool {
 	select {
 	case <-g.ended:
+		return true
+	case <-g.host.silent:
 		return true
 	default:
 		return false

@@ -64,3 +64,15 @@ func TestAWriteIsSeenOnceTheBoundHasPassed(t *testing.T) {
 		t.Errorf("a write older than the bound is not seen: %q", got)
 	}
 }
+
+func TestABoundedReadOfAClosedHostIsRefused(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	node := c.nodes[0]
+	if _, err := node.group.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.stop(node)
+	if index, err := node.group.ReadWithin(t.Context(), time.Hour); !errors.Is(err, quorate.ErrClosed) {
+		t.Errorf("it returns %d, %v", index, err)
+	}
+}
