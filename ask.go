@@ -72,6 +72,9 @@ func (g *Group) ProposeIn(ctx context.Context, term raft.Term, command []byte) (
 	if len(command) > g.host.cfg.MaxCommandBytes {
 		return nil, fmt.Errorf("%w of %d bytes", ErrTooLarge, g.host.cfg.MaxCommandBytes)
 	}
+	if ctx.Err() != nil {
+		return nil, tooLate(ctx)
+	}
 	result, err := g.proposeOnce(ctx, term, command)
 	if errors.Is(err, errNotMade) {
 		return nil, fmt.Errorf("%w of term %d", raft.ErrNotLeader, term)

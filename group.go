@@ -52,6 +52,9 @@ func (g *Group) Propose(ctx context.Context, command []byte) (any, error) {
 	if len(command) > g.host.cfg.MaxCommandBytes {
 		return nil, fmt.Errorf("%w of %d bytes", ErrTooLarge, g.host.cfg.MaxCommandBytes)
 	}
+	if ctx.Err() != nil {
+		return nil, tooLate(ctx)
+	}
 	for {
 		result, err := g.proposeOnce(ctx, 0, command)
 		if !errors.Is(err, errNotMade) {
@@ -129,8 +132,11 @@ func (g *Group) wait(ctx context.Context, p *waiter) (any, error) {
 	if made {
 		return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
 	}
-	return nil, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
+	return nil, tooLate(ctx)
 }
+
+// tooLate is what a caller is told whose context ended before anything was done for it.
+func tooLate(ctx context.Context) error { return fmt.Errorf("%w: %w", ErrTooLate, ctx.Err()) }
 
 // offer proposes commands of one group to its core, as one input. It is called by
 // the loop.

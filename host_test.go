@@ -422,3 +422,24 @@ func TestSeveralMembersChangeAtOnceAndOnlyAsExpected(t *testing.T) {
 		}
 	}
 }
+
+func TestACommandWhoseContextHasEndedIsNotMade(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	node := c.nodes[0]
+	c.propose(node, "before")
+	_, term := node.group.Leader()
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for range 100 {
+		_, one := node.group.Propose(ended, []byte("never"))
+		_, other := node.group.ProposeIn(ended, term, []byte("never"))
+		for _, err := range []error{one, other} {
+			if !errors.Is(err, quorate.ErrTooLate) || !errors.Is(err, context.Canceled) {
+				t.Fatalf("it says %v", err)
+			}
+		}
+	}
+	if got := c.read(node); len(got) != 1 {
+		t.Errorf("carried out: %q", got)
+	}
+}

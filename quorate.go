@@ -199,6 +199,7 @@ type GroupConfig struct {
 var (
 	ErrNoLeader       = errors.New("quorate: no leader could be reached in time")
 	ErrUnknownOutcome = errors.New("quorate: the outcome is unknown; the command may or may not be carried out")
+	ErrTooLate        = errors.New("quorate: the context ended before the command was on its way; it is not carried out")
 	ErrBusy           = errors.New("quorate: too many commands are waiting; try again later")
 	ErrDiskFull       = errors.New("quorate: the disk has too little room left for commands; make room, or try again at another node")
 	ErrTooLarge       = errors.New("quorate: the command is larger than MaxCommandBytes")

@@ -100,7 +100,7 @@ func TestO01WithoutAMajorityNothingPilesUp(t *testing.T) {
 		t.Errorf("%d goroutines are left", tasks)
 	}
 	for i, a := range all {
-		if !a.over || !errors.Is(a.err, quorate.ErrNoLeader) && !errors.Is(a.err, quorate.ErrUnknownOutcome) && !errors.Is(a.err, quorate.ErrBusy) {
+		if !a.over || !errors.Is(a.err, quorate.ErrNoLeader) && !errors.Is(a.err, quorate.ErrUnknownOutcome) && !errors.Is(a.err, quorate.ErrTooLate) {
 			t.Fatalf("write %d: answered %v, %v", i, a.over, a.err)
 		}
 	}

@@ -122,7 +122,7 @@ func (k *keeper) due(ctx context.Context, status quorate.Status) error {
 // passing is trouble that is gone the next time, or the time after.
 var passing = []error{
 	raft.ErrChangePending, raft.ErrTooEarly, raft.ErrNotCaughtUp,
-	quorate.ErrNoLeader, quorate.ErrBusy, quorate.ErrDiskFull, quorate.ErrUnknownOutcome,
+	quorate.ErrNoLeader, quorate.ErrTooLate, quorate.ErrBusy, quorate.ErrDiskFull, quorate.ErrUnknownOutcome,
 }
 
 // complain tells of an error once, unless it is one that passes.

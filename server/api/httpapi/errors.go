@@ -25,6 +25,7 @@ var meanings = []struct {
 		"the cluster did not answer in time and the write may or may not be carried out: read before writing again, or write in a session"},
 	{quorate.ErrNoLeader, wire.NoLeader, "no leader could be reached in time and nothing was written: check that a majority of the members runs"},
 	{raft.ErrNotLeader, wire.NoLeader, "leadership changed during the request and nothing was done: try again"},
+	{quorate.ErrTooLate, wire.Timeout, "the request's time was over before this node got to the write, and nothing was written: try again, or allow more with ?timeout="},
 	{quorate.ErrBusy, wire.Busy, "too many commands are waiting in this node and nothing was written: try again"},
 	{quorate.ErrDiskFull, wire.DiskFull, "the disk of the leader, or of this node, has too little room left for writes and nothing was written: make room there, reads go on; if another member has room, it leads soon: try again"},
 	{quorate.ErrTooLarge, wire.ValueTooLarge, "the key and the value together are larger than a command may be: store less under one key"},
@@ -72,7 +73,7 @@ var meanings = []struct {
 // maybeDone is the error of something that changes the cluster: where it does not
 // say that nothing was done, it becomes ErrUnknownOutcome.
 func maybeDone(err error) error {
-	if err != nil && problemOf(err).Code == wire.Timeout {
+	if err != nil && problemOf(err).Code == wire.Timeout && !errors.Is(err, quorate.ErrTooLate) {
 		return fmt.Errorf("%w (%w)", quorate.ErrUnknownOutcome, err)
 	}
 	return err

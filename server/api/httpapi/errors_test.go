@@ -26,6 +26,7 @@ func TestErrorsBecomeTheirProblem(t *testing.T) {
 		{fmt.Errorf("%w: %w", quorate.ErrNotTakenOver, context.DeadlineExceeded), wire.TransferFailed},
 		{context.DeadlineExceeded, wire.OutcomeUnknown},
 		{context.Canceled, wire.OutcomeUnknown},
+		{fmt.Errorf("%w: %w", quorate.ErrTooLate, context.Canceled), wire.Timeout},
 		{quorate.ErrBusy, wire.Busy},
 		{quorate.ErrDiskFull, wire.DiskFull},
 		{quorate.ErrTooLarge, wire.ValueTooLarge},
