@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
 )
@@ -85,13 +87,29 @@ func (h *Host) recoverAll(groups []*Group, cfgs []GroupConfig) (cores []*raft.Ra
 			return nil, err
 		}
 	}
-	cores = make([]*raft.Raft, len(groups))
-	for i, g := range groups {
-		if cores[i], err = g.recover(saved[i]); err != nil {
-			return nil, err
-		}
+	return h.loadAll(groups, saved)
+}
+
+// loaders is how many state machines are loaded at a time.
+const loaders = 4
+
+// loadAll loads the state machines, some at a time, and returns the cores.
+func (h *Host) loadAll(groups []*Group, saved []*raft.Saved) ([]*raft.Raft, error) {
+	cores, errs := make([]*raft.Raft, len(groups)), make([]error, len(groups))
+	var next atomic.Int64
+	var failed atomic.Bool
+	var all env.Tasks
+	for range min(loaders, len(groups)) {
+		all.Go(h.cfg.Env, func() {
+			for i := int(next.Add(1)) - 1; i < len(groups) && !failed.Load(); i = int(next.Add(1)) - 1 {
+				if cores[i], errs[i] = groups[i].recover(saved[i]); errs[i] != nil {
+					failed.Store(true)
+				}
+			}
+		})
 	}
-	return cores, nil
+	all.Wait(h.cfg.Env)
+	return cores, errors.Join(errs...)
 }
 
 // enter hands the cores to the engine.

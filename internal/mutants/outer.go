@@ -124,7 +124,7 @@ var outer = append([]mutant{
 		"records: slices.Concat(p.records, q.records),",
 		"records: slices.Concat(q.records, p.records),"},
 	{"what waits for room is forgotten", "", "room.go",
-		"	w.held = held\n",
+		"	w.held = w.held.followedBy(&held)\n",
 		"	_ = held\n"},
 	{"a refused batch counts as the end of the log", "", "wal/room.go",
 		"		l.refused = true\n",
