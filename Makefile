@@ -52,7 +52,7 @@ bench-core: ## the consensus core against etcd's, in turns, and one GOAL line pe
 	GOWORK=off $(GO) -C bench/raft36 build -o $(CURDIR)/bin/raft36 .
 	$(GO) run ./bench/core -raft36 bin/raft36
 
-bench-host: ## the durable library against its peers, in turns (10 minutes), and one GOAL line per goal
+bench-host: ## the durable library against its peers, in turns (13 minutes), and one GOAL line per goal
 	GOWORK=off $(GO) -C bench run ./host
 
 bench-server: build etcd ## the server against etcd, three processes each, in turns; one GOAL line per goal

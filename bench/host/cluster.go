@@ -44,6 +44,7 @@ const (
 	nameOurs       = "quorate"
 	nameDragonboat = "dragonboat"
 	nameHashicorp  = "hashicorp"
+	nameEtcd       = "etcd"
 )
 
 // contestants are ours and the peers.
@@ -51,6 +52,7 @@ var contestants = []contestant{
 	{nameOurs, openOurs, openMutable, openLastingOurs},
 	{nameDragonboat, openDragonboat, nil, openLastingDragonboat},
 	{nameHashicorp, openHashicorp, nil, nil},
+	{nameEtcd, openEtcd, nil, nil},
 }
 
 func find(name string) (contestant, error) {

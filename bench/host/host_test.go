@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // load that is left out, would leave an empty place in the table.
 func TestEveryContestantDoesTheWork(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts nine nodes and syncs their logs")
+		t.Skip("starts twelve nodes and syncs their logs")
 	}
 	o := usual().quick()
 	o.dir, o.profiles = t.TempDir(), t.TempDir()

@@ -1,5 +1,5 @@
-// Command host measures our host and its peers, dragonboat and hashicorp/raft, on
-// the same work, in turns: three replicas in one process, over loopback TCP, every
+// Command host measures our host and its peers, dragonboat, hashicorp/raft and etcd's
+// raft, on the same work, in turns: three replicas in one process, over loopback TCP, every
 // command on a majority's disks before it is answered. It prints what an operation
 // cost each of them, the ratios, and a line for each goal.
 //

@@ -14,7 +14,7 @@ func printMachine(w io.Writer) {
 	fmt.Fprintf(w, "%d cores, %s, %s/%s", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
-			if slices.Contains([]string{"github.com/lni/dragonboat/v4", "github.com/hashicorp/raft", "github.com/hashicorp/raft-wal"}, m.Path) {
+			if slices.Contains([]string{"github.com/lni/dragonboat/v4", "github.com/hashicorp/raft", "github.com/hashicorp/raft-wal", "go.etcd.io/raft/v3"}, m.Path) {
 				fmt.Fprintf(w, "; %s %s", m.Path, m.Version)
 			}
 		}
