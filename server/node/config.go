@@ -42,7 +42,7 @@ type Etcd struct {
 	RequestBytes  int           // largest request that writes
 	TxnOps        int           // compares, or operations, of a transaction
 	WatchProgress time.Duration // between two messages to a watcher that nothing happened
-	Streams       uint32        // that a connection may have open; zero: as many as Limits.Requests
+	Streams       uint32        // that a connection may have open; zero: as many as all connections together
 	KeepAlive     etcdv3.KeepAlive
 }
 

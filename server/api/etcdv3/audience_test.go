@@ -289,7 +289,7 @@ func TestPasswordsKeepNobodyOut(t *testing.T) {
 	limits.Requests = 1
 	_, s, conn := serve(t, limits)
 	root, _ := guard(t, conn)
-	s.logins <- struct{}{}
+	s.rooms.logins.Try()
 	if _, err := pb.NewKVClient(conn).Put(root, &pb.PutRequest{Key: []byte("k")}); err != nil {
 		t.Errorf("while a password is being looked at: %v", err)
 	}
@@ -299,8 +299,8 @@ func TestPasswordsKeepNobodyOut(t *testing.T) {
 	if err := login(); !is(err, rpctypes.ErrGRPCRequestTooManyRequests) {
 		t.Errorf("one more password than there is room for: %v", err)
 	}
-	<-s.logins
-	s.slots <- struct{}{}
+	s.rooms.logins.Leave()
+	s.rooms.calls.Try()
 	if err := login(); err != nil {
 		t.Errorf("while another call is in progress: %v", err)
 	}

@@ -195,17 +195,3 @@ func TestLearner(t *testing.T) {
 	}
 }
 
-// Beyond the limit calls are turned away, and say that nothing was done.
-func TestTooManyCalls(t *testing.T) {
-	limits := testLimits
-	limits.Requests = 2
-	_, s, conn := serve(t, limits)
-	s.slots <- struct{}{}
-	if err := put1(pb.NewKVClient(conn), t.Context()); err != nil {
-		t.Error(err)
-	}
-	s.slots <- struct{}{}
-	if err := put1(pb.NewKVClient(conn), t.Context()); !is(err, rpctypes.ErrGRPCRequestTooManyRequests) || !notCommitted(err) {
-		t.Error(err)
-	}
-}

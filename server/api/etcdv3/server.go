@@ -6,8 +6,8 @@
 // The wire types and the errors are etcd's own Go packages; nothing else of etcd is
 // used. Services that are not registered answer Unimplemented by themselves.
 //
-// Reading order: server.go (what it is made of, and what each call passes), kv.go,
-// request.go and response.go (the translation), errors.go; stream.go, watch.go,
+// Reading order: server.go (what it is made of, and what each call passes), rooms.go (how
+// many at a time), kv.go, request.go and response.go (the translation), errors.go; stream.go, watch.go,
 // lease.go, turn.go, lock.go, election.go, cluster.go, maintenance.go; audience.go (who
 // may call what), auth.go.
 package etcdv3
@@ -23,13 +23,16 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/server/api/gate"
 	"github.com/quorate-db/quorate/server/api/gateway"
 	"github.com/quorate-db/quorate/server/api/lockpb"
 	"github.com/quorate-db/quorate/server/api/members"
@@ -72,7 +75,7 @@ type Limits struct {
 	RequestBytes   int           // a request that writes; the flag --max-request-bytes
 	TxnOps         int           // compares, or operations, of a transaction and those around it; --max-txn-ops
 	Requests       int           // calls in progress at a time; the flag --max-requests
-	Streams        uint32        // calls and streams of one connection; zero: as Requests; the flag --max-concurrent-streams
+	Streams        uint32        // calls and streams of one connection; zero: as many as all together; the flag --max-concurrent-streams
 	RequestTimeout time.Duration // how long a call may wait for the cluster; the flag --request-timeout
 	WatchProgress  time.Duration // between two messages to a watcher about how far it has come, and 10 % more; --watch-progress-notify-interval
 	Election       time.Duration // --election-timeout; after three without a leader, streams that require one end; and no lease lives shorter than one and a half
@@ -122,9 +125,7 @@ type Server struct {
 	Gateway *gateway.Gateway // to the same services, for clients with JSON only
 	health  *health.Server
 	calls   *prometheus.CounterVec
-	slots   chan struct{} // one for each unary call in progress
-	benches chan struct{} // one for each that waits for what other clients do
-	logins  chan struct{} // one for each whose password is looked at, or waits for that
+	rooms   rooms
 	unsent  unsent
 
 	open context.Context // ends with Close
@@ -133,7 +134,7 @@ type Server struct {
 
 // New returns a server; its Serve takes connections on which TLS is already done.
 func New(o Options) *Server {
-	s := &Server{Options: o, health: health.NewServer(), calls: newCalls(), slots: make(chan struct{}, o.Limits.Requests), benches: make(chan struct{}, benches*o.Limits.Requests), logins: make(chan struct{}, o.Limits.Requests)}
+	s := &Server{Options: o, health: health.NewServer(), calls: newCalls(), rooms: newRooms(o.Limits.Requests)}
 	s.open, s.end = context.WithCancel(context.Background())
 	keys := &kvServer{Server: s}
 	s.Server = grpc.NewServer(append(o.KeepAlive.options(),
@@ -144,12 +145,13 @@ func New(o Options) *Server {
 		grpc.ForceServerCodecV2(newCodec(&s.unsent)),
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32), // a range is as large as the client asks for
-		grpc.MaxConcurrentStreams(cmp.Or(o.Limits.Streams, uint32(o.Limits.Requests))),
+		grpc.MaxConcurrentStreams(cmp.Or(o.Limits.Streams, s.rooms.most())),
 		grpc.ChainUnaryInterceptor(s.countUnary, s.unary, keys.encoded),
 		grpc.ChainStreamInterceptor(s.countStream, s.stream),
 	)...)
 	s.Gateway = gateway.New(gateway.Options{
-		Unary: s.unary, Stream: s.stream, MessageBytes: o.Limits.RequestBytes + overheadBytes, Requests: o.Limits.Requests, Wait: s.unsent.wait,
+		Unary: s.unary, Stream: s.stream, MessageBytes: o.Limits.RequestBytes + overheadBytes, Wait: s.unsent.wait,
+		Bodies: gate.New(o.Limits.Requests, queueing*o.Limits.Requests, 0), Patience: o.Limits.RequestTimeout,
 	})
 	pb.RegisterKVServer(s, keys)
 	pb.RegisterLeaseServer(s, &leaseServer{Server: s})
@@ -174,22 +176,20 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 
 // SetReady says what grpc.health.v1 answers: whether clients should be sent here.
 func (s *Server) SetReady(ready bool) {
-	status := healthpb.HealthCheckResponse_NOT_SERVING
+	serving := healthpb.HealthCheckResponse_NOT_SERVING
 	if ready {
-		status = healthpb.HealthCheckResponse_SERVING
+		serving = healthpb.HealthCheckResponse_SERVING
 	}
-	s.health.SetServingStatus("", status)
+	s.health.SetServingStatus("", serving)
 }
 
 // unary lets a call in if there is room and this node may answer it.
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
-	room := s.roomFor(info.FullMethod)
-	select {
-	case room <- struct{}{}:
-		defer func() { <-room }()
-	default:
+	room := s.rooms.of(info.FullMethod)
+	if !room.Try() && !s.wait(ctx, room, req) {
 		return nil, certain(rpctypes.ErrGRPCRequestTooManyRequests)
 	}
+	defer room.Leave()
 	if s.Learner() && !forLearners(req) {
 		return nil, certain(rpctypes.ErrGRPCNotSupportedForLearner)
 	}
@@ -209,29 +209,6 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	return answer, err
 }
 
-// roomFor is where a call takes its place. Passwords take long, and anybody may try
-// some: those who do keep out only each other.
-func (s *Server) roomFor(method string) chan struct{} {
-	switch {
-	case forOthers[method]:
-		return s.benches
-	case method == pb.Auth_Authenticate_FullMethodName:
-		return s.logins
-	}
-	return s.slots
-}
-
-// forOthers are the calls that wait for what other clients do, as long as that may
-// take: for benches, lest a thousand who wait for a lock keep out the one who would
-// unlock it.
-var forOthers = map[string]bool{
-	lockpb.Lock_Lock_FullMethodName:         true,
-	lockpb.Election_Campaign_FullMethodName: true,
-}
-
-// benches is how many such calls there may be for each of the others.
-const benches = 16
-
 // forLearners are the calls that need no vote: what a learner knows may be old.
 func forLearners(req any) bool {
 	switch r := req.(type) {
@@ -243,9 +220,13 @@ func forLearners(req any) bool {
 	return false
 }
 
-// stream lets a stream in, likewise. How many there are is bounded for each
-// connection only: they are meant to stay.
+// stream lets a stream in, likewise. None waits for another to end: they are meant to
+// stay.
 func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if !s.rooms.streams.Try() {
+		return status.Errorf(codes.ResourceExhausted, "quorate: %d streams are open, %d for each of --max-requests: close some, or raise it", s.rooms.streams.Places(), streams)
+	}
+	defer s.rooms.streams.Leave()
 	if s.Learner() && info.FullMethod != healthpb.Health_Watch_FullMethodName {
 		return rpctypes.ErrGRPCNotSupportedForLearner
 	}

@@ -24,6 +24,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate-db/quorate/server/api/gate"
 )
 
 // Options is what a gateway is made of. All fields are needed.
@@ -33,7 +35,11 @@ type Options struct {
 	Stream grpc.StreamServerInterceptor
 
 	MessageBytes int // of the largest request, as a gRPC message
-	Requests     int // with one answer that may be read at a time
+
+	// Bodies has a place for each request with one answer that is being read; others wait
+	// for one, at most for Patience.
+	Bodies   *gate.Gate
+	Patience time.Duration
 
 	// Wait is told of about how many bytes an answer will be, before it is made, and
 	// what it returns is called when its client has taken it, or is gone.
@@ -44,7 +50,6 @@ type Options struct {
 type Gateway struct {
 	Options
 	methods map[string]method // by their full names
-	room    chan struct{}     // one for each request with one answer that is being read
 	origins *http.CrossOriginProtection
 }
 
@@ -61,7 +66,6 @@ func New(o Options) *Gateway {
 	return &Gateway{
 		Options: o,
 		methods: make(map[string]method),
-		room:    make(chan struct{}, o.Requests),
 		origins: http.NewCrossOriginProtection(),
 	}
 }
@@ -131,12 +135,10 @@ func (g *Gateway) route(r *http.Request) (method, error) {
 // call calls a method with one answer.
 func (g *Gateway) call(ctx context.Context, w http.ResponseWriter, r *http.Request, m method) (proto.Message, error) {
 	// The interceptor counts a call only once its body is in memory.
-	select {
-	case g.room <- struct{}{}:
-	default:
+	if !g.Bodies.Try() && !g.wait(ctx) {
 		return nil, rpctypes.ErrGRPCRequestTooManyRequests
 	}
-	read := sync.OnceFunc(func() { <-g.room })
+	read := sync.OnceFunc(g.Bodies.Leave)
 	defer read()
 	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, g.bodyBytes()))
 	control := http.NewResponseController(w)
@@ -154,4 +156,11 @@ func (g *Gateway) call(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return nil, err
 	}
 	return out.(proto.Message), nil
+}
+
+// wait has a request wait until its body may be read, which meanwhile is its client's.
+func (g *Gateway) wait(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, g.Patience)
+	defer cancel()
+	return g.Bodies.Wait(ctx, 0)
 }

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate-db/quorate/server/api/gate"
 )
 
 // keys answers a range with what it was asked; its other methods are not there.
@@ -53,7 +55,7 @@ func serve(t *testing.T, register func(grpc.ServiceRegistrar)) string {
 		Stream: func(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 			return next(srv, s)
 		},
-		MessageBytes: messageBytes, Requests: 1, Wait: uncounted,
+		MessageBytes: messageBytes, Bodies: gate.New(1, 0, 0), Wait: uncounted,
 	})
 	register(g)
 	web := httptest.NewServer(g)
@@ -161,7 +163,7 @@ func (c *counting) Read(p []byte) (int, error) {
 
 // However long a body is, no more of it is read than a request may have.
 func TestLongBodies(t *testing.T) {
-	g := New(Options{MessageBytes: messageBytes, Requests: 1, Wait: uncounted})
+	g := New(Options{MessageBytes: messageBytes, Bodies: gate.New(1, 0, 0), Wait: uncounted})
 	pb.RegisterKVServer(g, &keys{})
 	long := &counting{begin: `{"key":"`}
 	w := httptest.NewRecorder()
@@ -201,7 +203,7 @@ func TestTooManyRequests(t *testing.T) {
 		Unary: func(ctx context.Context, r any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			return next(ctx, r)
 		},
-		MessageBytes: messageBytes, Requests: 1, Wait: uncounted,
+		MessageBytes: messageBytes, Bodies: gate.New(1, 0, 0), Wait: uncounted,
 	})
 	pb.RegisterKVServer(g, &keys{})
 	post := func(body io.Reader) (int, string) {

@@ -25,6 +25,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/gate"
 	"github.com/quorate-db/quorate/server/api/gateway"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/auth"
@@ -102,7 +103,7 @@ type Options struct {
 type Server struct {
 	Options
 	mux     *http.ServeMux
-	slots   chan struct{} // one for each request in progress
+	room    *gate.Gate // for requests in progress
 	metrics *metrics
 }
 
@@ -112,7 +113,7 @@ func New(o Options) *Server {
 	s := &Server{
 		Options: o,
 		mux:     http.NewServeMux(),
-		slots:   make(chan struct{}, o.Limits.Requests),
+		room:    gate.New(o.Limits.Requests, queueing*o.Limits.Requests, 0),
 		metrics: newMetrics(o),
 	}
 	s.routes()
@@ -238,18 +239,34 @@ func (m methods) answer(w http.ResponseWriter, r *http.Request) error {
 	return problem(wire.MethodNotAllowed, fmt.Sprintf("%s does not take %s, only %s", printable(r.URL.Path), printable(r.Method), strings.Join(allowed, " and ")))
 }
 
-// admitted turns a request away while too many are in progress, before its body
-// is read.
+// queueing is how many requests may wait for a place, for each that has one.
+const queueing = 8
+
+// admitted has a request wait while too many are in progress, before its body is read,
+// and turns it away if it waits too long, or too many do.
 func (s *Server) admitted(next answer) answer {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
-			return next(w, r)
-		default:
-			return problem(wire.Busy, fmt.Sprintf("%d requests are in progress, as many as --max-requests allows: try again", cap(s.slots)))
+		if !s.room.Try() {
+			if err := s.wait(r); err != nil {
+				return err
+			}
 		}
+		defer s.room.Leave()
+		return next(w, r)
 	}
+}
+
+// wait waits for a place as long as the request may wait for the cluster.
+func (s *Server) wait(r *http.Request) error {
+	ctx, cancel, err := s.deadline(r, r.URL.Query())
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	if !s.room.Wait(ctx, 0) {
+		return problem(wire.Busy, fmt.Sprintf("%d requests are in progress, as many as --max-requests allows, and none came to its end in time: try again", s.room.Places()))
+	}
+	return nil
 }
 
 // counted counts and times the request and tells its error to the client.

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
@@ -35,7 +36,7 @@ func TestNoAnswerFromTheCluster(t *testing.T) {
 
 func TestTooManyRequests(t *testing.T) {
 	limits := testLimits
-	limits.Requests = 1
+	limits.Requests, limits.RequestTimeout = 1, 50*time.Millisecond
 	n, _ := serve(t, limits)
 	arrived, release := make(chan struct{}), make(chan struct{})
 	slow := httptest.NewServer(New(Options{Log: n, Cluster: waiting{n, arrived, release}, Machine: n.machine, Limits: limits,
@@ -54,15 +55,17 @@ func TestTooManyRequests(t *testing.T) {
 	<-arrived
 	do(t, slow, "PUT", "/v1/kv/k", "v").problem(t, wire.Busy)
 	do(t, slow, "GET", "/v1/status?hash=true", "").problem(t, wire.Busy)
+	do(t, slow, "PUT", "/v1/kv/k?timeout=never", "v").problem(t, wire.Malformed)
 	// Who asks for life, or for what is the matter, is always answered.
 	for _, path := range []string{"/readyz/linearizable_read", "/v1/status", "/v1/members"} {
 		do(t, slow, "GET", path, "").want(t, 200)
 	}
 	close(release)
+	// One that may wait gets the place of the first.
+	do(t, slow, "PUT", "/v1/kv/k?timeout=1m", "v").want(t, 200)
 	if status := <-first; status != 200 {
 		t.Errorf("the request in progress was answered %d", status)
 	}
-	do(t, slow, "PUT", "/v1/kv/k", "v").want(t, 200)
 }
 
 // waiting is a cluster that hands over once it is released.
