@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,8 @@ func TestFlagsOfEtcdAreTaken(t *testing.T) {
 		{args: []string{"--pre-vote", "--strict-reconfig-check=true", "--logger=zap", "--metrics=basic", "--unsafe-no-fsync=FALSE", "--host-whitelist=*"}},
 		{args: []string{"--pre-vote=false", "--unsafe-no-fsync"}, warns: []string{"--pre-vote", "always on disk"}},
 		{environ: []string{"QUORATE_WAL_DIR=/ssd"}, warns: []string{"QUORATE_WAL_DIR"}},
-		{environ: []string{"ETCD_NAME=a", "ETCD_DATA_DIR=/d", "ETCD_EMPTY=", "ETCDCTL_API=3"}, warns: []string{"ETCD_DATA_DIR, ETCD_NAME"}},
+		{environ: []string{"ETCD_WAL_DIR=/ssd", "ETCD_PRE_VOTE=true"}, warns: []string{"ETCD_WAL_DIR"}},
+		{environ: []string{"ETCD_VERSION=v3.7.3", "ETCD_UNSUPPORTED_ARCH=arm", "ETCD_SERVICE_HOST=10.0.0.1", "ETCDCTL_API=3", "ETCDCTL_ENDPOINTS=x"}},
 		{file: "wal-dir: /ssd\nfeature-gates: AllBeta=true\n", warns: []string{"wal-dir in ", "feature-gates in "}},
 	} {
 		got, err := load(t, c.args, c.environ, c.file)
@@ -31,6 +33,35 @@ func TestFlagsOfEtcdAreTaken(t *testing.T) {
 				t.Errorf("%q %q %q: %q does not say %q in one line", c.args, c.environ, c.file, w, part)
 			}
 		}
+	}
+}
+
+// What sets up etcd by variables sets up a node, unless ours or a flag say otherwise.
+func TestVariablesOfEtcdCount(t *testing.T) {
+	environ := []string{
+		"QUORATE_DATA_DIR=/ours", "ETCD_DATA_DIR=/theirs", "ETCD_NAME=b", "ETCD_INITIAL_CLUSTER=a=http://10.0.0.1:2380,b=http://10.0.0.2:2380",
+		"ETCD_INITIAL_ADVERTISE_PEER_URLS=http://10.0.0.2:2380", "ETCD_ELECTION_TIMEOUT=3000", "ETCD_SNAPSHOT_COUNT=", "ETCD_LISTEN_CLIENT_URLS=http://0.0.0.0:2379",
+		"ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL=7s", "ETCD_ADVERTISE_CLIENT_URLS=http://10.0.0.2:2379",
+	}
+	for range 2 { // whichever of two comes first
+		got, err := load(t, []string{"--election-timeout=5000"}, environ, "")
+		if err != nil || len(got.Warnings) != 0 {
+			t.Fatal(err, got.Warnings)
+		}
+		if got.DataDir != "/ours" || got.Name != "b" || len(got.Bootstrap.Cluster) != 2 || got.Election != 5*time.Second ||
+			got.SnapshotCount != 10000 || got.Client.Listen[0] != "http://0.0.0.0:2379" || got.Etcd.WatchProgress != 7*time.Second {
+			t.Errorf("%+v", got)
+		}
+		slices.Reverse(environ)
+	}
+	if _, err := load(t, nil, []string{"ETCD_ELECTION_TIMEOUT=soon"}, ""); err == nil || !strings.Contains(err.Error(), "ETCD_ELECTION_TIMEOUT") {
+		t.Errorf("an error does not name the variable: %v", err)
+	}
+	if _, err := load(t, nil, []string{"ETCD_FORCE_NEW_CLUSTER=true"}, ""); err == nil || !strings.Contains(err.Error(), "ETCD_FORCE_NEW_CLUSTER") {
+		t.Errorf("a refusal does not name the variable: %v", err)
+	}
+	if _, err := load(t, nil, []string{"ETCD_CONFIG_FILE=/is/not/there"}, ""); err == nil {
+		t.Error("ETCD_CONFIG_FILE is not read")
 	}
 }
 

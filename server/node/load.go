@@ -19,9 +19,11 @@ import (
 // QUORATE_DATA_DIR.
 const EnvPrefix = "QUORATE_"
 
+// etcdPrefix begins etcd's own. Those of its flags count as ours where ours say nothing.
+const etcdPrefix = "ETCD_"
+
 // foreignEnv are variables with the prefix that are not for a node.
-var foreignEnv = []string{"QUORATE_ENDPOINTS", "QUORATE_CACERT", "QUORATE_CERT", "QUORATE_KEY", "QUORATE_TOKEN", "QUORATE_USER", "QUORATE_PASSWORD",
-	"QUORATE_CONFIG_FILE"}
+var foreignEnv = []string{"QUORATE_ENDPOINTS", "QUORATE_CACERT", "QUORATE_CERT", "QUORATE_KEY", "QUORATE_TOKEN", "QUORATE_USER", "QUORATE_PASSWORD"}
 
 // Flags defines the flags of a node, --config-file among them.
 func Flags(fs *pflag.FlagSet) {
@@ -36,12 +38,12 @@ func Flags(fs *pflag.FlagSet) {
 }
 
 // Load returns the configuration that flags, environment and file say together:
-// a flag prevails over a variable, a variable over the file, the file over the
-// default. The set must have been made by Flags and parsed; environ is as from
+// a flag prevails over a variable, ours over etcd's, a variable over the file, the file
+// over the default. The set must have been made by Flags and parsed; environ is as from
 // os.Environ. The error, one sentence, names where the wrong word stands.
 func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 	w := words{flags: fs, env: environment(environ)}
-	w.path = w.env["QUORATE_CONFIG_FILE"]
+	w.path = w.env["QUORATE_CONFIG_FILE"].value
 	if f := fs.Lookup("config-file"); f.Changed {
 		w.path = f.Value.String()
 	}
@@ -60,14 +62,14 @@ func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 	if c.Warnings, err = w.foreign(); err != nil {
 		return c, err
 	}
-	c.Warnings = slices.Concat(c.Warnings, strangers(w.env), unheard(environ), c.unused(), c.lowered())
+	c.Warnings = slices.Concat(c.Warnings, strangers(w.env), c.unused(), c.lowered())
 	return c, c.Check()
 }
 
 // words are all that a node is told.
 type words struct {
 	flags *pflag.FlagSet
-	env   map[string]string
+	env   map[string]spoken
 	file  map[string]string
 	path  string // of the file
 }
@@ -78,7 +80,7 @@ func (w *words) said(name string) (value, origin string, said bool) {
 		value, origin = v, name+" in "+w.path
 	}
 	if v, ok := w.env[variable(name)]; ok {
-		value, origin = v, variable(name)
+		value, origin = v.value, v.name
 	}
 	if f := w.flags.Lookup(name); f.Changed {
 		value, origin = f.Value.String(), "--"+name
@@ -116,50 +118,46 @@ func variable(flag string) string {
 	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// environment returns our variables. An empty one counts as not set, because
-// a unit file or a manifest often cannot leave one out.
-func environment(environ []string) map[string]string {
-	env := make(map[string]string)
+// spoken is a variable as it stands in the environment.
+type spoken struct{ name, value string }
+
+// environment returns our variables by their names, and etcd's by the names that ours
+// would have. An empty one counts as not set, because a unit file or a manifest often
+// cannot leave one out.
+func environment(environ []string) map[string]spoken {
+	env := make(map[string]spoken)
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
-		if strings.HasPrefix(name, EnvPrefix) && value != "" {
-			env[name] = value
+		own, etcds := strings.CutPrefix(name, etcdPrefix)
+		own = EnvPrefix + own
+		switch {
+		case value == "":
+		case strings.HasPrefix(name, EnvPrefix):
+			env[name] = spoken{name, value}
+		case etcds && env[own].value == "" && setsFlag(own):
+			env[own] = spoken{name, value}
 		}
 	}
 	return env
 }
 
+// setsFlag reports whether a variable, named as ours are, sets a flag. Others of etcd's
+// are not warned of: images say ETCD_VERSION, and an orchestrator ETCD_SERVICE_HOST.
+func setsFlag(name string) bool {
+	flag := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, EnvPrefix), "_", "-"))
+	return name == variable("config-file") || isForeign(flag) || slices.ContainsFunc(settings, func(s setting) bool { return s.name == flag })
+}
+
 // strangers warns of variables that look like ours. They are no error: who names
 // a service "quorate" in an orchestrator gets QUORATE_SERVICE_HOST and more.
-func strangers(env map[string]string) []string {
-	known := slices.Clone(foreignEnv)
-	for _, s := range settings {
-		known = append(known, variable(s.name))
-	}
+func strangers(env map[string]spoken) []string {
 	var warnings []string
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		flag := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, EnvPrefix), "_", "-"))
-		if !slices.Contains(known, name) && !isForeign(flag) {
+		if !setsFlag(name) && !slices.Contains(foreignEnv, name) {
 			warnings = append(warnings, fmt.Sprintf("the environment variable %s sets nothing: no flag has this name", name))
 		}
 	}
 	return warnings
-}
-
-// unheard warns of etcd's own variables. They are not taken for ours: a machine may
-// have them for its etcd, and a node must not come up as another one.
-func unheard(environ []string) []string {
-	var names []string
-	for _, kv := range environ {
-		if name, value, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "ETCD_") && value != "" {
-			names = append(names, name)
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	slices.Sort(names)
-	return []string{fmt.Sprintf("etcd's environment variables set nothing here (%s): say QUORATE_ instead of ETCD_", strings.Join(names, ", "))}
 }
 
 // readFile returns the settings in a file, as text; none if path is empty.

@@ -18,8 +18,8 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run a node",
 		Long: "serve runs one node until SIGINT or SIGTERM; it then hands leadership over, flushes and exits with 0.\n\n" +
-			"Each flag can be said in the environment, as QUORATE_DATA_DIR for --data-dir, or in the file that\n" +
-			"--config-file names, in this order of precedence. Without --initial-cluster and --join it is a\n" +
+			"Each flag can be said in the environment, as QUORATE_DATA_DIR (or etcd's ETCD_DATA_DIR) for --data-dir, or in the\n" +
+			"file that --config-file names, in this order of precedence. Without --initial-cluster and --join it is a\n" +
 			"cluster of one.",
 		Example: "  quorate serve --name a --data-dir /var/lib/quorate\n" +
 			"  quorate serve --name d --listen-client-urls http://10.0.0.4:2379 --listen-peer-urls http://10.0.0.4:2380 --join http://10.0.0.1:2379",
