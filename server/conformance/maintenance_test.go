@@ -284,7 +284,7 @@ func TestSameMaintenance(t *testing.T) {
 		}
 		_ = s.note(whole, err)
 		for _, version := range []string{"", "3", "3.4", "3.7", "3.7.0", "4.0", "nonsense", "3.x"} {
-			for _, action := range []pb.DowngradeRequest_DowngradeAction{pb.DowngradeRequest_VALIDATE, pb.DowngradeRequest_ENABLE, pb.DowngradeRequest_CANCEL} {
+			for _, action := range []pb.DowngradeRequest_DowngradeAction{pb.DowngradeRequest_VALIDATE, pb.DowngradeRequest_ENABLE, pb.DowngradeRequest_CANCEL, 7} {
 				d, err := maintenance.Downgrade(s.ctx(), &pb.DowngradeRequest{Action: action, Version: version})
 				_ = s.note(d, err)
 			}

@@ -168,6 +168,8 @@ func unspecified(address string) bool {
 func hostPort(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	switch {
+	case err == nil && (u.Scheme == "unix" || u.Scheme == "unixs"):
+		return "", fmt.Errorf("%q is a Unix socket, which is not supported: write an address like http://127.0.0.1:2379", raw)
 	case err != nil || u.Scheme == "" || u.Host == "":
 		return "", fmt.Errorf("%q is not a URL: write it like http://127.0.0.1:2380", raw)
 	case u.Scheme != "http" && u.Scheme != "https":
@@ -213,8 +215,6 @@ func (c *Config) checkTiming() error {
 		return fmt.Errorf("--election-timeout %d: it takes at most 50000 ms", c.Election.Milliseconds())
 	case c.SessionTTL < time.Second:
 		return fmt.Errorf("--session-ttl %v: it takes at least 1s", c.SessionTTL)
-	case c.SnapshotCount == 0:
-		return errors.New("--snapshot-count 0: the log would never be compacted, it takes at least 1")
 	}
 	return nil
 }

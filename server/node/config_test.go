@@ -214,7 +214,9 @@ func TestBadConfiguration(t *testing.T) {
 		{args: []string{"--heartbeat-interval=1"}, says: []string{"--heartbeat-interval", "5 ms"}},
 		{args: []string{"--election-timeout=200"}, says: []string{"--election-timeout", "3 times"}},
 		{args: []string{"--election-timeout=60000"}, says: []string{"--election-timeout", "50000"}},
-		{args: []string{"--snapshot-count=0"}, says: []string{"--snapshot-count"}},
+		{args: []string{"--snapshot-count=-1"}, says: []string{"--snapshot-count"}},
+		{args: []string{"--listen-client-urls=unix://localhost:2379"}, says: []string{"--listen-client-urls", "Unix socket", "not supported"}},
+		{args: []string{"--listen-peer-urls=unixs:///run/peer"}, says: []string{"--listen-peer-urls", "Unix socket"}},
 		{args: []string{"--request-timeout=5"}, says: []string{"--request-timeout", "500ms"}},
 		{args: []string{"--request-timeout=0s"}, says: []string{"--request-timeout", "positive"}},
 		{args: []string{"--max-key-bytes=5000"}, says: []string{"--max-key-bytes", "4096"}},
@@ -286,5 +288,13 @@ func TestCertificatesForNothing(t *testing.T) {
 	c, err := load(t, []string{"--cert-file=" + files.Cert, "--key-file=" + files.Key, "--peer-cert-file=" + files.Cert, "--peer-key-file=" + files.Key}, nil, "")
 	if err != nil || len(c.Warnings) != 2 || !strings.Contains(c.Warnings[0], "--listen-client-urls") || !strings.Contains(c.Warnings[1], "--listen-peer-urls") {
 		t.Errorf("%q (%v)", c.Warnings, err)
+	}
+}
+
+// Zero entries between snapshots are the default, as in etcd.
+func TestSnapshotCountZero(t *testing.T) {
+	got, err := load(t, []string{"--snapshot-count=0"}, nil, "")
+	if err != nil || got.SnapshotCount != 10_000 {
+		t.Errorf("%d entries (%v), want 10000", got.SnapshotCount, err)
 	}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -269,6 +270,13 @@ func number[N int | uint32 | uint64](to *N, value string) error {
 	}
 	*to = N(n)
 	return nil
+}
+
+// snapshotCount takes zero for the default, as etcd does.
+func snapshotCount(to *uint64, value string) error {
+	err := number(to, value)
+	*to = cmp.Or(*to, 10_000)
+	return err
 }
 
 func likeEtcd(value string) (bool, error) {

@@ -194,4 +194,3 @@ func TestLearner(t *testing.T) {
 		}
 	}
 }
-

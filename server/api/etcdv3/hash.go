@@ -6,6 +6,8 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/quorate-db/quorate/server/api/wire"
 )
@@ -37,6 +39,9 @@ func (s *maintenanceServer) HashKV(_ context.Context, r *pb.HashKVRequest) (*pb.
 // Downgrade is never under way, so that to end it changes nothing; and no version can
 // be gone back to.
 func (s *maintenanceServer) Downgrade(_ context.Context, r *pb.DowngradeRequest) (*pb.DowngradeResponse, error) {
+	if _, known := pb.DowngradeRequest_DowngradeAction_name[int32(r.Action)]; !known {
+		return nil, status.Error(codes.Unknown, "etcdserver: unknown method")
+	}
 	if r.Action == pb.DowngradeRequest_CANCEL {
 		state, err := s.Machine.State()
 		if err != nil {

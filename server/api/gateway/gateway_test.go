@@ -134,6 +134,9 @@ func TestHeaders(t *testing.T) {
 		{[]string{"Authorization: T", "Grpc-Metadata-Hasleader: true"}, 200, `"value":"VCB0cnVl"`}, // "T true"
 		{[]string{"Grpc-Timeout: 1H"}, 200, `"count"`},
 		{[]string{"Grpc-Timeout: 99999999H"}, 200, `"count"`},
+		{[]string{"Grpc-Timeout: 999999999H"}, 200, `"count"`},
+		{[]string{"Grpc-Timeout: 9223372036854775807H"}, 200, `"count"`},
+		{[]string{"Grpc-Timeout: 9223372036854775808H"}, 400, `{"code":3,"message":"invalid grpc-timeout: 9223372036854775808H"}`},
 		{[]string{"Grpc-Timeout: 1n"}, 504, `{"code":4,"message":"context deadline exceeded"}`},
 		{[]string{"Grpc-Timeout: 5x"}, 400, `{"code":3,"message":"invalid grpc-timeout: 5x"}`},
 		{[]string{"Grpc-Timeout: S"}, 400, `{"code":3,"message":"invalid grpc-timeout: S"}`},

@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quorate-db/quorate/server/client"
+	"github.com/quorate-db/quorate/server/node"
 	"github.com/quorate-db/quorate/transport/certs"
 )
 
@@ -46,8 +47,9 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "quorate",
-		Short: "A replicated, durable, linearizable key-value store",
+		Use:     "quorate",
+		Version: node.Version(),
+		Short:   "A replicated, durable, linearizable key-value store",
 		Long: "quorate is a replicated, durable, linearizable key-value store.\n\n" +
 			"Try it with \"quorate demo\": three nodes on this machine.\n\n" +
 			"Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 not found,\n" +
@@ -57,6 +59,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		RunE:          group,
 	}
+	root.SetVersionTemplate("{{.Version}}\n") // as quorate version
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(serveCommand(), demoCommand(), versionCommand(), statusCommand(), memberCommand(), leaderCommand(), verifyCommand(), simCommand(), walCommand(), snapshotCommand(), replayCommand())

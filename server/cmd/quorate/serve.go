@@ -15,8 +15,9 @@ import (
 func serveCommand() *cobra.Command {
 	var stopOnEOF bool
 	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Run a node",
+		Use:     "serve",
+		Version: node.Version(),
+		Short:   "Run a node",
 		Long: "serve runs one node until SIGINT or SIGTERM; it then hands leadership over, flushes and exits with 0.\n\n" +
 			"Each flag can be said in the environment, as QUORATE_DATA_DIR (or etcd's ETCD_DATA_DIR) for --data-dir, or in the\n" +
 			"file that --config-file names, in this order of precedence. Without --initial-cluster and --join it is a\n" +
