@@ -23,7 +23,7 @@ TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 AGAINST_ETCD = GOWORK=off $(GO) -C bench/server run . -quorate $(CURDIR)/bin/quorate -etcd $(CURDIR)/bin/etcd
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e torture bench bench-core bench-host bench-server bench-failover bench-snapshot bench-growth soak etcd fuzz explore seeds sim conformance watch-fire bench-sim sweep mutants cover check fmt vet lint arch cross generate proto tools clean
+.PHONY: help build test race e2e torture bench bench-core bench-wal bench-host bench-server bench-failover bench-snapshot bench-growth soak etcd fuzz explore seeds sim conformance watch-fire bench-sim sweep mutants cover check fmt vet lint arch cross generate proto tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -45,12 +45,15 @@ e2e: ## drive the real binary as a user would, and print one GOAL line per goal
 torture: ## faults on real processes, networks and disks, for TORTURE (10m), see docs/torture.md
 	TORTURE=$(TORTURE) $(GO) test -count=1 -v -timeout 0 -run '^TestTorture$$' ./server/torture
 
-bench: bench-core bench-host bench-server bench-failover bench-snapshot bench-growth ## all that compares and measures (an hour), and Go's benchmarks, BENCHTIME each (1s)
+bench: bench-core bench-wal bench-host bench-server bench-failover bench-snapshot bench-growth ## all that compares and measures (an hour), and Go's benchmarks, BENCHTIME each (1s)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(MODULES)
 
 bench-core: ## the consensus core against etcd's, in turns, and one GOAL line per goal
 	GOWORK=off $(GO) -C bench/raft36 build -o $(CURDIR)/bin/raft36 .
 	$(GO) run ./bench/core -raft36 bin/raft36
+
+bench-wal: ## a synced append of 4 KiB to the log, beside files written as others do (20 s), and one GOAL line per goal
+	$(GO) run ./bench/wal
 
 bench-host: ## the durable library against its peers, in turns (13 minutes), and one GOAL line per goal
 	GOWORK=off $(GO) -C bench run ./host
