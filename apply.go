@@ -23,10 +23,11 @@ type machine struct {
 
 	mu        sync.Mutex
 	jobs      []job
-	running   bool // the goroutine; for good once the state machine has failed
+	running   bool // the goroutine
+	failed    bool // nothing more is taken
 	closed    bool
 	waiting   atomic.Int64             // entries handed over and not yet applied
-	heavy     atomic.Int64             // and their bytes
+	heavy     atomic.Int64             // and their bytes, with entryCost for each
 	saving    atomic.Bool              // a snapshot of the state is being written
 	saver     chan struct{}            // closed when that has ended; owned by the goroutine
 	receiving atomic.Pointer[incoming] // nil: no snapshot is being received
@@ -69,15 +70,20 @@ func (m *machine) behind() bool {
 func (m *machine) count(entries []raft.Entry, sign int64) {
 	var bytes int64
 	for i := range entries {
-		bytes += int64(len(entries[i].Data))
+		bytes += entryCost + int64(len(entries[i].Data))
 	}
 	m.waiting.Add(sign * int64(len(entries)))
 	m.heavy.Add(sign * bytes)
+	m.group.host.pending.bytes.Add(sign * bytes)
 }
 
 func (m *machine) put(j job) {
-	m.count(j.entries, 1)
 	m.mu.Lock()
+	if m.failed {
+		m.mu.Unlock()
+		return
+	}
+	m.count(j.entries, 1)
 	m.jobs = append(m.jobs, j)
 	begin := !m.running && !m.closed
 	m.running = m.running || begin
@@ -91,6 +97,15 @@ func (m *machine) close() {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
+}
+
+// fail lets go of all that waits: it will never be carried out here.
+func (m *machine) fail() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failed, m.jobs = true, nil
+	m.waiting.Store(0)
+	m.group.host.pending.bytes.Add(-m.heavy.Swap(0))
 }
 
 // next returns what waits; nothing: the goroutine ends.
@@ -107,6 +122,7 @@ func (m *machine) run() {
 	for jobs := m.next(); len(jobs) > 0; jobs = m.next() {
 		for _, j := range jobs {
 			if err := m.work(j); err != nil {
+				m.fail()
 				m.group.stop(err)
 				m.group.host.inbox.do(func() { m.group.host.drop(m.group) })
 				return

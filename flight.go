@@ -53,10 +53,9 @@ func (h *Host) decided(id GroupID, core *raft.Raft, fx *raft.Effects) {
 	if h.loop.flight != nil {
 		h.loop.flight.Tend(id, core)
 	}
-	if h.vitals.timed.Load() > 0 {
-		if g := h.group(id); g != nil {
-			g.sample.decided(h, core, fx.WriteID)
-		}
+	if g := h.group(id); g != nil {
+		g.weigh(int64(core.Uncommitted()))
+		g.sample.decided(h, core, fx.WriteID)
 	}
 	h.observe(func(o Observer) { o.Decided(id, core, fx) })
 }
@@ -65,6 +64,7 @@ func (h *Host) decided(id GroupID, core *raft.Raft, fx *raft.Effects) {
 func (h *Host) fenced(f engine.Fenced) {
 	h.loop.life.generation++
 	if g := h.group(f.Group); g != nil {
+		g.weigh(0)
 		g.stop(h.preserve(f))
 	}
 }

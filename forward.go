@@ -160,8 +160,13 @@ func (p *peerHandler) Call(_ NodeID, request []byte, answer func([]byte)) {
 // proposeFor proposes a command for another node, if we lead the very term that
 // it was meant for: its node has to know when to stop waiting.
 func (g *Group) proposeFor(term raft.Term, data []byte, answer func([]byte)) {
-	err := ErrTooLarge
-	if len(data) <= g.host.cfg.MaxCommandBytes+ticketSize {
+	var err error
+	switch {
+	case len(data) > g.host.cfg.MaxCommandBytes+ticketSize:
+		err = ErrTooLarge
+	case !g.makeRoom(true, len(data)):
+		err = ErrBusy
+	default:
 		err = g.host.inbox.propose(proposal{group: g, data: data, term: term, answer: answer})
 	}
 	if err != nil {

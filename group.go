@@ -17,19 +17,20 @@ import (
 // Group is one replicated state machine on this node. Its methods may be called
 // from any goroutine, on any node of the group.
 type Group struct {
-	id      GroupID
-	host    *Host
-	machine *machine
-	waiting waiting
-	reads   reads        // owned by the loop
-	readers atomic.Int64 // callers of Read
-	witness witness
-	sample  sample
-	sending snapshots // transfers to followers, owned by the loop
-	early   early     // a campaign that is to come, owned by the loop
-	way     way       // to another leader, owned by the loop
-	minded  bool      // is in loop.minded
-	injured bool      // its log had lost something when it started; owned by the loop
+	id          GroupID
+	host        *Host
+	machine     *machine
+	waiting     waiting
+	uncommitted atomic.Int64 // bytes that wait for a majority, if this node leads; written by the loop
+	reads       reads        // owned by the loop
+	readers     atomic.Int64 // callers of Read
+	witness     witness
+	sample      sample
+	sending     snapshots // transfers to followers, owned by the loop
+	early       early     // a campaign that is to come, owned by the loop
+	way         way       // to another leader, owned by the loop
+	minded      bool      // is in loop.minded
+	injured     bool      // its log had lost something when it started; owned by the loop
 
 	mu     sync.Mutex
 	leader engine.Leader
@@ -79,15 +80,24 @@ const ticketSize = 8
 
 // proposeOnce makes one attempt; with a term, only if this node leads it.
 func (g *Group) proposeOnce(ctx context.Context, only raft.Term, command []byte) (any, error) {
+	leader, size := g.currentLeader(), ticketSize+len(command)
+	here := leader.Node == g.host.id
+	// Before anything is copied or locked.
+	if !g.makeRoom(here, size) {
+		return nil, ErrBusy
+	}
 	p, err := g.waiting.open(g.host.tickets.Add(1))
 	if err != nil {
+		if here {
+			g.host.inbox.release(size)
+		}
 		return nil, err
 	}
-	data := make([]byte, ticketSize, ticketSize+len(command))
+	data := make([]byte, ticketSize, size)
 	binary.LittleEndian.PutUint64(data, p.ticket)
 	data = append(data, command...)
-	switch leader := g.currentLeader(); {
-	case leader.Node == g.host.id:
+	switch {
+	case here:
 		g.sample.begin(g.host, p.ticket)
 		if err = g.host.inbox.propose(proposal{group: g, entry: p, data: data, only: only}); err != nil {
 			g.sample.offered(g.host, p.ticket, raft.EntryID{}, err)
@@ -106,6 +116,15 @@ func (g *Group) proposeOnce(ctx context.Context, only raft.Term, command []byte)
 		g.waiting.refuse(p, err)
 	}
 	return g.wait(ctx, p)
+}
+
+// makeRoom reports whether a command of so many bytes may be made. If it is for the
+// leader here, room in the inbox is reserved for it.
+func (g *Group) makeRoom(here bool, bytes int) bool {
+	if !here {
+		return g.host.hasRoom(g.machine.heavy.Load(), 0, int64(bytes))
+	}
+	return g.hasRoom(0, int64(bytes)) && g.host.inbox.reserve(bytes)
 }
 
 // waitLost waits for a proposal that may never have reached its leader. If it has
@@ -151,6 +170,7 @@ func (h *Host) offer(some []proposal) {
 		for ; n < len(some); n++ {
 			some[n].settle(some[n].offer(core))
 		}
+		g.weigh(int64(core.Uncommitted()))
 		return nil
 	})
 	for ; n < len(some); n++ {
@@ -159,15 +179,16 @@ func (h *Host) offer(some []proposal) {
 }
 
 func (p *proposal) offer(core *raft.Raft) (raft.EntryID, error) {
-	if err := p.group.mayTake(core); err != nil {
+	if err := p.group.mayTake(core, len(p.data)); err != nil {
 		return raft.EntryID{}, err
 	}
 	return core.ProposeIn(p.term, p.data)
 }
 
-// mayTake says why this node takes no commands at the moment; nil: it does.
-func (g *Group) mayTake(core *raft.Raft) error {
-	if g.machine.behind() {
+// mayTake says why this node takes no command of so many bytes at the moment; nil: it
+// does.
+func (g *Group) mayTake(core *raft.Raft, bytes int) error {
+	if !g.hasRoom(g.fresh(core), int64(bytes)) {
 		return ErrBusy
 	}
 	if leader, _ := core.Leader(); leader == g.host.id && g.host.disk.room.short() {

@@ -31,10 +31,11 @@ type Host struct {
 	inbox   *inbox
 	tickets atomic.Uint64 // names of proposals; the first is random
 
-	vitals vitals
-	loop   loop          // owned by the loop's goroutine
-	silent chan struct{} // closed when that has ended
-	groups groups
+	vitals  vitals
+	pending pending
+	loop    loop          // owned by the loop's goroutine
+	silent  chan struct{} // closed when that has ended
+	groups  groups
 
 	starting sync.Mutex
 	saved    map[GroupID]*raft.Saved // by the log, of groups not yet started; guarded by starting
@@ -58,7 +59,7 @@ func Open(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{cfg: cfg, inbox: newInbox(), silent: make(chan struct{})}
+	h := &Host{cfg: cfg, inbox: newInbox(), silent: make(chan struct{}), pending: pending{limit: cfg.MaxPendingBytes}}
 	h.failure.failed = make(chan struct{})
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if err := h.open(); err != nil {

@@ -2,6 +2,7 @@ package quorate
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/raft"
@@ -14,9 +15,11 @@ type inbox struct {
 
 	mu      sync.Mutex
 	waiting work
-	bytes   int // of the commands that wait
-	load    int // bytes of the entries in the messages that wait
+	offered int64 // bytes of the commands that wait
+	load    int   // bytes of the entries in the messages that wait
 	closed  bool
+
+	reserved atomic.Int64 // bytes: what is offered, and what will be
 }
 
 // work is what the loop takes out at once.
@@ -80,18 +83,30 @@ func (in *inbox) receive(messages []codec.Envelope) {
 	in.signal()
 }
 
-// propose takes a command.
+// reserve makes room for a command of so many bytes, which propose takes or release
+// gives back. It takes no lock, and the command need not be there yet: callers that are
+// refused, and try again and again, shall cost nobody anything.
+func (in *inbox) reserve(bytes int) bool {
+	cost := int64(itemCost + bytes)
+	if all := in.reserved.Add(cost); all > cost && all > maxInboxBytes {
+		in.reserved.Add(-cost)
+		return false
+	}
+	return true
+}
+
+func (in *inbox) release(bytes int) { in.reserved.Add(-int64(itemCost + bytes)) }
+
+// propose takes a command for which there is room.
 func (in *inbox) propose(p proposal) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	switch {
-	case in.closed:
+	if in.closed {
+		in.release(len(p.data))
 		return ErrClosed
-	case in.bytes > 0 && in.bytes+itemCost+len(p.data) > maxInboxBytes:
-		return ErrBusy
 	}
 	in.waiting.proposals = append(in.waiting.proposals, p)
-	in.bytes += itemCost + len(p.data)
+	in.offered += int64(itemCost + len(p.data))
 	in.signal()
 	return nil
 }
@@ -141,7 +156,9 @@ func (in *inbox) take(w *work, proposals bool) {
 		work{w.messages[:0], left, w.applied[:0], w.tasks[:0]}
 	in.load = 0
 	if proposals {
-		w.proposals, in.waiting.proposals, in.bytes = left, w.proposals, 0
+		w.proposals, in.waiting.proposals = left, w.proposals
+		in.reserved.Add(-in.offered)
+		in.offered = 0
 	}
 }
 

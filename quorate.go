@@ -71,6 +71,7 @@ type Config struct {
 	SnapshotBytes     uint64        // or so many bytes of them, 64 MiB if zero
 	SnapshotRate      int64         // bytes of snapshots sent per second, to all followers together; 512 MiB if zero, negative: no limit
 	MaxCommandBytes   int           // largest command; 2 MiB if zero
+	MaxPendingBytes   int64         // commands of all groups that wait for a majority or for state machines, in bytes; 512 MiB if zero; ErrBusy refuses more
 	LogSegmentBytes   int64         // size of the log's files; 16 MiB if zero
 
 	// SpaceReserve is how many bytes of the disk that Dir is on are kept free of commands:
@@ -127,6 +128,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.SnapshotBytes = cmp.Or(c.SnapshotBytes, 64<<20)
 	c.SnapshotRate = cmp.Or(c.SnapshotRate, 512<<20)
 	c.MaxCommandBytes = cmp.Or(c.MaxCommandBytes, 2<<20)
+	c.MaxPendingBytes = cmp.Or(c.MaxPendingBytes, 512<<20)
 	c.FlightWindow = cmp.Or(c.FlightWindow, 30*time.Second)
 	c.FlightBytes = cmp.Or(c.FlightBytes, 16<<20)
 	if c.Logger == nil {
@@ -148,6 +150,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("quorate: Config.Listen is empty: choose a host:port for the peers")
 	case c.MaxCommandBytes < 0 || c.MaxCommandBytes > maxCommandBytes:
 		return c, fmt.Errorf("quorate: Config.MaxCommandBytes is %d; commands travel in one frame and may have %d bytes at most", c.MaxCommandBytes, maxCommandBytes)
+	case c.MaxPendingBytes < 0:
+		return c, fmt.Errorf("quorate: Config.MaxPendingBytes is %d; choose how much memory the commands of all groups may take", c.MaxPendingBytes)
 	case c.FlightBytes < 64<<10:
 		return c, fmt.Errorf("quorate: Config.FlightBytes is %d; %d is the least, and a negative FlightWindow records nothing", c.FlightBytes, 64<<10)
 	case c.HeartbeatInterval < 5*time.Millisecond:
@@ -179,6 +183,7 @@ func (c *Config) core(id NodeID, applied raft.Index) raft.Config {
 		SleepTicks: sleep,
 		ID:         id, Seed: c.Env.Uint64(), Applied: applied,
 		HeartbeatTicks: ticksPerHeartbeat, ElectionTicks: c.electionTicks(), Lease: c.Lease, Trace: c.Trace,
+		MaxUncommittedBytes: maxUncommittedBytes,
 	}
 }
 

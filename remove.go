@@ -110,6 +110,7 @@ func (h *Host) forgetRetired() error {
 // drop ends a group's part in the loop, which calls it.
 func (h *Host) drop(g *Group) {
 	h.loop.engine.Remove(g.id)
+	g.weigh(0)
 	h.loop.life.generation++
 	if h.loop.flight != nil {
 		h.loop.flight.Forget(g.id)

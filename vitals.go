@@ -44,6 +44,7 @@ type Vitals struct {
 	// and applied here. One proposal of each group is timed at a time.
 	Queued, Durable, Committed, Applied Histogram
 
+	Pending       int64  // bytes of commands that wait for a majority or for state machines; see Config.MaxPendingBytes
 	DiskStalls    uint64 // writes that took longer than half of an election timeout
 	DiskFree      int64  // bytes that were left when the file system was last asked; zero: it does not say
 	DiskFull      bool   // commands are refused with ErrDiskFull
@@ -57,7 +58,7 @@ func (h *Host) Vitals() Vitals {
 	v := &h.vitals
 	return Vitals{
 		Queued: v.queued.now(), Durable: v.durable.now(), Committed: v.committed.now(), Applied: v.applied.now(),
-		DiskFree: h.disk.room.free.Load(), DiskFull: h.disk.room.short(),
+		Pending: h.pending.bytes.Load(), DiskFree: h.disk.room.free.Load(), DiskFull: h.disk.room.short(),
 		DiskStalls: v.stalls.Load(), SlowPeers: v.slow.Load(), PeersRefused: v.forgetful.Load(), EventsDropped: v.dropped.Load(),
 	}
 }

@@ -11,6 +11,15 @@ type Brief struct {
 	Members Index // where in the log the configuration in force stands
 }
 
+// Uncommitted is how many bytes of entries wait for a majority in the log of a leader,
+// 64 more for each of them; zero if this node does not lead.
+func (r *Raft) Uncommitted() uint64 {
+	if r.leading == nil {
+		return 0
+	}
+	return r.leading.uncommitted
+}
+
 // Brief returns what this node knows, without what takes memory to say.
 func (r *Raft) Brief() Brief {
 	_, at := r.Members()
