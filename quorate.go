@@ -143,25 +143,40 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Network == nil {
 		c.Network = tcp{}
 	}
+	return c, c.check()
+}
+
+// check says what is wrong with a configuration that has its defaults.
+func (c *Config) check() error {
 	switch {
 	case c.Dir == "":
-		return c, errors.New("quorate: Config.Dir is empty: choose a data directory")
+		return errors.New("quorate: Config.Dir is empty: choose a data directory")
 	case c.Listen == "":
-		return c, errors.New("quorate: Config.Listen is empty: choose a host:port for the peers")
+		return errors.New("quorate: Config.Listen is empty: choose a host:port for the peers")
+	case c.Advertise != "" && !isAddress(c.Advertise):
+		return fmt.Errorf("quorate: Config.Advertise is %q: it must be the host:port that peers dial, or empty", c.Advertise)
+	case c.LogSegmentBytes < 0:
+		return fmt.Errorf("quorate: Config.LogSegmentBytes is %d: a file of the log has some bytes, 16 MiB if zero", c.LogSegmentBytes)
 	case c.MaxCommandBytes < 0 || c.MaxCommandBytes > maxCommandBytes:
-		return c, fmt.Errorf("quorate: Config.MaxCommandBytes is %d; commands travel in one frame and may have %d bytes at most", c.MaxCommandBytes, maxCommandBytes)
+		return fmt.Errorf("quorate: Config.MaxCommandBytes is %d; commands travel in one frame and may have %d bytes at most", c.MaxCommandBytes, maxCommandBytes)
 	case c.MaxPendingBytes < 0:
-		return c, fmt.Errorf("quorate: Config.MaxPendingBytes is %d; choose how much memory the commands of all groups may take", c.MaxPendingBytes)
+		return fmt.Errorf("quorate: Config.MaxPendingBytes is %d; choose how much memory the commands of all groups may take", c.MaxPendingBytes)
 	case c.FlightBytes < 64<<10:
-		return c, fmt.Errorf("quorate: Config.FlightBytes is %d; %d is the least, and a negative FlightWindow records nothing", c.FlightBytes, 64<<10)
+		return fmt.Errorf("quorate: Config.FlightBytes is %d; %d is the least, and a negative FlightWindow records nothing", c.FlightBytes, 64<<10)
 	case c.HeartbeatInterval < 5*time.Millisecond:
-		return c, fmt.Errorf("quorate: a heartbeat interval of %v is too short: 5ms is the least", c.HeartbeatInterval)
+		return fmt.Errorf("quorate: a heartbeat interval of %v is too short: 5ms is the least", c.HeartbeatInterval)
 	case c.ElectionTimeout < 2*c.HeartbeatInterval:
-		return c, fmt.Errorf("quorate: the election timeout %v must be at least twice the heartbeat interval %v, or followers would take silence between heartbeats for death",
+		return fmt.Errorf("quorate: the election timeout %v must be at least twice the heartbeat interval %v, or followers would take silence between heartbeats for death",
 			c.ElectionTimeout, c.HeartbeatInterval)
+	case c.ElectionTimeout > longestElection:
+		return fmt.Errorf("quorate: an election timeout of %v is too long: a group is without a leader for so long if one is lost, and %v is the most", c.ElectionTimeout, longestElection)
 	}
-	return c, nil
+	return nil
 }
+
+// longestElection is the longest election timeout: far beyond use, and far from where its
+// number of ticks would overflow.
+const longestElection = 24 * time.Hour
 
 // tick is the unit of time of the cores.
 func (c *Config) tick() time.Duration { return c.HeartbeatInterval / ticksPerHeartbeat }

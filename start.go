@@ -9,7 +9,6 @@ import (
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
-	"github.com/quorate-db/quorate/raft/membership"
 )
 
 // Start runs a group on this host, from where it stopped, or from its beginning.
@@ -68,7 +67,7 @@ func (h *Host) recoverAll(groups []*Group, cfgs []GroupConfig) (cores []*raft.Ra
 		}
 		saved[i] = &raft.Saved{}
 		if len(cfgs[i].Members) > 0 {
-			if *saved[i], err = raft.Bootstrap(membership.New(cfgs[i].Members...)); err != nil {
+			if *saved[i], err = h.beginning(cfgs[i]); err != nil {
 				return nil, err
 			}
 			if from := cfgs[i].From; from > raft.BootstrapID.Index {
