@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -45,6 +46,9 @@ func walCommand() *cobra.Command {
 
 // readLog finds the log in a directory and reads it. A report may come with an error.
 func readLog(dir string) (*wal.Report, error) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("%q is no directory that can be read: name a data directory, or that of the *.wal files", dir)
+	}
 	for _, below := range []string{filepath.Join(dir, "raft", "wal"), filepath.Join(dir, "wal")} {
 		if info, err := os.Stat(below); err == nil && info.IsDir() {
 			dir = below
@@ -53,9 +57,12 @@ func readLog(dir string) (*wal.Report, error) {
 	}
 	report, err := wal.Inspect(os.DirFS(dir))
 	var damage *wal.DamageError
+	var unread *fs.PathError
 	switch {
 	case errors.As(err, &damage):
 		return report, &wal.DamageError{Path: filepath.Join(dir, damage.Path), Offset: damage.Offset, Why: damage.Why}
+	case errors.As(err, &unread):
+		return nil, fmt.Errorf("%s cannot be read: %w", filepath.Join(dir, unread.Path), unread.Err)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
