@@ -140,3 +140,13 @@ func TestAHostTellsThatItsDiskStalls(t *testing.T) {
 	}
 	c.propose(c.nodes[0], "after")
 }
+
+// Behind a load balancer most commands come to nodes that do not lead.
+func TestCommandsFromOtherNodesAreTimedOnTheLeader(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	until(t, "one of them was timed", func() bool {
+		c.propose(c.follower(), "one")
+		v := c.leader().host.Vitals()
+		return v.Queued.Sum > 0 && v.Durable.Sum > 0 && v.Committed.Sum > 0 && v.Applied.Sum > 0
+	})
+}

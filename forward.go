@@ -160,16 +160,21 @@ func (p *peerHandler) Call(_ NodeID, request []byte, answer func([]byte)) {
 // proposeFor proposes a command for another node, if we lead the very term that
 // it was meant for: its node has to know when to stop waiting.
 func (g *Group) proposeFor(term raft.Term, data []byte, answer func([]byte)) {
-	var err error
+	p := proposal{group: g, data: data, term: term, answer: answer}
 	switch {
+	case len(data) < ticketSize:
+		answer(encodeAnswer(errors.New("quorate: a command that is cut short")))
+		return
 	case len(data) > g.host.cfg.MaxCommandBytes+ticketSize:
-		err = ErrTooLarge
+		answer(encodeAnswer(ErrTooLarge))
+		return
 	case !g.makeRoom(true, len(data)):
-		err = ErrBusy
-	default:
-		err = g.host.inbox.propose(proposal{group: g, data: data, term: term, answer: answer})
+		answer(encodeAnswer(ErrBusy))
+		return
 	}
-	if err != nil {
+	g.sample.begin(g.host, p.ticket())
+	if err := g.host.inbox.propose(p); err != nil {
+		g.sample.offered(g.host, p.ticket(), raft.EntryID{}, err)
 		answer(encodeAnswer(err))
 	}
 }

@@ -201,11 +201,11 @@ func (g *Group) mayTake(core *raft.Raft, bytes int) error {
 // settle says what became of an offer: to a caller here only if it was refused, to
 // another node in any case.
 func (p *proposal) settle(id raft.EntryID, err error) {
+	p.group.sample.offered(p.group.host, p.ticket(), id, err)
 	if p.entry == nil {
 		p.answer(encodeAnswer(asRefusal(err)))
 		return
 	}
-	p.group.sample.offered(p.group.host, p.entry.ticket, id, err)
 	if err != nil {
 		p.group.waiting.refuse(p.entry, asRefusal(err))
 	}

@@ -1,6 +1,7 @@
 package quorate
 
 import (
+	"encoding/binary"
 	"sync"
 	"sync/atomic"
 
@@ -46,6 +47,9 @@ type proposal struct {
 
 	answer func([]byte) // where entry is nil: another node waits
 }
+
+// ticket is that of the command; data holds at least one.
+func (p *proposal) ticket() uint64 { return binary.LittleEndian.Uint64(p.data) }
 
 // What may wait for one turn of the loop.
 const (

@@ -39,9 +39,10 @@ func (h *histogram) now() (out Histogram) {
 
 // Vitals says how well a host is, since it was opened.
 type Vitals struct {
-	// How long it took from a call of Propose on the leader's node until the core had
-	// taken the command, until it was on this node's disk, on the disks of a majority,
-	// and applied here. One proposal of each group is timed at a time.
+	// How long it took from when a command came to the leader's node, by a call of Propose
+	// or from another node, until the core had taken it, until it was on this node's disk,
+	// on the disks of a majority, and applied here. One command of each group is timed at
+	// a time. Committed is also when a majority has acknowledged it: that is one moment.
 	Queued, Durable, Committed, Applied Histogram
 
 	Pending       int64  // bytes of commands that wait for a majority or for state machines; see Config.MaxPendingBytes
