@@ -58,6 +58,9 @@ func (g *Group) answer(ctx context.Context, question []byte) ([]byte, error) {
 
 // answerFor answers a question of another node.
 func (g *Group) answerFor(question []byte) []byte {
+	if len(question) > g.host.cfg.MaxCommandBytes {
+		return encodeAnswer(ErrTooLarge)
+	}
 	ctx, cancel := g.host.within(g.host.ctx, forwardedTime)
 	defer cancel()
 	answer, err := g.answer(ctx, question)

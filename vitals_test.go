@@ -55,3 +55,24 @@ func TestAGroupThatStopsIsTimedNoLonger(t *testing.T) {
 		t.Errorf("%d are", n)
 	}
 }
+
+// What comes too short or too large from another node never reaches the core or the
+// state machine, however much its sender allows.
+func TestWhatAnotherNodeAsksForHasBounds(t *testing.T) {
+	h, g := alone(t, t.TempDir())
+	t.Cleanup(func() { _ = h.Close(context.Background()) })
+	if err := decodeAnswer(g.answerFor(make([]byte, h.cfg.MaxCommandBytes+1))); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a question that is too large: %v", err)
+	}
+	before := g.Status().Last
+	for size, want := range map[int]byte{0: answerFailed, ticketSize - 1: answerFailed, h.cfg.MaxCommandBytes + ticketSize + 1: 2} {
+		g.proposeFor(1, make([]byte, size), func(answer []byte) {
+			if answer[0] != want {
+				t.Errorf("a command of %d bytes and its ticket is answered %d, want %d", size, answer[0], want)
+			}
+		})
+	}
+	if after := g.Status().Last; after != before {
+		t.Errorf("the log went on from %v to %v", before, after)
+	}
+}
