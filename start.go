@@ -57,7 +57,7 @@ func (h *Host) recoverAll(groups []*Group, cfgs []GroupConfig) (cores []*raft.Ra
 	var begin []codec.Record
 	for i, g := range groups {
 		if saved[i] = h.takeSaved(g.id); saved[i] != nil && saved[i].State.Term == retired {
-			return nil, fmt.Errorf("group %d: %w", g.id, ErrRemoved)
+			return nil, fmt.Errorf("%w (group %d)", ErrRemoved, g.id)
 		}
 		if saved[i] != nil {
 			if g.adopt(saved[i]) {

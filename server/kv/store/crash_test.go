@@ -39,22 +39,28 @@ func (c *crashes) MaybeError(op errorfs.Op) error {
 	return nil
 }
 
-// A crash at any step of Replace leaves the old content or the new, whole, and
-// nothing else in the directory.
-func TestCrashDuringReplace(t *testing.T) {
+// crashing is a store with some content, and what crashes leave of it once the switch is on.
+func crashing(t *testing.T) (*Disk, *crashes, *errorfs.Toggle) {
+	t.Helper()
 	disk := vfs.NewCrashableMem()
 	d := open(t, disk)
 	commit(t, d, "old", "key000", "key001")
 	shut(t, d)
-
 	c := &crashes{disk: disk, rng: rand.New(rand.NewPCG(1, 2))}
 	step := &errorfs.Toggle{Injector: c}
 	d = open(t, errorfs.Wrap(disk, step))
 	step.On()
+	return d, c, step
+}
+
+// A crash at any step of Replace leaves the old content or the new, whole, and
+// nothing else in the directory.
+func TestCrashDuringReplace(t *testing.T) {
+	d, c, _ := crashing(t)
 	if err := d.Replace(fillWith("new", 3)); err != nil {
 		t.Fatal(err)
 	}
-	after := disk.CrashClone(vfs.CrashCloneCfg{})
+	after := c.disk.CrashClone(vfs.CrashCloneCfg{})
 	shut(t, d)
 
 	seen := map[string]int{}

@@ -3,12 +3,10 @@ package store
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/quorate-db/quorate/server/kv"
 )
@@ -60,15 +58,7 @@ func TestAStagedContentIsAdopted(t *testing.T) {
 // A crash at any step of Stage and Adopt leaves the old content or the new, whole; and from
 // where Stage has returned, one that can be adopted until it is. Nothing is left of others.
 func TestCrashDuringStageAndAdopt(t *testing.T) {
-	disk := vfs.NewCrashableMem()
-	d := open(t, disk)
-	commit(t, d, "old", "key000", "key001")
-	shut(t, d)
-
-	c := &crashes{disk: disk, rng: rand.New(rand.NewPCG(5, 6))}
-	step := &errorfs.Toggle{Injector: c}
-	d = open(t, errorfs.Wrap(disk, step))
-	step.On()
+	d, c, step := crashing(t)
 	if err := d.Stage(7, fillWith("new", 3)); err != nil {
 		t.Fatal(err)
 	}
