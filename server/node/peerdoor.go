@@ -129,8 +129,8 @@ func findCluster(ctx context.Context, cfg *Config, peers *certs.Peers) (*wire.Me
 	defer cancel()
 	asking := peerClient(peers)
 	own := address(cfg.Peer.Advertise[0])
+	var last error
 	for {
-		var last error
 		for _, s := range cfg.Bootstrap.Cluster {
 			if address(s.PeerURL) == own {
 				continue
@@ -142,7 +142,9 @@ func findCluster(ctx context.Context, cfg *Config, peers *certs.Peers) (*wire.Me
 			if err == nil {
 				return members, nil
 			}
-			last = fmt.Errorf("--initial-cluster-state existing: asking %s: %w", s.PeerURL, err)
+			if last == nil || ctx.Err() == nil { // what was answered says more than that time ran out
+				last = fmt.Errorf("--initial-cluster-state existing: asking %s: %w", s.PeerURL, err)
+			}
 		}
 		select {
 		case <-ctx.Done():
