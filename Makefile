@@ -89,7 +89,7 @@ watch-fire: ## 100 watchers on three nodes while the leader is killed 10 times, 
 
 conformance: ## the same SEQUENCES (5000) of requests to etcd and to quorate, and etcd's own client; builds etcd first
 	GOWORK=off $(GO) -C server/conformance test -count=1 -v -timeout 60m . -args -sequences $(SEQUENCES)
-	GOWORK=off $(GO) -C server/conformance test -count=1 -v -timeout 60m -run 'TestSameAnswers|TestSameLeases' . -args -nodes 3 -sequences $(SEQUENCES)
+	GOWORK=off $(GO) -C server/conformance test -count=1 -v -timeout 60m -run 'TestSameAnswers|TestSameLeases|TestSameWatches' . -args -nodes 3 -sequences $(SEQUENCES)
 
 explore: ## visit over 10 million states of the core, STATES of each setup at most (1100000)
 	$(GO) run ./raft/explore/explorer -states $(STATES) -goal 10000000

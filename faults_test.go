@@ -140,6 +140,44 @@ func TestOldSnapshotsGo(t *testing.T) {
 	}
 }
 
+// Without the name of its snapshot on the disk, a state that is only in memory needs its
+// log. Whether the name is there nobody knows after a failed sync of the directory, and
+// the next attempt writes another file.
+func TestTheLogIsKeptUntilTheNameOfASnapshotIsSynced(t *testing.T) {
+	var broken atomic.Bool
+	var failed atomic.Int64
+	broken.Store(true)
+	c := newCluster(t, 1, func(cfg *quorate.Config) {
+		cfg.SnapshotEntries = 20
+		cfg.FS = vfs.Inject(vfs.OS{}, func(op vfs.Op, path string) error {
+			if op == vfs.OpSyncDir && broken.Load() && strings.HasSuffix(path, filepath.Join("snap", "1")) {
+				failed.Add(1)
+				return syscall.EIO
+			}
+			return nil
+		})
+	})
+	node := c.nodes[0]
+	before := node.group.Status().Base
+	for i := range 100 {
+		c.propose(node, fmt.Sprint(i))
+	}
+	until(t, "a snapshot fails", func() bool { return failed.Load() > 0 })
+	if base := node.group.Status().Base; base != before {
+		t.Fatalf("the log begins after %v by a snapshot that may be gone after a crash", base)
+	}
+	if err := node.host.Err(); err != nil {
+		t.Fatalf("the host has ended: %v", err)
+	}
+	broken.Store(false)
+	until(t, "the next one is saved", func() bool { return node.group.Status().Base != before })
+	c.stop(node)
+	c.restart(node)
+	if got := c.read(node); len(got) != 100 {
+		t.Errorf("after the restart there are %d commands", len(got))
+	}
+}
+
 // A crash between the arrival of a snapshot and the log's new beginning leaves a
 // file that the log knows nothing of.
 func TestASnapshotThatNeverReachedTheLogIsPassedOver(t *testing.T) {

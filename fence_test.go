@@ -50,8 +50,10 @@ func alone(t *testing.T, dir string) (*Host, *Group) {
 func TestABrokenInvariantIsWrittenDown(t *testing.T) {
 	dir := t.TempDir()
 	h, g := alone(t, dir)
+	early := g.Stopped()
 	lie := g.do(func(core *raft.Raft) error { core.Persisted(1 << 40); return nil })
-	<-g.Stopped()
+	<-early
+	<-g.Stopped() // who asks late learns it, too
 	said := g.Status().Err
 	if err := h.Close(context.Background()); err != nil {
 		t.Fatal(err)

@@ -55,6 +55,7 @@ func (h *Host) decided(id GroupID, core *raft.Raft, fx *raft.Effects) {
 	}
 	if g := h.group(id); g != nil {
 		g.weigh(int64(core.Uncommitted()))
+		g.noteLog(int64(core.LogBytes()))
 		g.sample.decided(h, core, fx.WriteID)
 	}
 	h.observe(func(o Observer) { o.Decided(id, core, fx) })
@@ -65,6 +66,7 @@ func (h *Host) fenced(f engine.Fenced) {
 	h.loop.life.generation++
 	if g := h.group(f.Group); g != nil {
 		g.weigh(0)
+		g.noteLog(0)
 		g.stop(h.preserve(f))
 	}
 }

@@ -22,6 +22,7 @@ type Group struct {
 	machine     *machine
 	waiting     waiting
 	uncommitted atomic.Int64 // bytes that wait for a majority, if this node leads; written by the loop
+	footprint   footprint
 	reads       reads        // owned by the loop
 	readers     atomic.Int64 // callers of Read
 	witness     witness
@@ -34,13 +35,13 @@ type Group struct {
 
 	mu     sync.Mutex
 	leader engine.Leader
-	moved  chan struct{} // closed when leader changes
-	ended  chan struct{} // closed when the group has stopped on this node
+	moved  chan struct{} // closed when leader changes; made when somebody waits for it
+	ended  chan struct{} // closed when the group has stopped on this node; likewise
 	err    error         // why
 }
 
 func newGroup(h *Host, cfg GroupConfig) *Group {
-	g := &Group{id: cfg.ID, host: h, moved: make(chan struct{}), ended: make(chan struct{})}
+	g := &Group{id: cfg.ID, host: h}
 	g.machine = newMachine(g, cfg.StateMachine)
 	return g
 }
@@ -171,6 +172,7 @@ func (h *Host) offer(some []proposal) {
 			some[n].settle(some[n].offer(core))
 		}
 		g.weigh(int64(core.Uncommitted()))
+		g.noteLog(int64(core.LogBytes()))
 		return nil
 	})
 	for ; n < len(some); n++ {
@@ -194,6 +196,9 @@ func (g *Group) mayTake(core *raft.Raft, bytes int) error {
 	if leader, _ := core.Leader(); leader == g.host.id && g.host.disk.room.short() {
 		g.giveWay(core)
 		return ErrDiskFull
+	}
+	if g.crammed(int64(core.LogBytes())) {
+		return ErrBusy
 	}
 	return nil
 }
@@ -230,6 +235,9 @@ func asRefusal(err error) error {
 // pause waits until the leader changes, or a moment if it does not.
 func (g *Group) pause(ctx context.Context) error {
 	g.mu.Lock()
+	if g.moved == nil {
+		g.moved = make(chan struct{})
+	}
 	moved := g.moved
 	g.mu.Unlock()
 	timer := g.host.cfg.Env.NewTimer(g.host.cfg.HeartbeatInterval / 2)
@@ -429,7 +437,17 @@ func (g *Group) do(input func(*raft.Raft) error) error {
 // Stopped is closed once the group has stopped on this node, although the host
 // goes on: its state machine has failed, say. Status tells why. It can be started
 // again only with the host.
-func (g *Group) Stopped() <-chan struct{} { return g.ended }
+func (g *Group) Stopped() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended == nil {
+		g.ended = make(chan struct{})
+		if g.err != nil {
+			close(g.ended)
+		}
+	}
+	return g.ended
+}
 
 func (g *Group) currentLeader() engine.Leader {
 	g.mu.Lock()
@@ -444,8 +462,10 @@ func (g *Group) setLeader(leader engine.Leader) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.leader = leader
-	close(g.moved)
-	g.moved = make(chan struct{})
+	if g.moved != nil {
+		close(g.moved)
+		g.moved = nil
+	}
 }
 
 // stop ends the group on this node: its state can no longer be trusted.
@@ -454,7 +474,9 @@ func (g *Group) stop(err error) {
 	first := g.err == nil
 	if first {
 		g.err = err
-		close(g.ended)
+		if g.ended != nil {
+			close(g.ended)
+		}
 	}
 	g.mu.Unlock()
 	if first {

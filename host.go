@@ -14,6 +14,7 @@ import (
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/snap"
 	"github.com/quorate-db/quorate/transport"
+	"github.com/quorate-db/quorate/vfs"
 	"github.com/quorate-db/quorate/wal"
 )
 
@@ -33,6 +34,7 @@ type Host struct {
 
 	vitals  vitals
 	pending pending
+	logs    logs
 	loop    loop          // owned by the loop's goroutine
 	silent  chan struct{} // closed when that has ended
 	groups  groups
@@ -59,7 +61,7 @@ func Open(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{cfg: cfg, inbox: newInbox(), silent: make(chan struct{}), pending: pending{limit: cfg.MaxPendingBytes}}
+	h := &Host{cfg: cfg, inbox: newInbox(), silent: make(chan struct{}), pending: pending{limit: cfg.MaxPendingBytes}, logs: logs{limit: cfg.MaxLogBytes}}
 	h.failure.failed = make(chan struct{})
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if err := h.open(); err != nil {
@@ -79,16 +81,18 @@ func Open(cfg Config) (*Host, error) {
 
 // open opens, in this order: the directory, the log, the snapshots, the listener.
 func (h *Host) open() (err error) {
-	fs, dir := h.cfg.FS, h.cfg.Dir
-	if err := fs.MakeDir(dir); err != nil {
+	dir := h.cfg.Dir
+	if err := h.cfg.FS.MakeDir(dir); err != nil {
 		return fmt.Errorf("quorate: the data directory cannot be made: %w", err)
 	}
-	if h.lock, err = fs.Lock(dir); err != nil {
+	if h.lock, err = h.cfg.FS.Lock(dir); err != nil {
 		return err
 	}
 	if h.identity, err = identify(&h.cfg); err != nil {
 		return err
 	}
+	h.tune()
+	fs := h.cfg.FS
 	if err := h.met.recall(&h.cfg); err != nil {
 		return err
 	}
@@ -125,6 +129,14 @@ func (h *Host) open() (err error) {
 		}
 	}
 	return nil
+}
+
+// tune finds out how syncs are best made here. A disk on which that fails may still do.
+func (h *Host) tune() {
+	var err error
+	if h.cfg.FS, h.vitals.trial, err = vfs.Tune(h.cfg.FS, h.cfg.Dir, h.cfg.Env.Now); err != nil {
+		h.cfg.Logger.Warn("it could not be measured how syncs are best made; the usual way is taken", "mode", vfs.ModeOf(h.cfg.FS), "err", err)
+	}
 }
 
 // release gives back what open has taken.

@@ -166,6 +166,16 @@ func (in *inbox) take(w *work, proposals bool) {
 	}
 }
 
+// trim lets go of memory that nothing waits in.
+func (in *inbox) trim() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	w := &in.waiting
+	if len(w.messages)+len(w.proposals)+len(w.applied)+len(w.tasks) == 0 {
+		*w = work{}
+	}
+}
+
 // close lets nothing more in; what is in still reaches the loop, which then ends.
 func (in *inbox) close() {
 	in.mu.Lock()

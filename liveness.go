@@ -111,6 +111,8 @@ func (l *liveness) tick(h *Host) {
 			h.loop.engine.LedBy(h.id, func(_ GroupID, core *raft.Raft) { core.Silent(n.id, int(silence)) })
 		}
 	}
+	// Members come and go; whoever is heard again, or becomes one, is met anew.
+	l.nodes = slices.DeleteFunc(l.nodes, func(n *neighbour) bool { return n.silent && !h.loop.book.has(n.id) })
 	l.say(h)
 }
 
@@ -137,9 +139,9 @@ func (l *liveness) introduce(core *raft.Raft, patience int) {
 	}
 }
 
-// lost passes on that a connection to a peer broke. If nobody listens there any more
-// its process is gone, and the groups that it led need not wait until its silence has
-// lasted an election timeout.
+// lost passes on that a connection to a peer broke or was not made. If it was refused the
+// peer's process is gone (after a reset the next attempt, at once, tells), and the groups
+// that it led need not wait until its silence has lasted an election timeout.
 func (h *Host) lost(peer NodeID, refused bool) {
 	h.loop.engine.Awake(func(_ GroupID, core *raft.Raft) { core.Unreachable(peer) })
 	if refused {

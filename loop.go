@@ -150,9 +150,19 @@ func (h *Host) tick() {
 		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Resign() })
 	}
 	h.letOthersLead()
+	h.logs.tick(h)
 	h.loop.life.tick(h)
 	h.mind()
+	if h.loop.ticks%trimTicks == 0 {
+		h.loop.work, h.loop.batch = work{}, engine.Batch{}
+		h.inbox.trim()
+	}
 }
+
+// trimTicks is how long the largest turn of late decides how much memory the next ones
+// are given beforehand: thousands of groups may have had something to do at once, and then
+// nothing for hours. To find out anew costs less than a turn does.
+const trimTicks = 100
 
 // mind looks after the groups that have asked for it.
 func (h *Host) mind() {
@@ -209,16 +219,16 @@ func (g *Group) campaignEarly() {
 	})
 }
 
-// step hands a message to its core. Entries for a state machine that is far behind
-// are dropped, as a network could: its log must not grow without bound in memory,
-// and the leader's window waits for the acknowledgement.
+// step hands a message to its core. Entries for a state machine that is far behind,
+// or for a log that must not grow for now, are dropped, as a network could: memory
+// is bounded, and the leader's window waits for the acknowledgement.
 func (h *Host) step(m *codec.Envelope) {
 	h.hear(m)
 	if m.Group == nodeGroup || h.spared(&m.Message) {
 		return
 	}
 	if len(m.Message.Span.Entries) > 0 {
-		if g := h.group(m.Group); g != nil && g.machine.behind() {
+		if g := h.group(m.Group); g != nil && (g.machine.behind() || g.crammed(g.footprint.bytes)) {
 			return
 		}
 	}
@@ -295,6 +305,7 @@ func (b *addressBook) set(h *Host, m engine.Members) {
 	}
 	for _, old := range b.groups[m.Group] {
 		if b.shared[old.ID]--; b.shared[old.ID] == 0 {
+			delete(b.shared, old.ID)
 			b.leaving[old.ID] = h.loop.ticks + partingTicks
 		}
 	}
@@ -312,6 +323,12 @@ func (b *addressBook) set(h *Host, m engine.Members) {
 			h.peers.SetPeer(member.ID, member.Address)
 		}
 	}
+}
+
+// has reports whether a node is in a group, or was until lately.
+func (b *addressBook) has(id NodeID) bool {
+	_, leaving := b.leaving[id]
+	return leaving || b.shared[id] > 0
 }
 
 func (b *addressBook) tick(h *Host) {

@@ -72,6 +72,7 @@ type Config struct {
 	SnapshotRate      int64         // bytes of snapshots sent per second, to all followers together; 512 MiB if zero, negative: no limit
 	MaxCommandBytes   int           // largest command; 2 MiB if zero
 	MaxPendingBytes   int64         // commands of all groups that wait for a majority or for state machines, in bytes; 512 MiB if zero; ErrBusy refuses more
+	MaxLogBytes       int64         // entries in the logs of all groups that are held in memory, in bytes, and 64 more for each; 1 GiB if zero; compacted early from a half on, ErrBusy from three quarters on
 	LogSegmentBytes   int64         // size of the log's files; 16 MiB if zero
 
 	// SpaceReserve is how many bytes of the disk that Dir is on are kept free of commands:
@@ -106,7 +107,7 @@ type Config struct {
 	Events chan<- Event
 
 	Logger   *slog.Logger // discarded if nil
-	FS       vfs.FS       // the machine's if nil
+	FS       vfs.FS       // the machine's if nil, in the sync mode that is measured to be the faster one
 	Env      env.Env      // the machine's if nil
 	Network  Network      // TCP if nil
 	Observer Observer     // nobody if nil
@@ -129,6 +130,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.SnapshotRate = cmp.Or(c.SnapshotRate, 512<<20)
 	c.MaxCommandBytes = cmp.Or(c.MaxCommandBytes, 2<<20)
 	c.MaxPendingBytes = cmp.Or(c.MaxPendingBytes, 512<<20)
+	c.MaxLogBytes = cmp.Or(c.MaxLogBytes, 1<<30)
 	c.FlightWindow = cmp.Or(c.FlightWindow, 30*time.Second)
 	c.FlightBytes = cmp.Or(c.FlightBytes, 16<<20)
 	if c.Logger == nil {
@@ -161,6 +163,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("quorate: Config.MaxCommandBytes is %d; commands travel in one frame and may have %d bytes at most", c.MaxCommandBytes, maxCommandBytes)
 	case c.MaxPendingBytes < 0:
 		return fmt.Errorf("quorate: Config.MaxPendingBytes is %d; choose how much memory the commands of all groups may take", c.MaxPendingBytes)
+	case c.MaxLogBytes < 0:
+		return fmt.Errorf("quorate: Config.MaxLogBytes is %d; choose how much memory the logs of all groups may take", c.MaxLogBytes)
 	case c.FlightBytes < 64<<10:
 		return fmt.Errorf("quorate: Config.FlightBytes is %d; %d is the least, and a negative FlightWindow records nothing", c.FlightBytes, 64<<10)
 	case c.HeartbeatInterval < 5*time.Millisecond:

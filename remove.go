@@ -111,6 +111,7 @@ func (h *Host) forgetRetired() error {
 func (h *Host) drop(g *Group) {
 	h.loop.engine.Remove(g.id)
 	g.weigh(0)
+	g.noteLog(0)
 	h.loop.life.generation++
 	if h.loop.flight != nil {
 		h.loop.flight.Forget(g.id)
@@ -122,7 +123,7 @@ func (h *Host) drop(g *Group) {
 func (m *machine) finish(ctx context.Context) error {
 	m.put(job{run: func() error { return ErrRemoved }})
 	wait := m.group.host.cfg.Env.Wait
-	if wait(nil, m.group.ended, ctx.Done(), nil) == 2 {
+	if wait(nil, m.group.Stopped(), ctx.Done(), nil) == 2 {
 		return ctx.Err()
 	}
 	if m.saver != nil && wait(nil, m.saver, ctx.Done(), nil) == 2 {

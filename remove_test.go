@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,11 +74,20 @@ func TestM13AGroupThatWasRemovedStaysAway(t *testing.T) {
 
 // Whatever a crash leaves of a removal, the group is there as it was, or gone.
 func TestACrashDuringARemoval(t *testing.T) {
-	mem, removing := vfs.NewMem(), false
+	mem := vfs.NewMem()
+	var removing atomic.Bool
+	var mu sync.Mutex // the log and the snapshots write from goroutines of their own
 	var images []*vfs.Mem
+	crash := func(survives ...vfs.Survival) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, s := range survives {
+			images = append(images, mem.Crash(s))
+		}
+	}
 	disk := vfs.Inject(mem, func(op vfs.Op, path string) error {
-		if removing && op.Changes() {
-			images = append(images, mem.Crash(vfs.Lost), mem.Crash(vfs.Kept))
+		if removing.Load() && op.Changes() {
+			crash(vfs.Lost, vfs.Kept)
 		}
 		return nil
 	})
@@ -106,12 +117,12 @@ func TestACrashDuringARemoval(t *testing.T) {
 		}
 	}
 	until(t, "there is a snapshot", func() bool { return g.Status().Base.Index > 10 })
-	removing = true
+	removing.Store(true)
 	if err := h.Remove(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	images = append(images, mem.Crash(vfs.Lost))
-	removing = false
+	crash(vfs.Lost)
+	removing.Store(false)
 	shut(h)
 
 	seen := map[bool]int{}

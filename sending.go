@@ -137,21 +137,21 @@ type snapshots map[NodeID]*transfer
 
 // pinned is the entry up to which the log may be compacted, so that whoever is being
 // sent a snapshot does not need another one when it has arrived. A log that would become
-// too long for that, by so many entries or bytes, is compacted all the same; and then
-// nothing is kept any more for whom it was too long.
-func (s snapshots) pinned(core *raft.Raft, upTo raft.Index, cfg *Config) raft.Index {
+// too long for that, by more than so many entries or bytes, is compacted all the same; and
+// then nothing is kept any more for whom it was too long.
+func (s snapshots) pinned(core *raft.Raft, upTo raft.Index, count, limit uint64) raft.Index {
 	from := upTo
 	for _, t := range s { //order: the least is looked for
 		if t.at >= core.Base().Index {
 			from = min(from, t.at)
 		}
 	}
-	if from >= upTo || uint64(upTo-from) > pinnedSnapshots*cfg.SnapshotEntries {
+	if from >= upTo || uint64(upTo-from) > count {
 		return upTo
 	}
 	var bytes uint64
 	for _, e := range core.Entries(from, upTo, ^uint64(0)) {
-		if bytes += uint64(len(e.Data)); bytes > pinnedSnapshots*cfg.SnapshotBytes {
+		if bytes += entryCost + uint64(len(e.Data)); bytes > limit {
 			return upTo
 		}
 	}

@@ -117,12 +117,12 @@ func lone(t *testing.T, commands int) *raft.Raft {
 // The log is kept for a transfer for as long as what it holds would do; once it has gone
 // past that, keeping it helps nobody.
 func TestTheLogIsKeptOnlyForWhomItWouldHelp(t *testing.T) {
-	core, cfg := lone(t, 60), &Config{SnapshotEntries: 10, SnapshotBytes: 1 << 20}
+	core := lone(t, 60)
 	transfers := snapshots{2: {at: 20}, 3: {at: 30}}
 	for _, step := range []struct{ upTo, kept raft.Index }{
 		{10, 10}, {25, 20}, {50, 20}, {60, 20}, {61, 61}, {62, 62},
 	} {
-		got := transfers.pinned(core, step.upTo, cfg)
+		got := transfers.pinned(core, step.upTo, 40, 1<<20)
 		if err := core.Compact(got); err != nil || got != step.kept {
 			t.Fatalf("up to %d: compacted up to %d and not %d (%v)", step.upTo, got, step.kept, err)
 		}

@@ -142,6 +142,11 @@ func (m *machine) maybeCompact() error {
 	if m.since.entries < cfg.SnapshotEntries && m.since.bytes < cfg.SnapshotBytes || m.saving.Load() || m.applied < m.ahead {
 		return nil
 	}
+	return m.compactNow()
+}
+
+// compactNow makes the state durable and then lets go of the log that led to it.
+func (m *machine) compactNow() error {
 	m.since = backlog{}
 	at := m.held()
 	if m.durable != nil {
@@ -156,11 +161,15 @@ func (m *machine) maybeCompact() error {
 		return fmt.Errorf("quorate: no snapshot can be taken: %w", err)
 	}
 	m.saving.Store(true)
+	h := m.group.host
+	h.logs.saving.Add(1)
 	saver := make(chan struct{})
 	m.saver = saver
-	m.group.host.start(func() {
+	h.start(func() {
 		defer close(saver)
-		m.saved(m.save(view, at))
+		err := m.save(view, at)
+		h.logs.saving.Add(-1)
+		m.saved(err)
 	})
 	return nil
 }
@@ -175,7 +184,7 @@ func (m *machine) saved(err error) {
 		h.cfg.Logger.Warn("a snapshot could not be saved; the log is not compacted", "group", m.group.id, "err", err, "again_in", m.patience)
 		timer := h.cfg.Env.NewTimer(m.patience)
 		defer timer.Stop()
-		if h.cfg.Env.Wait(timer, h.ctx.Done(), m.group.ended, nil) != 0 {
+		if h.cfg.Env.Wait(timer, h.ctx.Done(), m.group.Stopped(), nil) != 0 {
 			return
 		}
 		due = backlog{h.cfg.SnapshotEntries, h.cfg.SnapshotBytes}
@@ -236,7 +245,9 @@ func (m *machine) compact(at raft.Index) {
 		_ = h.loop.engine.Do(m.group.id, func(core *raft.Raft) error { // refused: then at the next occasion
 			core.Applied(at)
 			was := core.Base()
-			err := core.Compact(m.group.sending.pinned(core, keepBehind(core, at, &h.cfg), &h.cfg))
+			behind, pinned := h.logs.kept(&h.cfg, len(h.all()))
+			err := core.Compact(m.group.sending.pinned(core, keepBehind(core, at, h.cfg.SnapshotEntries/2, behind), pinnedSnapshots*h.cfg.SnapshotEntries, pinned))
+			m.group.footprint.rest = int64(core.LogBytes())
 			if now := core.Base(); now != was {
 				h.tell(Event{Kind: LogCompacted, Group: m.group.id, Index: now.Index})
 			}
@@ -245,16 +256,15 @@ func (m *machine) compact(at raft.Index) {
 	})
 }
 
-// keepBehind returns the index at which the log should now begin: half a
-// snapshot's distance in entries before the given one, but at most a quarter of
-// one in bytes.
-func keepBehind(core *raft.Raft, at raft.Index, cfg *Config) raft.Index {
+// keepBehind returns the index at which the log should now begin: so many entries
+// before the given one, but at most so many bytes of them.
+func keepBehind(core *raft.Raft, at raft.Index, count, limit uint64) raft.Index {
 	base := core.Base().Index
-	from := max(base, at-min(at, raft.Index(cfg.SnapshotEntries/2)))
+	from := max(base, at-min(at, raft.Index(count)))
 	entries := core.Entries(from, at, ^uint64(0))
 	var bytes uint64
 	for i := len(entries) - 1; i >= 0; i-- {
-		if bytes += uint64(len(entries[i].Data)); bytes > cfg.SnapshotBytes/4 {
+		if bytes += entryCost + uint64(len(entries[i].Data)); bytes > limit {
 			return entries[i].Index
 		}
 	}

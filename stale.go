@@ -61,9 +61,13 @@ func (g *Group) ReadWithin(ctx context.Context, maxAge time.Duration) (raft.Inde
 
 // stopped reports whether the group has stopped on this node, alone or with its host.
 func (g *Group) stopped() bool {
-	select {
-	case <-g.ended:
+	g.mu.Lock()
+	err := g.err
+	g.mu.Unlock()
+	if err != nil {
 		return true
+	}
+	select {
 	case <-g.host.silent:
 		return true
 	default:

@@ -117,7 +117,7 @@ func (t *transfer) await() bool {
 	g, h := t.group, t.group.host
 	timer := h.cfg.Env.NewTimer(keptTimeouts * h.cfg.ElectionTimeout)
 	defer timer.Stop()
-	if h.cfg.Env.Wait(timer, t.again, h.ctx.Done(), g.ended) == 1 {
+	if h.cfg.Env.Wait(timer, t.again, h.ctx.Done(), g.Stopped()) == 1 {
 		return t.next != nil
 	}
 	h.inbox.do(func() {

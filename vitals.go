@@ -1,41 +1,17 @@
 package quorate
 
 import (
-	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/timing"
+	"github.com/quorate-db/quorate/vfs"
 )
 
-// Histogram counts durations: Counts[0] those of at most a microsecond, Counts[i] those
-// of at most 2^i microseconds that no bucket before holds, the last all others.
-type Histogram struct {
-	Counts [24]uint64
-	Sum    time.Duration // of all of them
-}
-
-// histogram is one that is being counted.
-type histogram struct {
-	counts [24]atomic.Uint64
-	sum    atomic.Int64 // nanoseconds
-}
-
-func (h *histogram) add(d time.Duration) {
-	micros := uint64(max(0, d+time.Microsecond-1) / time.Microsecond) // rounded up
-	bucket := bits.Len64(max(1, micros) - 1)
-	h.counts[min(bucket, len(h.counts)-1)].Add(1)
-	h.sum.Add(int64(d))
-}
-
-func (h *histogram) now() (out Histogram) {
-	for i := range h.counts {
-		out.Counts[i] = h.counts[i].Load()
-	}
-	out.Sum = time.Duration(h.sum.Load())
-	return out
-}
+// Histogram counts durations, in buckets that double from a microsecond on.
+type Histogram = timing.Histogram
 
 // Vitals says how well a host is, since it was opened.
 type Vitals struct {
@@ -46,33 +22,39 @@ type Vitals struct {
 	Queued, Durable, Committed, Applied Histogram
 
 	Pending       int64  // bytes of commands that wait for a majority or for state machines; see Config.MaxPendingBytes
+	LogBytes      int64  // entries in the logs of all groups, in memory; see Config.MaxLogBytes
 	DiskStalls    uint64 // writes that took longer than half of an election timeout
 	DiskFree      int64  // bytes that were left when the file system was last asked; zero: it does not say
 	DiskFull      bool   // commands are refused with ErrDiskFull
 	SlowPeers     uint64 // looks, one in a second or so, at a peer whose round trip took as long
 	PeersRefused  uint64 // peers that were turned away, since they had lost their disks or ran on old copies
 	EventsDropped uint64 // for want of room in Config.Events
+
+	SyncTrial vfs.Trial // on which the sync mode (wal.Status has it) was chosen; zero: there was no choice, or no time
 }
 
 // Vitals says how well this host is.
 func (h *Host) Vitals() Vitals {
 	v := &h.vitals
 	return Vitals{
-		Queued: v.queued.now(), Durable: v.durable.now(), Committed: v.committed.now(), Applied: v.applied.now(),
-		Pending: h.pending.bytes.Load(), DiskFree: h.disk.room.free.Load(), DiskFull: h.disk.room.short(),
+		Queued: v.queued.Now(), Durable: v.durable.Now(), Committed: v.committed.Now(), Applied: v.applied.Now(),
+		Pending: h.pending.bytes.Load(), LogBytes: h.logs.bytes.Load(), DiskFree: h.disk.room.free.Load(), DiskFull: h.disk.room.short(),
 		DiskStalls: v.stalls.Load(), SlowPeers: v.slow.Load(), PeersRefused: v.forgetful.Load(), EventsDropped: v.dropped.Load(),
+		SyncTrial: v.trial,
 	}
 }
 
 // vitals are the counters of a host.
 type vitals struct {
-	queued, durable, committed, applied histogram
+	queued, durable, committed, applied timing.Live
 
 	timed     atomic.Int64 // proposals that are being timed
 	stalls    atomic.Uint64
 	slow      atomic.Uint64
 	dropped   atomic.Uint64
 	forgetful atomic.Uint64
+
+	trial vfs.Trial // set once, by Open
 }
 
 // sample is the one proposal of a group that is being timed.
@@ -128,7 +110,7 @@ func (s *sample) offered(h *Host, ticket uint64, entry raft.EntryID, err error) 
 		}
 		if err == nil {
 			s.entry = entry
-			h.vitals.queued.add(took)
+			h.vitals.queued.Add(took)
 		}
 		return err != nil
 	})
@@ -149,7 +131,7 @@ func (s *sample) decided(h *Host, core *raft.Raft, write uint64) {
 		}
 		if b.Commit >= s.entry.Index {
 			s.committed = true
-			h.vitals.committed.add(took)
+			h.vitals.committed.Add(took)
 		}
 		return false
 	})
@@ -160,7 +142,7 @@ func (s *sample) written(h *Host, write uint64) {
 	s.note(h, func(took time.Duration) bool {
 		if s.write != 0 && write >= s.write && !s.durable {
 			s.durable = true
-			h.vitals.durable.add(took)
+			h.vitals.durable.Add(took)
 		}
 		return false
 	})
@@ -173,7 +155,7 @@ func (s *sample) applied(h *Host, at raft.Index) {
 			return false
 		}
 		if s.committed {
-			h.vitals.applied.add(took)
+			h.vitals.applied.Add(took)
 		}
 		return true
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -76,5 +77,24 @@ func TestThree(t *testing.T) {
 		}
 		nodes[1].kill()
 		nodes[2].kill()
+	}
+}
+
+// TestThreeIsShort counts the lines of the program as a reader would: without what is in
+// front of it, its imports, and empty lines.
+func TestThreeIsShort(t *testing.T) {
+	source, err := os.ReadFile("three/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, program, found := strings.Cut(string(source), "\n)\n")
+	lines := 0
+	for line := range strings.Lines(program) {
+		if strings.TrimSpace(line) != "" {
+			lines++
+		}
+	}
+	if !found || lines > 30 {
+		t.Errorf("it has %d lines, at most 30 are wanted", lines)
 	}
 }

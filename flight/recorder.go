@@ -4,9 +4,9 @@ import "github.com/quorate-db/quorate/raft"
 
 // Recorder records the cores of one node. It is not safe for concurrent use.
 type Recorder struct {
-	window uint64 // microseconds
-	limit  int    // bytes of all tapes
-	now    uint64 // microseconds since 1970
+	window uint64    // microseconds
+	limit  int       // bytes of all tapes
+	deck   raft.Deck // its clock: microseconds since 1970
 	bytes  int
 
 	groups map[raft.GroupID]*reels
@@ -39,9 +39,9 @@ func (r *Recorder) Bytes() int { return r.bytes }
 // Clock sets the time, in microseconds since 1970, and lets go of what is older than
 // the window.
 func (r *Recorder) Clock(now uint64) {
-	r.now = max(r.now, now)
+	r.deck.Clock = max(r.deck.Clock, now)
 	// A tape takes inputs for half of the window at most.
-	for len(r.oldest) > 0 && (r.oldest[0].tape == nil || r.oldest[0].tape.Began()+r.window+r.window/2 < r.now) {
+	for len(r.oldest) > 0 && (r.oldest[0].tape == nil || r.oldest[0].tape.Began()+r.window+r.window/2 < r.deck.Clock) {
 		r.drop()
 	}
 }
@@ -54,10 +54,16 @@ func (r *Recorder) Tend(id raft.GroupID, core *raft.Raft) {
 		g = &reels{core: core}
 		r.groups[id] = g
 	}
+	for _, t := range []*reel{g.old, g.now} {
+		if t != nil && core.Asleep() { // for long, and as one of many
+			t.tape.Clip()
+			r.count(t)
+		}
+	}
 	if g.now != nil {
 		r.count(g.now)
 	}
-	if t := g.now; (t == nil || r.now >= t.until || t.tape.Len() > r.limit/share) && r.room() {
+	if t := g.now; (t == nil || r.deck.Clock >= t.until || t.tape.Len() > r.limit/share) && r.room() {
 		r.turn(id, g)
 	}
 	r.fit()
@@ -72,7 +78,7 @@ func (r *Recorder) room() bool {
 	for len(r.oldest) > 0 && r.oldest[0].tape == nil {
 		r.oldest = r.oldest[1:]
 	}
-	return len(r.oldest) > 0 && r.oldest[0].tape.Began()+r.window/4 < r.now
+	return len(r.oldest) > 0 && r.oldest[0].tape.Began()+r.window/4 < r.deck.Clock
 }
 
 // share is what part of the memory one tape may take: a group that has much to do
@@ -91,7 +97,7 @@ func (r *Recorder) turn(id raft.GroupID, g *reels) {
 	// nanoseconds for each entry of a log.
 	half := r.window / 2
 	length := half/2 + uint64(id)*golden>>32%(half/2+1)
-	next := &reel{group: id, tape: g.core.Record(&r.now, memory), until: r.now + length}
+	next := &reel{group: id, tape: g.core.Record(&r.deck, memory), until: r.deck.Clock + length}
 	g.old, g.now = g.now, next
 	r.count(next)
 	r.oldest = append(r.oldest, next)
@@ -157,7 +163,7 @@ func (r *Recorder) Dump(id raft.GroupID, why string) (Dump, bool) {
 	if g == nil || g.now == nil {
 		return Dump{}, false
 	}
-	d := Dump{Node: g.core.Status().ID, Group: id, At: r.now, Why: why}
+	d := Dump{Node: g.core.Status().ID, Group: id, At: r.deck.Clock, Why: why}
 	for _, t := range []*reel{g.old, g.now} {
 		if t != nil {
 			d.Tapes = append(d.Tapes, t.tape)

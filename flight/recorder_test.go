@@ -18,12 +18,14 @@ const (
 )
 
 // lone is the core of a group of one, which leads.
-func lone(t testing.TB) *raft.Raft {
+func lone(t testing.TB) *raft.Raft { return loneWith(t, raft.Config{ID: 1}) }
+
+func loneWith(t testing.TB, cfg raft.Config) *raft.Raft {
 	saved, err := raft.Bootstrap(membership.New(membership.Member{ID: 1, Role: membership.Voter}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	core, err := raft.New(raft.Config{ID: 1}, saved)
+	core, err := raft.New(cfg, saved)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +104,26 @@ func TestAGroupThatSleepsIsForgotten(t *testing.T) {
 	work(r, 1, core, 10)
 	if o, _ := replayed(t, r, 1); o.Begun != second+2*window {
 		t.Errorf("it was recorded anew from %d on", o.Begun)
+	}
+}
+
+// Thousands of groups may sleep: their tapes keep no room for inputs that do not come.
+func TestATapeOfAGroupThatSleepsTakesWhatItNeeds(t *testing.T) {
+	for commands := range 100 {
+		r, core := flight.New(window, 1<<20), loneWith(t, raft.Config{ID: 1, SleepTicks: 3})
+		for range commands + 1 {
+			work(r, 1, core, 10)
+		}
+		for ticks := 0; ticks < 100 && !core.Asleep(); ticks++ {
+			core.Tick()
+			core.Persisted(core.Take().WriteID)
+			r.Tend(1, core)
+		}
+		tape := core.Tape()
+		if need := tape.Len() + len(tape.State()); !core.Asleep() || r.Bytes() != tape.Size() || r.Bytes() > need+need/6+64 {
+			t.Fatalf("after %d commands %d bytes are kept for %d, asleep: %v", commands+1, r.Bytes(), need, core.Asleep())
+		}
+		replayed(t, r, 1)
 	}
 }
 

@@ -20,6 +20,9 @@ func (r *Raft) Uncommitted() uint64 {
 	return r.leading.uncommitted
 }
 
+// LogBytes is how many bytes of entries the log holds in memory, 64 more for each of them.
+func (r *Raft) LogBytes() uint64 { return r.log.size }
+
 // Brief returns what this node knows, without what takes memory to say.
 func (r *Raft) Brief() Brief {
 	_, at := r.Members()

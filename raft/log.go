@@ -13,6 +13,7 @@ import (
 type log struct {
 	base    EntryID
 	entries []Entry
+	size    uint64     // of the entries, in bytes
 	configs []configAt // never empty, by rising index; the last is in force
 }
 
@@ -83,10 +84,19 @@ func (l *log) span(prev, last Index, maxBytes uint64) Span {
 func (l *log) extend(entries []Entry) {
 	l.entries = append(l.entries, entries...)
 	for i := range entries {
-		if e := &entries[i]; e.Kind == Membership {
+		e := &entries[i]
+		l.size += e.size()
+		if e.Kind == Membership {
 			l.configs = append(l.configs, configAt{e.Index, e.Config, e.Config.Quorum()})
 		}
 	}
+}
+
+func sizeOf(entries []Entry) (bytes uint64) {
+	for i := range entries {
+		bytes += entries[i].size()
+	}
+	return bytes
 }
 
 // fresh returns those entries of the span that the log does not hold: from the
@@ -105,6 +115,7 @@ func (l *log) fresh(s Span) []Entry {
 func (l *log) replaceFrom(entries []Entry) {
 	keep := entries[0].Index - l.base.Index - 1
 	if keep < Index(len(l.entries)) {
+		l.size -= sizeOf(l.entries[keep:])
 		l.entries = slices.Clone(l.entries[:keep]) // others may still read what is cut
 		for l.configs[len(l.configs)-1].index >= entries[0].Index {
 			l.configs = l.configs[:len(l.configs)-1]
@@ -151,6 +162,7 @@ func (l *log) compact(s Snapshot) {
 	// and will be again; one that is emptied may stay so.
 	drop := int(s.ID.Index - l.base.Index)
 	rest := l.entries[drop:]
+	l.size -= sizeOf(l.entries[:drop])
 	l.entries = append(make([]Entry, 0, len(rest)+min(drop, 2*len(rest))), rest...)
 	l.base = s.ID
 	for len(l.configs) > 1 && l.configs[1].index <= s.ID.Index {

@@ -126,6 +126,9 @@ func checkLog(t *rapid.T, l *log, n *naiveLog) {
 	if got, want := l.config(), n.config(Index(len(n.all))); got.index != want.index || !reflect.DeepEqual(got.config, want.config) {
 		t.Fatalf("configuration in force %v, want %v", got, want)
 	}
+	if got, want := l.size, sizeOf(n.all[n.base:]); got != want {
+		t.Fatalf("%d bytes, want %d", got, want)
+	}
 	for i := Index(0); i <= Index(len(n.all))+2; i++ {
 		got, ok := l.at(i)
 		want, has := n.at(i)

@@ -105,8 +105,8 @@ func (r *Raft) Step(m Message) error {
 		return fmt.Errorf("raft: a message for node %x reached node %x", m.To, r.cfg.ID)
 	}
 	if r.tape != nil {
-		r.tape.message = m
-		r.tape.note(Input{Kind: stepInput, Message: &r.tape.message})
+		r.tape.deck.message = m
+		r.tape.note(Input{Kind: stepInput, Message: &r.tape.deck.message})
 	}
 	if r.asleep && !r.mayStaySleeping(&m) {
 		r.wake(m.From)

@@ -177,15 +177,15 @@ func TestATapeIsPlayedBackBitForBit(t *testing.T) {
 	inputs, rules := 0, 0
 	for seed := range uint64(20) {
 		for _, w := range worlds(t, seed) {
-			var clock uint64
+			var deck raft.Deck
 			for range 400 {
-				clock += uint64(w.rng.IntN(1000))
+				deck.Clock += uint64(w.rng.IntN(1000))
 				w.step()
 				w.readSomewhere()
 				for _, n := range w.Nodes {
 					if n.Core != nil && n.Core.Tape() == nil {
 						w.Drain(n.ID)
-						n.Core.Record(&clock, nil)
+						n.Core.Record(&deck, nil)
 					}
 				}
 			}
@@ -228,10 +228,10 @@ func playTape(t *testing.T, tape *raft.Tape) *raft.Playback {
 }
 
 // recorded is a leader of three and the tape of how it has come to lead.
-func recorded(t *testing.T, clock *uint64) *raft.Raft {
+func recorded(t *testing.T, deck *raft.Deck) *raft.Raft {
 	c := rafttest.New(3, 1, raft.Config{})
 	core := c.Node(1).Core
-	core.Record(clock, nil)
+	core.Record(deck, nil)
 	core.Campaign()
 	c.Drain(1)
 	if err := c.Settle(nil); err != nil {
@@ -241,8 +241,8 @@ func recorded(t *testing.T, clock *uint64) *raft.Raft {
 }
 
 func TestAPlaybackNoticesAnotherEffect(t *testing.T) {
-	var clock uint64
-	p := playTape(t, recorded(t, &clock).Tape())
+	var deck raft.Deck
+	p := playTape(t, recorded(t, &deck).Tape())
 	err := p.Next()
 	p.Core.Tick() // which nobody has recorded
 	for range 8 {
@@ -258,11 +258,11 @@ func TestAPlaybackNoticesAnotherEffect(t *testing.T) {
 }
 
 func TestTheInputThatBrokeAnInvariantIsTheLastOnATape(t *testing.T) {
-	var clock uint64
-	core := recorded(t, &clock)
+	var deck raft.Deck
+	core := recorded(t, &deck)
 	violation := func() (v any) {
 		defer func() { v = recover() }()
-		clock = 7_000
+		deck.Clock = 7_000
 		core.Persisted(999)
 		return nil
 	}()

@@ -13,37 +13,48 @@ import (
 // say is not on it, only how long they are. It is written while the core works, in
 // some ten bytes for an input, and holds on to no memory but its own.
 type Tape struct {
-	clock *uint64 // what its driver takes for the time, in microseconds
-	began uint64
+	deck  *Deck  // nil: it is only played
+	began uint64 // as are all times here, in microseconds by the driver's clock
 	last  uint64 // when the last input came
 	state []byte
-	input archive.Archive
+	input []byte
+}
+
+// Deck is what one driver records all its cores with, one after another. The zero value
+// is ready.
+type Deck struct {
+	// Clock is what the driver takes for the time, in microseconds, and keeps up to date.
+	Clock uint64
 
 	// Functions that Record sets, so that a program which records nothing does not
 	// link what writes tapes: the browser downloads the core. What they work on stands
-	// here because it would otherwise need memory of its own each time.
+	// here because it would otherwise need memory of its own each time: once for all
+	// cores, since thousands are recorded of which most have nothing to do.
 	write   func(*Tape)
 	digest  func(*Raft, *Effects) uint64
 	given   Input
 	message Message
 	effects Effects
+	out     archive.Archive
+	state   []byte
 }
 
 // Record writes all that this core is given from now on to a tape of its own, until
-// it is called again. It must be called right after Take. The clock is the driver's:
-// microseconds, kept up to date by whoever gives inputs; nil stops recording. The
+// it is called again. It must be called right after Take. Nil stops recording. The
 // memory of a tape that is not needed any more may be given in old.
-func (r *Raft) Record(clock *uint64, old *Tape) *Tape {
+func (r *Raft) Record(deck *Deck, old *Tape) *Tape {
 	r.tape = nil
-	if clock == nil {
+	if deck == nil {
 		return nil
 	}
 	assert(len(r.out.send)+len(r.out.after)+len(r.out.reads) == 0 || broken("a recording begins before effects are taken"))
-	t := &Tape{clock: clock, began: *clock, last: *clock, write: (*Tape).append, digest: (*Raft).sum}
+	deck.write, deck.digest = (*Tape).append, (*Raft).sum
+	t := &Tape{deck: deck, began: deck.Clock, last: deck.Clock}
 	if old != nil {
-		t.state, t.input = old.state[:0], archive.Write(old.input.Bytes()[:0])
+		t.state, t.input = old.state[:0], old.input[:0]
 	}
-	t.state = r.AppendState(t.state)
+	deck.state = r.AppendState(deck.state[:0])
+	t.state = append(t.state, deck.state...) // which takes no more than it needs
 	r.tape = t
 	return t
 }
@@ -52,10 +63,20 @@ func (r *Raft) Record(clock *uint64, old *Tape) *Tape {
 func (r *Raft) Tape() *Tape { return r.tape }
 
 // Size is the memory that the tape takes, in bytes.
-func (t *Tape) Size() int { return cap(t.state) + cap(t.input.Bytes()) }
+func (t *Tape) Size() int { return cap(t.state) + cap(t.input) }
+
+// Clip gives back the memory that is kept for inputs to come, if it is much.
+func (t *Tape) Clip() {
+	if n := len(t.input); cap(t.input) > n+n/8+clipLeast {
+		t.input = append([]byte(nil), t.input...)
+	}
+}
+
+// clipLeast is what is not worth another array, in bytes.
+const clipLeast = 32
 
 // Len is how many bytes the inputs take.
-func (t *Tape) Len() int { return len(t.input.Bytes()) }
+func (t *Tape) Len() int { return len(t.input) }
 
 // Began is when the tape began, in microseconds by its driver's clock.
 func (t *Tape) Began() uint64 { return t.began }
@@ -63,33 +84,39 @@ func (t *Tape) Began() uint64 { return t.began }
 // note adds an input, before the core acts on it: if that breaks an invariant, it is
 // the last one.
 func (t *Tape) note(in Input) {
-	t.given = in
-	t.write(t)
+	t.deck.given = in
+	t.deck.write(t)
 }
 
 // took adds what the effects were.
 func (t *Tape) took(r *Raft, fx Effects) {
-	t.effects = fx
-	low := uint64(uint32(t.digest(r, &t.effects)))
-	t.effects = Effects{} // or it would keep entries that the log has dropped
-	archive.Number(&t.input, &low)
+	d := t.deck
+	d.effects = fx
+	low := uint64(uint32(d.digest(r, &d.effects)))
+	d.effects = Effects{} // or it would keep entries that the log has dropped
+	d.out = archive.Write(t.input)
+	archive.Number(&d.out, &low)
+	t.input = d.out.Bytes()
 }
 
 func (t *Tape) append() {
-	since := *t.clock - min(t.last, *t.clock)
+	d := t.deck
+	since := d.Clock - min(t.last, d.Clock)
 	t.last += since
-	archive.Number(&t.input, &since)
-	t.given.archive(&t.input)
+	d.out = archive.Write(t.input)
+	archive.Number(&d.out, &since)
+	d.given.archive(&d.out)
+	t.input = d.out.Bytes()
 }
 
 // Archive keeps what is on the tape, or sets it.
 func (t *Tape) Archive(a *archive.Archive) {
 	archive.Number(a, &t.began)
-	state, input := string(t.state), string(t.input.Bytes())
+	state, input := string(t.state), string(t.input)
 	archive.Text(a, &state)
 	archive.Text(a, &input)
 	if a.Reading() {
-		t.state, t.input = []byte(state), archive.Write([]byte(input))
+		t.state, t.input = []byte(state), []byte(input)
 	}
 }
 
@@ -118,7 +145,7 @@ func Play(t *Tape) (*Playback, error) {
 		return nil, err
 	}
 	core.cfg.Trace = true
-	return &Playback{Core: core, At: t.began, in: archive.Read(t.input.Bytes())}, nil
+	return &Playback{Core: core, At: t.began, in: archive.Read(t.input)}, nil
 }
 
 // Next gives the core its next input. It returns io.EOF at the end of the tape,

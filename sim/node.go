@@ -110,7 +110,7 @@ func (n *node) serve() error {
 	host, err := quorate.Open(quorate.Config{
 		Dir: "data", ID: n.id, Cluster: 1, Listen: n.address, Peers: n.sim.members,
 		HeartbeatInterval: c.Heartbeat.D(), ElectionTimeout: c.Election.D(),
-		SnapshotEntries: c.SnapshotEntries, LogSegmentBytes: c.SegmentBytes, SpaceReserve: spaceReserve, Lease: c.Lease, AlwaysAwake: !c.Sleep,
+		SnapshotEntries: c.SnapshotEntries, MaxLogBytes: c.LogBytes, LogSegmentBytes: c.SegmentBytes, SpaceReserve: spaceReserve, Lease: c.Lease, AlwaysAwake: !c.Sleep,
 		FS: n.disk.files(), Env: &n.process, Network: n,
 		Observer: &observer{n, n.life}, Trace: n.sim.tracing(),
 	})

@@ -42,6 +42,7 @@ type Options struct {
 	Election        Duration `json:"election"`
 	SnapshotEntries uint64   `json:"snapshot_entries"`
 	SegmentBytes    int64    `json:"segment_bytes"`
+	LogBytes        int64    `json:"log_bytes,omitempty"` // of the logs of all groups, in the memory of each node; zero: as a host has it
 	Lease           bool     `json:"lease,omitempty"`
 	Sleep           bool     `json:"sleep,omitempty"`   // groups that have nothing to do sleep
 	Durable         bool     `json:"durable,omitempty"` // the state machine keeps its state itself
@@ -170,6 +171,8 @@ func (p *Plan) check() error {
 	case p.Length <= 0 || p.Heartbeat.D() < 5*time.Millisecond || p.Election < 2*p.Heartbeat:
 		return fmt.Errorf("sim: length %v, heartbeat %v, election %v: the first must be positive, the second 5ms or more, the third at least twice that",
 			p.Length.D(), p.Heartbeat.D(), p.Election.D())
+	case p.LogBytes < 0:
+		return fmt.Errorf("sim: %d bytes for all logs: there are some, or as many as a host has by default", p.LogBytes)
 	case p.Watchers < 0 || p.Watchers > maxWatchers:
 		return fmt.Errorf("sim: %d watchers: there can be %d at most", p.Watchers, maxWatchers)
 	case p.Tenants < 0 || p.Users < 0 || p.Quota < 0 || p.Tenants+p.Users > maxGuests:
@@ -226,6 +229,9 @@ func Draw(seed uint64, limits Limits) *Plan {
 	}
 	o.Sleep = rand.New(rand.NewPCG(seed, 0x51ee9)).IntN(2) == 0 // for itself, so that all else is as it was
 	o.Watchers = []int{0, 0, 1, 2, 3}[rand.New(rand.NewPCG(seed, 0x3a7c4)).IntN(5)]
+	if scarce := rand.New(rand.NewPCG(seed, 0x1065)); scarce.IntN(5) == 0 {
+		o.LogBytes = 1 << (11 + scarce.IntN(6))
+	}
 	o.Guests = drawGuests(rand.New(rand.NewPCG(seed, 0x94e57)))
 	bad := limits.Faults == nil || slices.Contains(limits.Faults, "weather")
 	o.Weather = drawWeather(rng, bad)

@@ -323,6 +323,38 @@ func TestAFullDiskLeavesNothingHalf(t *testing.T) {
 	}
 }
 
+// A name that is not known to be durable is nothing to rely on: a crash may take it back.
+func TestASnapshotWhoseNameWasNotSyncedDoesNotCount(t *testing.T) {
+	mem, broken := vfs.NewMem(), false
+	s := openStore(t, vfs.Inject(mem, func(op vfs.Op, path string) error {
+		if broken && op == vfs.OpSyncDir {
+			return syscall.EIO
+		}
+		return nil
+	}))
+	first, second := content(1000), content(70000)
+	must(t, write(s, 1, meta(1, 5), first))
+	broken = true
+	for _, next := range []raft.Snapshot{meta(1, 8), meta(1, 5)} { // beside it, and in its place
+		if err := write(s, 1, next, second); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("a snapshot counts although its directory was not synced: %v", err)
+		}
+	}
+	lost := openStore(t, mem.Crash(vfs.Lost))
+	if got, err := read(lost, 1, id(1, 5)); err != nil || !bytes.Equal(got, first) {
+		t.Fatalf("the snapshot before reads %d bytes after a crash, %v", len(got), err)
+	}
+	if _, err := read(lost, 1, id(1, 8)); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("a crash was to take the name back: %v", err)
+	}
+	// The next attempt is another file, whose name is synced.
+	broken = false
+	must(t, write(s, 1, meta(1, 8), second))
+	if got, err := read(openStore(t, mem.Crash(vfs.Lost)), 1, id(1, 8)); err != nil || !bytes.Equal(got, second) {
+		t.Fatalf("the next attempt reads %d bytes after a crash, %v", len(got), err)
+	}
+}
+
 func TestAbortLeavesNothing(t *testing.T) {
 	mem := vfs.NewMem()
 	s := openStore(t, mem)

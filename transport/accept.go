@@ -69,6 +69,9 @@ func (t *Transport) admit(conn net.Conn) error {
 	}
 	var l *link
 	if no == nil {
+		no = t.vouch(conn, h.from)
+	}
+	if no == nil {
 		l, no = t.invite(&h)
 	}
 	if no != nil {

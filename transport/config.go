@@ -47,9 +47,10 @@ type Handler interface {
 	// if the connection breaks it ends with another error.
 	Stream(from raft.NodeID, header []byte, body Incoming) error
 
-	// Unreachable says that a connection to the peer broke or could not be made.
-	// Refused means that nobody listens at its address: its process is gone. It
-	// is called again for every failed attempt.
+	// Unreachable says that a connection to the peer broke or could not be made. It
+	// is called again for every failed attempt. Refused means that its process is gone:
+	// nobody listens at its address, or, where a connection stood that broke just now,
+	// who answers there is not the peer.
 	Unreachable(peer raft.NodeID, refused bool)
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 
 	"github.com/quorate-db/quorate/codec"
+	"github.com/quorate-db/quorate/raft"
 )
 
 func TestFramesSurvive(t *testing.T) {
@@ -144,6 +145,30 @@ func FuzzHello(f *testing.F) {
 			t.Fatalf("%x is read as %+v", src, h)
 		}
 	})
+}
+
+// A log holds on to the frame in which a command came only if that consists of commands.
+func TestAFrameIsNotKeptForALittleOfIt(t *testing.T) {
+	one, two := &node{id: 1}, &node{id: 2}
+	said := beat(one, two, 1)
+	said.Message.Kind, said.Message.Span.Entries = raft.AppendEntries, []raft.Entry{
+		{EntryID: raft.EntryID{Term: 1, Index: 1}}, {EntryID: raft.EntryID{Term: 1, Index: 2}, Data: bytes.Repeat([]byte("x"), 100)},
+	}
+	for _, among := range []int{0, 100} {
+		frame := message(said)
+		for range among {
+			frame = append(frame, message(beat(one, two, 2))...)
+		}
+		messages, err := decodeMessages(1, 2, frame)
+		if err != nil || len(messages) != 1+among {
+			t.Fatalf("%d messages, %v", len(messages), err)
+		}
+		clear(frame)
+		all := messages[0].Message.Span.Entries
+		if kept := len(bytes.Trim(all[1].Data, "\x00")) == 0; len(all[0].Data) != 0 || len(all[1].Data) != 100 || kept != (among == 0) {
+			t.Errorf("beside %d heartbeats a command of %d bytes shares the frame: %v", among, len(all[1].Data), kept)
+		}
+	}
 }
 
 func TestMessagesTravelInOneFrame(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,7 +103,7 @@ func FuzzAnswers(f *testing.F) {
 			}
 			calls = append(calls, c)
 		}
-		beat := &pulse{clock: n.cfg.Env, rtt: new(atomic.Int64)}
+		beat := &pulse{clock: n.cfg.Env, trips: new(roundTrips)}
 		ended(t, l.readAnswers(&canned{said: bytes.NewReader(framed(src))}, beat))
 		l.failCalls(true)
 		for i, c := range calls {

@@ -57,6 +57,7 @@ const (
 	refusedPlain // by a node that demands TLS
 	refusedTLS   // by one that does not speak it
 	refusedForgotten
+	refusedName // by its certificate
 )
 
 func (r *refusal) Error() string { return "transport: the peer refused the connection: " + r.text }

@@ -45,7 +45,7 @@ type linkStats struct {
 	state           atomic.Int32
 	sent, received  atomic.Uint64 // bytes
 	missed, repeats atomic.Uint64 // frames
-	rtt             atomic.Int64  // nanoseconds
+	roundTrips      roundTrips
 	lastError       atomic.Pointer[string]
 }
 
@@ -93,22 +93,25 @@ func (l *link) run() {
 		l.leave()
 	}()
 	pause := backoff{random: l.t.cfg.Env}
+	stood := false // the last connection did, and what we know since is one attempt
 	for l.gone.Err() == nil {
 		l.stats.state.Store(int32(Dialing))
 		address, _ := l.dialAddress()
+		gone := false
 		conn, err := l.t.dial(l.gone, l.id, address, forMessages)
 		if err == nil {
 			l.queue.reopen()
 			start := l.t.cfg.Env.Now()
 			err = l.serve(conn, address)
 			l.failCalls(false)
-			pause.held(l.t.cfg.Env.Now().Sub(start))
+			stood = pause.held(l.t.cfg.Env.Now().Sub(start))
 		} else {
 			l.queue.close()
 			l.failCalls(true)
 			pause.failed()
+			gone, stood = isGone(err, stood), false
 		}
-		if l.gone.Err() != nil || !l.lost(address, err) {
+		if l.gone.Err() != nil || !l.lost(address, err, gone) {
 			return
 		}
 		l.wait(pause.next())
@@ -116,18 +119,31 @@ func (l *link) run() {
 }
 
 // lost reports whether to go on after the connection broke or was not made.
-func (l *link) lost(address string, err error) bool {
+func (l *link) lost(address string, err error, gone bool) bool {
 	was := State(l.stats.state.Swap(int32(Waiting)))
 	text := err.Error()
 	if last := l.stats.lastError.Swap(&text); was == Connected || last == nil || *last != text {
 		l.t.log.warn("no connection to a peer; trying again", "peer", name(l.id), "address", address, "error", text)
 	}
-	refused := errors.Is(err, syscall.ECONNREFUSED)
-	l.t.cfg.Handler.Unreachable(l.id, refused)
+	l.t.cfg.Handler.Unreachable(l.id, gone)
 	if no, is := errors.AsType[*refusal](err); is && no.code == refusedForgotten && l.t.cfg.Memory != nil {
 		l.t.cfg.Memory.Refused(l.id, no.text)
 	}
 	return was == Connected || !l.t.forget(l)
+}
+
+// isGone reports whether an attempt to connect shows that the peer's process is gone, as
+// far as it can be seen from here: nobody listens at its address. Or, right after a connection that
+// stood, somebody does who is not the peer: another node, another program, or a proxy that
+// has nobody to pass us on to. That may be a mistake, and so counts once for each
+// connection that stood. A peer that is slow, or itself turns us away, lives.
+func isGone(err error, stood bool) bool {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return true
+	}
+	no, answered := errors.AsType[*refusal](err)
+	slow, is := errors.AsType[net.Error](err)
+	return stood && errors.Is(err, errNoHandshake) && !(answered && no.code != refusedReceiver) && !(is && slow.Timeout())
 }
 
 // forget drops a link that nobody asked for and whose peer has gone.
@@ -156,6 +172,9 @@ func (l *link) wait(d time.Duration) {
 	}
 }
 
+// errNoHandshake says that there was a connection, and not with whom we wanted.
+var errNoHandshake = errors.New("no handshake")
+
 // dial makes a connection for the purpose and introduces us. It is tracked.
 func (t *Transport) dial(ctx context.Context, to raft.NodeID, address string, why purpose) (net.Conn, error) {
 	limits := &t.cfg.Limits
@@ -173,7 +192,7 @@ func (t *Transport) dial(ctx context.Context, to raft.NodeID, address string, wh
 	})
 	if err != nil {
 		t.release(conn)
-		return nil, fmt.Errorf("no handshake with %s: %w", address, err)
+		return nil, fmt.Errorf("%w with %s: %w", errNoHandshake, address, err)
 	}
 	return wire, nil
 }
@@ -199,6 +218,9 @@ func (t *Transport) introduceTo(ctx context.Context, conn net.Conn, address stri
 // exchange takes the connection through the handshake, at the end of which both ends
 // know whom they talk to.
 func (t *Transport) exchange(wire net.Conn, h hello) error {
+	if no := t.vouch(wire, h.to); no != nil {
+		return fmt.Errorf("transport: this node turns the peer away: %s", no.text)
+	}
 	is, err := introduce(wire, h, t.hlc.Now())
 	if err != nil {
 		return err
@@ -220,7 +242,7 @@ func (l *link) serve(conn net.Conn, address string) error {
 	l.stats.state.Store(int32(Connected))
 	l.t.cfg.Logger.Info("connected to a peer", "peer", name(l.id), "address", conn.RemoteAddr().String())
 
-	beat := &pulse{clock: l.t.cfg.Env, every: limits.pingEvery(), timeout: limits.Timeout, rtt: &l.stats.rtt, mark: l.t.mark}
+	beat := &pulse{clock: l.t.cfg.Env, every: limits.pingEvery(), timeout: limits.Timeout, trips: &l.stats.roundTrips, mark: l.t.mark}
 	read := make(chan struct{})
 	var readErr error
 	l.t.tasks.Go(func() {
@@ -285,14 +307,15 @@ const (
 	lastDelay  = time.Second
 )
 
-// held takes note of how long a connection lasted. One that stood for a while is
-// dialled again at once, so that we soon know whether its process is gone.
-func (b *backoff) held(d time.Duration) {
-	if d >= lastDelay {
-		b.delay = 0
-		return
+// held takes note of how long a connection lasted, and reports whether it stood for a
+// while. Such a one is dialled again at once, so that we soon know whether its process is gone.
+func (b *backoff) held(d time.Duration) (stood bool) {
+	if d < lastDelay {
+		b.failed()
+		return false
 	}
-	b.failed()
+	b.delay = 0
+	return true
 }
 
 func (b *backoff) failed() { b.delay = min(max(2*b.delay, firstDelay), lastDelay) }

@@ -21,7 +21,7 @@ func AppendMessages(dst []byte, number uint64, clock env.Timestamp, messages []c
 }
 
 // ReadMessages returns the messages of one whole frame, which must be from and to
-// the given nodes. Their entries' data share the frame's memory.
+// the given nodes. Their entries' data may share the frame's memory.
 func ReadMessages(data []byte, from, to raft.NodeID) ([]codec.Envelope, error) {
 	if len(data) < headerSize || int(binary.LittleEndian.Uint32(data)) != len(data)-headerSize {
 		return nil, violation("%d bytes that are no whole frame", len(data))
@@ -59,7 +59,7 @@ func decodeMessages(from, to raft.NodeID, payload []byte) ([]codec.Envelope, err
 		}
 		rest = rest[4+size:]
 	}
-	messages := make([]codec.Envelope, count)
+	messages, frame := make([]codec.Envelope, count), payload
 	for i := range messages {
 		size := 4 + binary.LittleEndian.Uint32(payload)
 		e, err := codec.DecodeMessage(payload[4:size])
@@ -72,5 +72,28 @@ func decodeMessages(from, to raft.NodeID, payload []byte) ([]codec.Envelope, err
 		}
 		messages[i], payload = e, payload[size:]
 	}
+	letGo(frame, messages)
 	return messages, nil
+}
+
+// letGo copies what commands say, if that is less than half of the frame that they came
+// in: logs hold on to them for long, and would to all that other groups said at the same time.
+func letGo(frame []byte, messages []codec.Envelope) {
+	bytes := 0
+	for i := range messages {
+		for k := range messages[i].Message.Span.Entries {
+			bytes += len(messages[i].Message.Span.Entries[k].Data)
+		}
+	}
+	if bytes == 0 || bytes > len(frame)/2 {
+		return
+	}
+	own := make([]byte, 0, bytes)
+	for i := range messages {
+		for k := range messages[i].Message.Span.Entries {
+			e, at := &messages[i].Message.Span.Entries[k], len(own)
+			own = append(own, e.Data...)
+			e.Data = own[at:len(own):len(own)]
+		}
+	}
 }

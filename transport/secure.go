@@ -2,8 +2,12 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"strings"
+
+	"github.com/quorate-db/quorate/raft"
 )
 
 // Credentials make connections private, and their ends certain of each other.
@@ -18,6 +22,31 @@ type Credentials interface {
 	// Dialled is given a connection that we made to a host:port. Its error says
 	// that who answers there cannot prove to belong there.
 	Dialled(conn net.Conn, address string) (net.Conn, error)
+}
+
+// vouch returns why the other end of a connection may not be that node. If its credentials
+// name one, by the method URIs of the connection, it may be no other.
+func (t *Transport) vouch(wire net.Conn, node raft.NodeID) *refusal {
+	named, ok := wire.(interface{ URIs() []string })
+	if !ok {
+		return nil
+	}
+	var names []string
+	for _, uri := range named.URIs() {
+		name, ours := strings.CutPrefix(uri, "quorate://")
+		switch {
+		case !ours:
+		case strings.EqualFold(name, fmt.Sprintf("%016x/%016x", t.cfg.Cluster, node)), strings.EqualFold(name, fmt.Sprintf("*/%016x", node)):
+			return nil
+		default:
+			names = append(names, uri)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	t.counters.insecure.Add(1)
+	return &refusal{refusedName, fmt.Sprintf("the certificate is for %s, not for node %016x of cluster %016x", strings.Join(names, ", "), node, t.cfg.Cluster)}
 }
 
 // bare is the connection below the credentials' one.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate/raft"
+	"github.com/quorate-db/quorate/timing"
 )
 
 // State is what our connection to a peer is doing.
@@ -48,6 +49,8 @@ type PeerStats struct {
 	Repeated  uint64        // frames that came twice and were ignored
 	RoundTrip time.Duration // of the last ping, queues included; zero before the first
 	LastError string        // why it was last not reached; empty if never
+
+	RoundTrips timing.Histogram // of all pings that were answered
 }
 
 // Stats returns the counters as they are now.
@@ -79,7 +82,9 @@ func (l *link) peerStats() PeerStats {
 		Dropped:   l.queue.droppedMessages(),
 		Missed:    l.stats.missed.Load(),
 		Repeated:  l.stats.repeats.Load(),
-		RoundTrip: time.Duration(l.stats.rtt.Load()),
+		RoundTrip: time.Duration(l.stats.roundTrips.last.Load()),
+
+		RoundTrips: l.stats.roundTrips.all.Now(),
 	}
 	if text := l.stats.lastError.Load(); text != nil {
 		p.LastError = *text

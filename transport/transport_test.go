@@ -273,6 +273,13 @@ func TestRoundTripIsMeasured(t *testing.T) {
 	if p := a.peer(b.id); p.Sent == 0 || p.Received == 0 {
 		t.Errorf("no bytes counted: %+v", p)
 	}
+	var trips uint64
+	for _, n := range a.peer(b.id).RoundTrips.Counts {
+		trips += n
+	}
+	if trips == 0 {
+		t.Error("a round trip is not counted")
+	}
 }
 
 func TestQueueRefusesWhatFindsNoRoom(t *testing.T) {

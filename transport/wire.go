@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate/env"
+	"github.com/quorate-db/quorate/timing"
 )
 
 // patient is a connection on which every read and every write must get on within
@@ -93,7 +94,7 @@ type pulse struct {
 	clock   env.Clock
 	every   time.Duration
 	timeout time.Duration // from the moment at which a ping was written
-	rtt     *atomic.Int64 // nanoseconds, queues on both sides included
+	trips   *roundTrips
 	mark    func() uint64 // how far our log has come
 
 	sent    uint64        // pings
@@ -140,6 +141,18 @@ func (p *pulse) pong(payload []byte) error {
 	}
 	p.seen.Store(binary.LittleEndian.Uint64(payload))
 	sentAt := int64(binary.LittleEndian.Uint64(payload[8:]))
-	p.rtt.Store(max(1, p.clock.Now().UnixNano()-sentAt))
+	p.trips.note(time.Duration(max(1, p.clock.Now().UnixNano()-sentAt)))
 	return nil
+}
+
+// roundTrips is how long pings took until they were answered, queues on both sides
+// included.
+type roundTrips struct {
+	last atomic.Int64 // nanoseconds
+	all  timing.Live
+}
+
+func (r *roundTrips) note(took time.Duration) {
+	r.last.Store(int64(took))
+	r.all.Add(took)
 }

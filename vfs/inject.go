@@ -60,6 +60,9 @@ type faulty struct {
 	fault func(Op, string) error
 }
 
+// SyncMode is that of the file system within.
+func (f faulty) SyncMode() SyncMode { return ModeOf(f.inner) }
+
 func (f faulty) open(op Op, path string, open func(string) (File, error)) (File, error) {
 	if err := f.fault(op, path); err != nil {
 		return nil, err

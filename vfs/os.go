@@ -10,7 +10,11 @@ import (
 
 // OS is the file system of the machine. Files are readable by their owner only:
 // they hold what users stored.
-type OS struct{}
+type OS struct {
+	// Mode is how files are synced. Empty, or one that the system does not have: fdatasync
+	// on Linux, fsync elsewhere; a Host measures what is best, if it is empty (see [Tune]).
+	Mode SyncMode
+}
 
 type osFile struct{ *os.File }
 
@@ -24,19 +28,21 @@ func (f osFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-func open(path string, flags int) (File, error) {
+func (o OS) open(path string, flags int) (File, error) {
 	f, err := os.OpenFile(path, flags, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	return osFile{f}, nil
+	return fileOf(f, o.SyncMode()), nil
 }
 
 // Create implements [FS].
-func (OS) Create(path string) (File, error) { return open(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC) }
+func (o OS) Create(path string) (File, error) {
+	return o.open(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+}
 
 // Open implements [FS].
-func (OS) Open(path string) (File, error) { return open(path, os.O_RDWR) }
+func (o OS) Open(path string) (File, error) { return o.open(path, os.O_RDWR) }
 
 // Rename implements [FS].
 func (OS) Rename(from, to string) error { return os.Rename(from, to) }

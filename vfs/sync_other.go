@@ -4,8 +4,10 @@ package vfs
 
 import "os"
 
-// SyncMode is how File.Sync of [OS] works on this system.
-const SyncMode = "fsync"
+// syncModes are those that there are.
+var syncModes = []SyncMode{Fsync}
+
+func fileOf(f *os.File, _ SyncMode) File { return osFile{f} }
 
 // syncFile makes content and size durable. On darwin, File.Sync asks for
 // F_FULLFSYNC: a plain fsync there leaves the bytes in the disk's own cache.

@@ -16,6 +16,7 @@ import (
 // the simulator stands on must answer like what users stand on.
 func everywhere(t *testing.T, story func(t *testing.T, disk vfs.FS, dir string)) {
 	t.Run("OS", func(t *testing.T) { story(t, vfs.OS{}, t.TempDir()) })
+	t.Run("O_DSYNC", func(t *testing.T) { story(t, vfs.OS{Mode: vfs.DSync}, t.TempDir()) })
 	t.Run("Mem", func(t *testing.T) {
 		mem := vfs.NewMem()
 		must(t, mem.MakeDir("/data"))

@@ -111,6 +111,6 @@
 // docs/formats.md.
 //
 // Reading order: log.go (the life of a batch), segment.go, frame.go, piece.go, recycle.go, room.go, then
-// open.go, reading.go and replay.go (after a crash), move.go, hurt.go and salvage.go (damage), inspect.go. Left out: the
-// choice of O_DSYNC (see vfs.SyncMode).
+// open.go, reading.go and replay.go (after a crash), move.go, hurt.go and salvage.go (damage), inspect.go. Left out: how
+// a sync is made (see vfs.SyncMode).
 package wal

@@ -67,8 +67,8 @@ type Status struct {
 	Cut      int64         // bytes of a torn batch that Open cut, if its beginning was there
 	Moved    uint64        // bytes written again since Open, to free segments that few entries held back
 	Syncs    uint64        // batches made durable since Open
-	LastSync time.Duration // how long the disk took for the last of them
-	SyncMode string        // how that is done: fdatasync or fsync
+	LastSync time.Duration // how long the disk took for the last of them, written and synced
+	SyncMode vfs.SyncMode  // how that is done; empty: the file system does not say
 }
 
 // ErrNoSpace is wrapped by the error for a batch that found no room on the disk.
@@ -117,11 +117,11 @@ func (l *Log) Append(records []codec.Record) error {
 
 // write writes the batch in l.buf and takes note of what it says.
 func (l *Log) write(records []codec.Record) error {
+	began := l.opts.Env.Now() // not only of the sync: in vfs.DSync it is the write that waits
 	if err := l.place(withoutEntries(records)); err != nil {
 		return err
 	}
 	current := l.current()
-	began := l.opts.Env.Now()
 	if err := l.file.Sync(); err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ type part struct {
 	span   raft.Span    // its entries; at first only what they follow
 	last   raft.EntryID // of the piece
 	frames []int64      // in which they are
-	more   bool         // the piece has others
+	more   bool         // the piece has others, if only with what was cut
 }
 
 // parts returns what to read of the segment: of all the pieces in it, the frames that begin
@@ -167,9 +167,9 @@ func (p *part) whole() bool {
 	return p.more || p.span.Last() == p.last
 }
 
-// done lets what is left of the piece begin with the next frame.
+// done lets what is left of the piece, if anything is, begin with the next frame.
 func (p *part) done() {
-	if p.more {
+	if p.span.Last() != p.last {
 		rest := &p.group.pieces[p.group.find(p.span.Last().Index+1)]
 		rest.frames = rest.frames[len(p.frames):]
 	}

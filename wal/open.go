@@ -43,7 +43,7 @@ func Open(fs vfs.FS, dir string, opts Options) (*Log, map[raft.GroupID]*raft.Sav
 		opts.Env = env.Real()
 	}
 	l := &Log{fs: fs, dir: dir, opts: opts, groups: map[raft.GroupID]*group{}}
-	l.status.SyncMode = vfs.SyncMode
+	l.status.SyncMode = vfs.ModeOf(fs)
 	saved, err := l.recover()
 	if err != nil {
 		if l.file != nil {

@@ -162,7 +162,7 @@ func openLastingOurs(dir string, groups int) (durable, error) {
 		return durable{}, err
 	}
 	c, err := openOursWith(dir, groups, func(node int, cfg *quorate.Config) {
-		cfg.Listen, cfg.SnapshotEntries, cfg.SnapshotBytes = addresses[node], 1<<40, 1<<50
+		cfg.Listen, cfg.SnapshotEntries, cfg.SnapshotBytes, cfg.MaxLogBytes = addresses[node], 1<<40, 1<<50, 1<<50
 	})
 	return durable{lastingOurs{c}}, err
 }

@@ -23,8 +23,8 @@ type ourLog struct {
 // the log's segments.
 const compactEvery = 16 << 20
 
-func openLog(dir string) (*ourLog, error) {
-	log, _, err := wal.Open(vfs.OS{}, dir, wal.Options{})
+func openLog(dir string, mode vfs.SyncMode) (*ourLog, error) {
+	log, _, err := wal.Open(vfs.OS{Mode: mode}, dir, wal.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,8 @@
 // Command wal measures how long a synced append of 4 KiB takes in our log and, in
 // turns on the same disk, in files as the logs of others write them: one that grows,
 // with fsync and with fdatasync, and one that is allocated beforehand, with
-// fdatasync, as etcd has it. It prints the times and a line for each goal.
+// fdatasync, as etcd has it; and in our log in the sync mode O_DSYNC, where there is
+// one. It prints the times and a line for each goal.
 //
 //	make bench-wal
 //
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"github.com/quorate-db/quorate/internal/goal"
+	"github.com/quorate-db/quorate/vfs"
 )
 
 // batchBytes is what one append makes durable.
@@ -90,18 +92,23 @@ const (
 )
 
 func open(dir string, age int) (all []contestant, err error) {
-	log, err := openLog(filepath.Join(dir, "ours"))
+	log, err := openLog(filepath.Join(dir, "ours"), "")
 	if err != nil {
 		return nil, err
 	}
-	if err := log.grow(age); err != nil {
+	waits, err := openLog(filepath.Join(dir, "ours-waits"), vfs.DSync)
+	if err != nil {
 		return nil, errors.Join(err, log.close())
+	}
+	if err := errors.Join(log.grow(age), waits.grow(age)); err != nil {
+		return nil, errors.Join(err, log.close(), waits.close())
 	}
 	return []contestant{
 		ours:      {"our log", log.append, log.close},
 		allocated: file{path: filepath.Join(dir, "allocated"), sync: dataSync, allocate: segmentBytes}.contestant("allocated file, " + dataSyncName),
 		2:         file{path: filepath.Join(dir, "growing-data"), sync: dataSync}.contestant("growing file, " + dataSyncName),
 		3:         file{path: filepath.Join(dir, "growing"), sync: (*os.File).Sync}.contestant("growing file, fsync"),
+		4:         {"our log, " + string(waits.log.Status().SyncMode), waits.append, waits.close},
 	}, nil
 }
 

@@ -46,11 +46,12 @@ var policy = []row{
 
 	{"env", seam, nil, "the one place that reads the clock and draws random numbers"},
 	{"vfs", seam, []string{"golang.org/x/sys"}, "the one place that touches files"},
+	{"timing", below, nil, "durations that were measured; it reads no clock"},
 	{"wal", below, []string{"raft/...", "codec", "env", "vfs"}, "a log on files, and no more of Raft than its types"},
 	{"snap", below, []string{"raft/...", "codec", "env", "vfs"}, "snapshots in files"},
-	{"transport", below, []string{"raft/...", "codec", "env", "vfs"}, "frames between nodes, whatever they say"},
+	{"transport", below, []string{"raft/...", "codec", "env", "timing", "vfs"}, "frames between nodes, whatever they say"},
 	{"transport/certs/...", free, []string{"transport/certs"}, "operators' certificates, as the machine has them; no simulated world has any, and who needs none does not link it"},
-	{".", below, []string{"raft/...", "codec", "engine", "flight", "env", "vfs", "wal", "snap", "transport"}, "Host ferries between all of these and decides nothing"},
+	{".", below, []string{"raft/...", "codec", "engine", "flight", "env", "timing", "vfs", "wal", "snap", "transport"}, "Host ferries between all of these and decides nothing"},
 
 	{"sim", free, []string{"..."}, "the world in one thread drives whatever a process would"},
 	{"fsmtest", free, []string{".", "raft/...", "vfs"}, "it plays commands to a state machine, and has no cluster"},

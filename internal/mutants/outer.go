@@ -101,6 +101,17 @@ var outer = append([]mutant{
 		"base == raft.BootstrapID {\n			return m.applied, nil",
 		"base == raft.BootstrapID {\n			return base.Index, nil"},
 
+	// The memory of all logs is bounded.
+	{"logs that are too long all together are not compacted", "", "logs.go",
+		"		l.pressed = true\n",
+		"		l.pressed = false\n"},
+	{"a log that is too long grows on", "", "logs.go",
+		"	return l.bytes.Load()+bytes",
+		"	return false && l.bytes.Load()+bytes"},
+	{"an early compaction does not wait for the state to be safe", "", "logs.go",
+		"	case m.since == backlog{}:",
+		"	case m.since.entries < 1<<40:"},
+
 	// The writer and the loop.
 	{"promises leave before the write", "", "writer.go",
 		"	if len(p.records) > 0 {\n		rest, err",
@@ -284,6 +295,8 @@ var told = map[string]string{
 	"a node that is turned away goes on":                       "TestM17ANodeThatLostItsDiskIsTurnedAway",
 	"an old copy of a directory is believed":                   "TestD14AnOldCopyOfADirectoryIsTurnedAway",
 	"how far a log has come is told by the segment":            "TestD14AnOldCopyOfADirectoryIsTurnedAway",
+	"logs that are too long all together are not compacted":    "TestTheLogsOfAllGroupsAreBounded",
+	"a log that is too long grows on":                          "TestSlowStateMachinesOfPressedLogsHoldUpNobody",
 }
 
 // forgetful is a node that starts as if it had never been in a term later than its

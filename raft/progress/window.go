@@ -80,7 +80,7 @@ func (w *Window) archive(a *archive.Archive) {
 }
 
 func (w *Window) grow() {
-	ring := make([]sent, min(max(8, 2*len(w.ring)), w.limits.Messages))
+	ring := make([]sent, min(max(2, 2*len(w.ring)), w.limits.Messages))
 	for i := range w.count {
 		ring[i] = w.ring[(w.start+i)%len(w.ring)]
 	}

@@ -4,5 +4,7 @@
 //
 // The differential test sends the same requests to both and compares the answers;
 // what is not equal on purpose stands, with its reason, in docs/etcd-compat.md.
+// The alerts about an etcd are evaluated by Prometheus' engine, which is in a program,
+// and a module, of its own: rules.
 // `make conformance` runs it; the first time takes minutes, to build etcd.
 package conformance

@@ -324,60 +324,6 @@ func TestMembersHaveTheSameHash(t *testing.T) {
 	}
 }
 
-// What quorate shows under etcd's names is of the same kind there, with the same
-// labels; and what etcd's usual alert rules look at is shown.
-func TestSameMetrics(t *testing.T) {
-	flags := []string{"--quota-backend-bytes=100000000"}
-	quorate, _ := startQuorate(t, 1, append(flags, "--metrics-compat=etcd")...)
-	read := func(address string) map[string]string {
-		if _, err := pb.NewKVClient(dial(t, address)).Put(t.Context(), &pb.PutRequest{Key: []byte("k")}); err != nil {
-			t.Fatal(err)
-		}
-		return shown(web{"http://" + address}.send(t, "GET", "/metrics", "", 0).body)
-	}
-	etcds, ours := read(startEtcd(t, flags...)), read(quorate[0])
-	for name, kind := range ours {
-		if theirs, known := etcds[name]; (strings.HasPrefix(name, "etcd_") || strings.HasPrefix(name, "grpc_")) && (!known || theirs != kind) {
-			t.Errorf("%s is %q, with etcd %q", name, kind, theirs)
-		}
-	}
-	for _, name := range []string{
-		"etcd_server_has_leader", "etcd_server_leader_changes_seen_total", "etcd_server_proposals_committed_total", "grpc_server_handled_total",
-		"etcd_disk_wal_fsync_duration_seconds_bucket", "etcd_mvcc_db_total_size_in_bytes", "etcd_mvcc_db_total_size_in_use_in_bytes",
-		"etcd_server_quota_backend_bytes", "process_open_fds", "process_max_fds",
-	} {
-		if ours[name] == "" {
-			t.Errorf("%s is not shown", name)
-		}
-	}
-}
-
-var series = regexp.MustCompile(`(?m)^([a-z_]+)(?:\{(.*)\})? `)
-
-var value = regexp.MustCompile(`="[^"]*"`)
-
-// shown are the names of metrics, each with its kind and labels.
-func shown(page string) map[string]string {
-	kinds, all := map[string]string{}, map[string]string{}
-	for line := range strings.Lines(page) {
-		if f := strings.Fields(line); len(f) == 4 && f[1] == "TYPE" {
-			kinds[f[2]] = f[3]
-		}
-	}
-	for _, m := range series.FindAllStringSubmatch(page, -1) {
-		labels := strings.Split(value.ReplaceAllString(m[2], ""), ",")
-		slices.Sort(labels)
-		family := m[1]
-		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
-			if base := strings.TrimSuffix(m[1], suffix); kinds[base] == "histogram" {
-				family = base
-			}
-		}
-		all[m[1]] = fmt.Sprint(kinds[family], labels)
-	}
-	return all
-}
-
 // etcd's own client saves a snapshot, and takes it for whole; so does quorate.
 func TestClientSavesASnapshot(t *testing.T) {
 	addresses, _ := startQuorate(t, 1)

@@ -26,12 +26,20 @@ import (
 // build builds one of etcd's programs, once.
 func build(t *testing.T, path string) string {
 	t.Helper()
-	dir, err := os.UserCacheDir()
+	return buildIn(t, ".", path, filepath.Base(filepath.Dir(path)))
+}
+
+// buildIn builds a program of the module in a directory, once.
+func buildIn(t *testing.T, dir, path, name string) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(dir, "quorate-conformance", filepath.Base(filepath.Dir(path)))
-	if out, err := exec.Command("go", "build", "-o", program, path).CombinedOutput(); err != nil {
+	program := filepath.Join(cache, "quorate-conformance", name)
+	cmd := exec.Command("go", "build", "-o", program, path)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", path, err, out)
 	}
 	return program
@@ -51,13 +59,15 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// startEtcd runs one etcd, with more flags, and returns its client address.
+// startEtcd runs one etcd, with more flags, which count before its own, and returns its
+// client address.
 func startEtcd(t *testing.T, more ...string) string {
 	t.Helper()
 	client, peer := "127.0.0.1:"+freePort(t), "http://127.0.0.1:"+freePort(t)
-	cmd := exec.Command(build(t, "go.etcd.io/etcd/server/v3"), append(more, "--data-dir", t.TempDir(), "--unsafe-no-fsync", "--log-level", "error",
-		"--listen-client-urls", "http://"+client, "--advertise-client-urls", "http://"+client,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)...)
+	flags := []string{"--data-dir", t.TempDir(), "--unsafe-no-fsync", "--log-level", "error",
+		"--listen-client-urls", "http://" + client, "--advertise-client-urls", "http://" + client,
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer}
+	cmd := exec.Command(build(t, "go.etcd.io/etcd/server/v3"), append(flags, more...)...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -193,6 +193,43 @@ func TestFloodOfStreamResets(t *testing.T) {
 	n.recovers(before, "stream_resets")
 }
 
+// Requests that never end, 840 of them with 1000 KiB each on 70 connections, hold no more
+// than is allowed to all together; who sends whole ones is served.
+func TestFloodOfHalfRequests(t *testing.T) {
+	long(t)
+	n := startWeighed(t)
+	before := n.weigh()
+	const connections, streams, chunk, chunks, allowed = 70, 12, 16_000, 64, 512 * mib
+	honest := pb.NewKVClient(dialEtcd(t, n))
+	var conns []*net.TCPConn
+	for i := range connections {
+		f, conn := dialFrames(t, n)
+		for stream := uint32(1); stream < 2*streams; stream += 2 {
+			f.call(t, stream, []string{pb.KV_Put_FullMethodName, pb.Watch_Watch_FullMethodName}[i%2])
+			f.frame(t, frameData, 0, stream, append([]byte{0}, number(3*mib/2)...)) // a message, to be so long
+			for range chunks {
+				f.frame(t, frameData, 0, stream, make([]byte, chunk))
+			}
+		}
+		if err := f.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+		if _, err := honest.Put(t.Context(), &pb.PutRequest{Key: []byte("meanwhile"), Value: make([]byte, valueSize)}); err != nil {
+			t.Fatalf("a whole request after %d connections with halves: %v", i+1, err)
+		}
+	}
+	if held := n.weigh().heap - before.heap; held < allowed/2 || held > allowed+64*mib {
+		t.Errorf("%.0f MiB are held", held/mib)
+	}
+	for _, conn := range conns {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	n.recovers(before, "half_requests")
+}
+
 // Connections that say nothing, or not enough, are closed; those that speak HTTP/2
 // and ask nothing go when their clients do.
 func TestFloodOfSilentConnections(t *testing.T) {

@@ -38,7 +38,7 @@ var goals = board{list: []*aim{
 }}
 
 // floods are what TestFlood… lets come over a node.
-var floods = []string{"large_bodies", "stream_resets", "silent_connections", "abandoned_streams", "slow_readers", "slow_watchers"}
+var floods = []string{"large_bodies", "stream_resets", "half_requests", "silent_connections", "abandoned_streams", "slow_readers", "slow_watchers"}
 
 func init() {
 	for _, f := range floods {

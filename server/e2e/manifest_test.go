@@ -36,27 +36,38 @@ func TestArgumentsOfKubeadm(t *testing.T) {
 	m.ends()
 }
 
-// And what it writes for the next control plane, after it has added the member: the new
-// node has the peer URLs of all, and nothing else to find its cluster by.
+// And what it writes for the next control plane, after it has added the member as a learner, which
+// it promotes then: the new node has the peer URLs of all, and nothing else to find its cluster by.
 func TestArgumentsOfKubeadmForTheNextControlPlane(t *testing.T) {
 	files := certstest.New(t).Issue(t)
 	clients, peers, watches := []string{secureURL(t), secureURL(t)}, []string{secureURL(t), secureURL(t)}, []string{freeURL(t), freeURL(t)}
 	first := startManifest(t, "first", kubeadm(t, files, "first", clients[0], peers[0], watches[0], "--initial-cluster=first="+peers[0])...)
-	added, err := withCertificate(t, files).Post(clients[0]+"/v3/cluster/member/add", "application/json",
-		strings.NewReader(fmt.Sprintf(`{"peerURLs":[%q],"isLearner":true}`, peers[1])))
+	ask := func(path, body string) (answer []byte, err error) {
+		response, err := withCertificate(t, files).Post(clients[0]+"/v3/cluster/member/"+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		answer, err = io.ReadAll(response.Body)
+		if err = errors.Join(err, response.Body.Close()); err == nil && response.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%s: %s", response.Status, answer)
+		}
+		return answer, err
+	}
+	answer, err := ask("add", fmt.Sprintf(`{"peerURLs":[%q],"isLearner":true}`, peers[1]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, err := io.ReadAll(added.Body)
-	if err := errors.Join(err, added.Body.Close()); err != nil {
-		t.Fatal(err)
-	}
-	if added.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s", added.Status, said)
+	var added struct{ Member struct{ ID string } }
+	if err := json.Unmarshal(answer, &added); err != nil {
+		t.Fatalf("%s: %v", answer, err)
 	}
 	args := kubeadm(t, files, "second", clients[1], peers[1], watches[1],
 		"--initial-cluster=first="+peers[0]+",second="+peers[1], "--initial-cluster-state=existing")
 	second := startManifest(t, "second", args...)
+	eventually(t, "promoted", func() error { // refused until it has caught up
+		_, err := ask("promote", fmt.Sprintf(`{"ID":%q}`, added.Member.ID))
+		return err
+	})
 	second.answers(http.DefaultClient, watches[1]+"/readyz", http.StatusOK) // not before it votes
 	second.ends()
 	second = startManifest(t, "again", args...)

@@ -149,8 +149,9 @@ func TestReadsForSomebody(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// Who may do what is a part of the state: of its hash, and of its snapshots.
-func TestRightsAreInSnapshots(t *testing.T) {
+// Who may do what is a part of the state: of its hash, and of its snapshots. What the log
+// has made of it and what a snapshot brings is the same.
+func TestK03RightsAreInSnapshots(t *testing.T) {
 	m, n := newMember(t, store.NewMemory()), newMember(t, store.NewMemory())
 	before := m.hash(t)
 	root, u := guard(t, m)

@@ -61,6 +61,7 @@ type Serving struct {
 	Profiles bool     // of the process
 
 	EtcdNames bool // metrics under etcd's names too
+	Extensive bool // and of calls over gRPC also how long they took
 }
 
 // Log is where and how a process tells what it does.
@@ -80,6 +81,7 @@ type Door struct {
 	// it has signed; without one, whoever comes is let in.
 	Certs    certs.Files
 	CertAuth bool        // there must be a CA
+	Named    bool        // peers' certificates must say which node they are for
 	TLS      httpapi.TLS // to clients only
 }
 

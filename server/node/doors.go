@@ -117,7 +117,7 @@ func (n *node) httpAPI() *httpapi.Server {
 		Name:      n.cfg.Name,
 		ClusterID: n.identity.ClusterID,
 		Version:   Version(),
-		Log:       n.group,
+		Log:       seenGroup{n.group, &n.seen},
 		Cluster:   n.group,
 		Host:      n.host,
 		Machine:   n.machine,
@@ -129,12 +129,11 @@ func (n *node) httpAPI() *httpapi.Server {
 		Flight:   func(w io.Writer) error { return n.host.Dump(group, w) },
 		Profiles: n.cfg.Serving.Profiles,
 
-		EtcdNames:     n.cfg.Serving.EtcdNames,
-		Calls:         n.doors.etcd.Calls(),
-		DiskSize:      n.store.Size,
-		LeaderChanges: n.seen.leaders.Load,
-		PeerScheme:    n.cfg.Peer.scheme(),
-		Doorkeeper:    n.doors.keeper,
+		EtcdNames:  n.cfg.Serving.EtcdNames,
+		Calls:      n.doors.etcd.Calls(),
+		Seen:       n.report,
+		PeerScheme: n.cfg.Peer.scheme(),
+		Doorkeeper: n.doors.keeper,
 	}
 	if n.cfg.Serving.Gateway {
 		o.Gateway = n.doors.etcd.Gateway
@@ -146,11 +145,12 @@ func (n *node) etcdServer() *etcdv3.Server {
 	return etcdv3.New(etcdv3.Options{
 		ClusterID:  uint64(n.identity.ClusterID),
 		MemberID:   n.group.Status().ID,
-		Group:      n.group,
+		Group:      seenGroup{n.group, &n.seen},
 		Machine:    n.machine,
 		Keeper:     n.callers,
 		Hub:        n.hub,
 		PeerScheme: n.cfg.Peer.scheme(),
+		TimeCalls:  n.cfg.Serving.EtcdNames && n.cfg.Serving.Extensive,
 		CertUsers:  n.cfg.Client.CertAuth,
 		Logger:     n.log,
 		Learner:    n.seen.learner.Load,
@@ -158,6 +158,7 @@ func (n *node) etcdServer() *etcdv3.Server {
 		Limits: etcdv3.Limits{
 			RequestBytes:   n.cfg.Etcd.RequestBytes,
 			TxnOps:         n.cfg.Etcd.TxnOps,
+			Learners:       n.cfg.Limits.Learners,
 			Requests:       n.cfg.Limits.Requests,
 			Streams:        n.cfg.Etcd.Streams,
 			RequestTimeout: n.cfg.Limits.RequestTimeout,

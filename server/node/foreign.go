@@ -51,7 +51,6 @@ var foreigners = []foreign{
 	{names: "peer-skip-client-san-verification experimental-peer-skip-client-san-verification", plain: no,
 		says: "a caller's address is not compared with its certificate anyway"},
 	{names: "cors", says: "pages of other sites may not call the API"},
-	{names: "metrics", plain: []string{"basic"}, says: "there are no histograms of gRPC calls"},
 	{names: "logger", plain: []string{"zap"}, says: "there is one kind of log"},
 	{names: "enable-log-rotation", plain: no, says: "the files of --log-outputs are left to whoever rotates files on this machine"},
 	{names: "log-rotation-config-json", says: "the files of --log-outputs are left to whoever rotates files on this machine"},
@@ -68,7 +67,6 @@ var foreigners = []foreign{
 		says: "compacted history is cleared away by a fixed share with each write"},
 	{names: "bootstrap-defrag-threshold-megabytes experimental-bootstrap-defrag-threshold-megabytes", says: "there is nothing to defragment"},
 	{names: "experimental-stop-grpc-service-on-defrag", plain: either, says: "there is nothing to defragment"},
-	{names: "max-learners experimental-max-learners", says: "any number of members may be learners"},
 	{names: "downgrade-check-time experimental-downgrade-check-time", says: "downgrades are not supported"},
 	{names: "snapshot-catchup-entries experimental-snapshot-catchup-entries", says: "half of --snapshot-count entries are kept for slow members"},
 	{names: "experimental-enable-lease-checkpoint experimental-enable-lease-checkpoint-persist", plain: no,
@@ -93,7 +91,10 @@ var foreigners = []foreign{
 }
 
 // older are names that flags had in earlier versions of etcd.
-var older = map[string]string{"experimental-watch-progress-notify-interval": "watch-progress-notify-interval"}
+var older = map[string]string{
+	"experimental-watch-progress-notify-interval": "watch-progress-notify-interval",
+	"experimental-max-learners":                   "max-learners",
+}
 
 // foreignFlags defines a flag for each of them. None is in the help: they are there
 // for command lines that exist.

@@ -17,6 +17,8 @@ func TestFlagsOfEtcdAreTaken(t *testing.T) {
 	}{
 		{args: []string{"--max-wals=5", "--max-snapshots", "5"}, warns: []string{"--max-snapshots", "--max-wals"}},
 		{args: []string{"--pre-vote", "--strict-reconfig-check=true", "--logger=zap", "--metrics=basic", "--unsafe-no-fsync=FALSE", "--host-whitelist=*"}},
+		{args: []string{"--metrics=extensive"}, warns: []string{"--metrics-compat"}},
+		{args: []string{"--metrics=extensive", "--metrics-compat=etcd"}},
 		{args: []string{"--pre-vote=false", "--unsafe-no-fsync"}, warns: []string{"--pre-vote", "always on disk"}},
 		{environ: []string{"QUORATE_WAL_DIR=/ssd"}, warns: []string{"QUORATE_WAL_DIR"}},
 		{environ: []string{"ETCD_WAL_DIR=/ssd", "ETCD_PRE_VOTE=true"}, warns: []string{"ETCD_WAL_DIR"}},

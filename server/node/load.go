@@ -286,6 +286,13 @@ func likeEtcd(value string) (bool, error) {
 	return value == "etcd", nil
 }
 
+func extensive(value string) (bool, error) {
+	if value != "" && value != "basic" && value != "extensive" {
+		return false, fmt.Errorf("%q is not known: it is basic or extensive", value)
+	}
+	return value == "extensive", nil
+}
+
 func level(value string) (slog.Level, error) {
 	switch value {
 	case "debug":

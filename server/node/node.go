@@ -80,12 +80,6 @@ type node struct {
 	work  sync.WaitGroup // upkeep and the listeners' loops
 }
 
-// seen is what upkeep has seen.
-type seen struct {
-	leaders atomic.Uint64 // changes of the leader
-	learner atomic.Bool   // this member is a learner
-}
-
 // Run runs a node until ctx ends, then hands leadership over, flushes and
 // returns nil. An error is one sentence for the user: why the node could not be
 // started, or had to stop; the process should end then.
@@ -153,7 +147,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.store, err = store.Open(filepath.Join(dir, "kv"), store.Options{Logger: n.log, Fatal: n.die}); err != nil {
 		return err
 	}
-	if n.machine, err = kv.New(n.store); err != nil {
+	if n.machine, err = kv.New(seenStore{n.store, &n.seen}); err != nil {
 		return err
 	}
 	if n.hub, err = watch.New(n.machine, env.Real(), watch.Usual); err != nil {
@@ -166,7 +160,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.host, err = quorate.Open(n.hostConfig()); err != nil {
 		return explain(err, "--listen-peer-urls")
 	}
-	begin := quorate.GroupConfig{ID: group, StateMachine: lease.Machine{Machine: n.machine, Lessor: n.lessor}}
+	begin := quorate.GroupConfig{ID: group, StateMachine: seenMachine{lease.Machine{Machine: n.machine, Lessor: n.lessor}, &n.seen}}
 	if !n.identity.Joined {
 		begin.Members, begin.From = n.identity.members(), raft.Index(n.identity.From)
 	}
@@ -242,7 +236,7 @@ func (n *node) serve(ctx context.Context) error {
 	defer cancel()
 	n.doors.serve(n)
 	n.work.Go(func() { n.awaitReady(ctx) })
-	n.work.Go(func() { n.lessor.Run(ctx, n.host.ID(), n.group) })
+	n.work.Go(func() { n.lessor.Run(ctx, n.host.ID(), seenGroup{n.group, &n.seen}) })
 	n.work.Go(func() {
 		if err := n.upkeep(ctx); err != nil {
 			n.fail(err)

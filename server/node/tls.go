@@ -43,6 +43,7 @@ func (c *Config) credentials(log *slog.Logger) (all credentials, err error) {
 		if all.peers, err = certs.LoadPeers(c.Peer.Certs, log); err != nil {
 			return all, fmt.Errorf("--peer-cert-file, --peer-key-file, --peer-trusted-ca-file: %w", err)
 		}
+		all.peers.RequireNode = c.Peer.Named
 	}
 	if c.clientTLS() {
 		if all.clients, err = certs.Load(c.Client.Certs, log); err != nil {
@@ -73,6 +74,8 @@ func (c *Config) checkTLS() error {
 			return fmt.Errorf("%s: https needs a certificate: name its file with %scert-file and its key's with %skey-file", d.flag, d.prefix, d.prefix)
 		case d.door.CertAuth && files.CA == "":
 			return fmt.Errorf("%sclient-cert-auth needs %strusted-ca-file: name the certificate of the CA that signs theirs", d.prefix, d.prefix)
+		case d.door.Named && files.CA == "":
+			return errors.New("--peer-require-node needs --peer-trusted-ca-file: name the certificate of the CA that signs members' certificates")
 		}
 	}
 	if v := c.Client.TLS; v.Max != 0 && v.Max < v.Min {
@@ -110,6 +113,9 @@ func (c *Config) unused() (warnings []string) {
 	}
 	if c.Peer.Certs.Cert != "" && !c.Peer.tls() {
 		warnings = append(warnings, "--peer-cert-file is shown to no member: --listen-peer-urls is http")
+	}
+	if c.Serving.Extensive && !c.Serving.EtcdNames {
+		warnings = append(warnings, "--metrics extensive shows nothing more: what it is about has only etcd's names, which --metrics-compat=etcd shows")
 	}
 	return warnings
 }

@@ -197,3 +197,27 @@ func TestIdentityIsTheSameOverTLS(t *testing.T) {
 		t.Errorf("%+v and %+v", open, secret)
 	}
 }
+
+// Where members must name their nodes in their certificates, one that does not is turned
+// away, and told so.
+func TestMembersWhoseCertificatesNameNoNode(t *testing.T) {
+	ca := certstest.New(t)
+	a := secured(t, ca, "a", "--peer-require-node")
+	node := run(t, a)
+	node.await(Ready)
+	named, vague := ca.Issue(t, certstest.Named("quorate://*/0000000000000002")), ca.Issue(t)
+	for _, c := range []struct {
+		files certs.Files
+		in    bool
+	}{{named, true}, {vague, false}} {
+		peers, err := certs.LoadPeers(c.files, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = askPeer(t.Context(), peerClient(peers), address(a.Peer.Listen[0]))
+		if (err == nil) != c.in {
+			t.Errorf("a caller that names its node: %t; it got in: %v", c.in, err)
+		}
+	}
+	node.await("refused a connection without good credentials")
+}

@@ -102,7 +102,8 @@ func (k *keeper) round(ctx context.Context) error {
 // due does what this node's place in the cluster asks for.
 func (k *keeper) due(ctx context.Context, status quorate.Status) error {
 	self, known := status.Config.Find(status.ID)
-	wanted := k.self()
+	stays := members.StaysLearner(self)
+	wanted := k.self(stays)
 	switch {
 	case !known:
 		return errNotMember
@@ -110,7 +111,7 @@ func (k *keeper) due(ctx context.Context, status quorate.Status) error {
 		// Only the member itself knows its client URLs, and its flags may have
 		// changed since last time.
 		return k.group.Change(ctx, membership.Change{Kind: membership.Update, Member: wanted})
-	case self.Role == membership.Learner && k.identity.Joined:
+	case self.Role == membership.Learner && k.identity.Joined && !stays:
 		return k.promote(ctx, status)
 	case status.Role == raft.Leader:
 		k.expire(ctx)
@@ -138,12 +139,13 @@ func (k *keeper) complain(ctx context.Context, err error) {
 	}
 }
 
-// self is this member as the log should record it.
-func (n *node) self() quorate.Member {
+// self is this member as the log should record it. Whether it stays a learner only
+// the log knows.
+func (n *node) self(staysLearner bool) quorate.Member {
 	return quorate.Member{
 		ID:      quorate.NodeID(n.identity.NodeID),
 		Address: address(n.cfg.Peer.Advertise[0]),
-		Info:    members.Info{Name: n.cfg.Name, ClientURLs: n.cfg.Client.Advertise}.String(),
+		Info:    members.Info{Name: n.cfg.Name, ClientURLs: n.cfg.Client.Advertise, StaysLearner: staysLearner}.String(),
 	}
 }
 
@@ -153,7 +155,7 @@ const tellEvery = 2 * time.Second
 // promote asks for this learner's promotion. The leader refuses while it has not
 // caught up.
 func (k *keeper) promote(ctx context.Context, status quorate.Status) error {
-	err := k.group.Change(ctx, membership.Change{Kind: membership.Promote, Member: k.self()})
+	err := k.group.Change(ctx, membership.Change{Kind: membership.Promote, Member: quorate.Member{ID: status.ID}})
 	if err == nil {
 		k.log.Info("promoted: this member votes from now on", "applied", status.Applied)
 	} else if time.Since(k.told) >= tellEvery {

@@ -107,6 +107,27 @@ func says(err error, words string) bool {
 	return err != nil && strings.Contains(err.Error(), words)
 }
 
+// Who insists that certificates say which node they are for takes no other, whoever calls.
+func TestACertificateThatNamesNoNode(t *testing.T) {
+	ca := certstest.New(t)
+	strict, vague := peers(t, ca.Issue(t)), peers(t, ca.Issue(t, certstest.Named("spiffe://example/node")))
+	strict.RequireNode = true
+	named := peers(t, ca.Issue(t, certstest.Named("quorate://*/0000000000000002")))
+	const why = "must say which node it is for"
+	if m := meet(t, strict, vague); !says(m.caller, why) {
+		t.Errorf("it is called: %v", m.caller)
+	}
+	if m := meet(t, vague, strict); !says(m.called, why) {
+		t.Errorf("it calls: %v", m.called)
+	}
+	if there, back := meet(t, strict, named), meet(t, named, strict); there.caller != nil || back.called != nil {
+		t.Errorf("one that names a node: %v, %v", there.caller, back.called)
+	}
+	if m := meet(t, named, vague); m.caller != nil || m.called != nil {
+		t.Errorf("nobody insists: %v, %v", m.caller, m.called)
+	}
+}
+
 // Who has no certificate at all is told that one is demanded.
 func TestACallerWithoutACertificate(t *testing.T) {
 	ca := certstest.New(t)

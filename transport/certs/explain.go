@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strconv"
 )
 
 // Error is a handshake that failed for a reason that can be told in one sentence:
@@ -40,8 +41,16 @@ func (s *Source) Explain(err error) error {
 	if text := s.files.theirs(err); text != "" {
 		return &Error{text: text, cause: err}
 	}
+	if _, ok := errors.AsType[errNameless](err); ok {
+		return &Error{text: "the other side's certificate must say which node it is for; make one with the alternative name URI:" + nodeScheme + "://CLUSTER/NODE", cause: err}
+	}
 	return err
 }
+
+// errNameless is about a certificate, whose subject it is, that names no node.
+type errNameless string
+
+func (e errNameless) Error() string { return "that of " + strconv.Quote(string(e)) + " does not" }
 
 // ExplainCaller is Explain for a handshake with somebody who called us. crypto/tls
 // says of one without a certificate just that, and not whose it should be.

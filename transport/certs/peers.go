@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/url"
+	"slices"
 )
 
 // protocol keeps a connection that is meant for something else, such as HTTP,
@@ -13,7 +15,16 @@ const protocol = "quorate"
 
 // Peers are the credentials of a node among its peers. They are for
 // [github.com/quorate-db/quorate.Config.PeerTLS].
-type Peers struct{ source *Source }
+//
+// A certificate may say which node it is for, by a URI among its alternative names,
+// quorate://CLUSTER/NODE, with both IDs in 16 hexadecimal digits, or * for any cluster. Package
+// transport takes its owner for no other node. One without such a name may be any member.
+type Peers struct {
+	// RequireNode refuses peers whose certificate does not say which node it is for.
+	RequireNode bool
+
+	source *Source
+}
 
 // LoadPeers reads the files, all three of which are needed: each side of a
 // connection demands of the other a certificate that the CA has signed, and who
@@ -27,14 +38,16 @@ func LoadPeers(files Files, log *slog.Logger) (*Peers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Peers{s}, nil
+	return &Peers{source: s}, nil
 }
 
 // Accepted completes the handshake on a connection that a peer has made. If its
 // error has a method Plain that reports true, nothing was sent and the peer does
 // not speak TLS.
 func (p *Peers) Accepted(raw net.Conn) (net.Conn, error) {
-	wire := tls.Server(raw, p.source.Server(protocol))
+	cfg := p.source.Server(protocol)
+	cfg.VerifyConnection = p.named
+	wire := tls.Server(raw, cfg)
 	if err := wire.Handshake(); err != nil {
 		return nil, p.source.ExplainCaller(err)
 	}
@@ -47,17 +60,40 @@ func (p *Peers) Dialled(raw net.Conn, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	wire := tls.Client(raw, p.source.Client(host, protocol))
+	cfg := p.source.Client(host, protocol)
+	cfg.VerifyConnection = p.named
+	wire := tls.Client(raw, cfg)
 	if err := wire.Handshake(); err != nil {
 		return nil, p.source.Explain(err)
 	}
 	return &conn{wire, p.source}, nil
 }
 
+// nodeScheme is how the name of a node in a certificate begins.
+const nodeScheme = "quorate"
+
+// named refuses, within the handshake, a certificate that names no node where it must.
+func (p *Peers) named(is tls.ConnectionState) error {
+	cert := is.PeerCertificates[0]
+	if p.RequireNode && !slices.ContainsFunc(cert.URIs, func(u *url.URL) bool { return u.Scheme == nodeScheme }) {
+		return errNameless(cert.Subject.CommonName)
+	}
+	return nil
+}
+
 // conn is a connection between peers.
 type conn struct {
 	*tls.Conn
 	source *Source
+}
+
+// URIs are the alternative names of that kind in the other end's certificate.
+func (c *conn) URIs() []string {
+	var all []string
+	for _, u := range c.ConnectionState().PeerCertificates[0].URIs {
+		all = append(all, u.String())
+	}
+	return all
 }
 
 // Close ends the connection at once. To take leave as TLS has it may take seconds

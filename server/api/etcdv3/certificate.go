@@ -11,26 +11,30 @@ import (
 )
 
 // shaken are the credentials of connections on which TLS is done already, or not
-// wanted: they only remember whose certificate a client has shown.
-type shaken struct{}
+// wanted: they only remember whose certificate a client has shown, and have what it
+// sends counted.
+type shaken struct{ arriving *arriving }
 
 // certified is what is known of a connection.
-type certified struct{ name string }
+type certified struct {
+	name string
+	from *arrival
+}
 
 // AuthType implements credentials.AuthInfo.
 func (certified) AuthType() string { return "certificate" }
 
 // ServerHandshake implements credentials.TransportCredentials. There is nothing left
 // to shake.
-func (shaken) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	var who certified
+func (c shaken) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	who := certified{from: c.arriving.watch(conn)}
 	if secure, ok := conn.(*tls.Conn); ok {
 		// Only a chain that our CA has signed is one.
 		if chains := secure.ConnectionState().VerifiedChains; len(chains) > 0 && len(chains[0]) > 0 {
 			who.name = chains[0][0].Subject.CommonName
 		}
 	}
-	return conn, who, nil
+	return who.from, who, nil
 }
 
 // ClientHandshake implements credentials.TransportCredentials.

@@ -29,14 +29,16 @@ func (s *clusterServer) MemberList(ctx context.Context, r *pb.MemberListRequest)
 }
 
 // MemberAdd adds a learner. It becomes a voter when it asks for that, having caught
-// up: one that was never started must not count for a majority.
+// up: one that was never started must not count for a majority. If the client wishes
+// for a learner it never asks.
 func (s *clusterServer) MemberAdd(ctx context.Context, r *pb.MemberAddRequest) (*pb.MemberAddResponse, error) {
 	address, err := s.peerAddress(r.PeerURLs)
 	if err != nil {
 		return nil, err
 	}
-	m := quorate.Member{ID: members.DrawID(), Role: membership.Learner, Address: address, Info: members.Info{}.String()}
-	if err := s.change(ctx, membership.Add, m); err != nil {
+	m := quorate.Member{ID: members.DrawID(), Role: membership.Learner, Address: address, Info: members.Info{StaysLearner: r.IsLearner}.String()}
+	err = s.change(ctx, func(ctx context.Context) error { return members.Add(ctx, s.Group, m, s.Limits.Learners) })
+	if err != nil {
 		return nil, err
 	}
 	return &pb.MemberAddResponse{Header: s.header(0), Member: s.member(m), Members: s.members()}, nil
@@ -44,7 +46,7 @@ func (s *clusterServer) MemberAdd(ctx context.Context, r *pb.MemberAddRequest) (
 
 // MemberRemove removes a member; the leader hands over first.
 func (s *clusterServer) MemberRemove(ctx context.Context, r *pb.MemberRemoveRequest) (*pb.MemberRemoveResponse, error) {
-	if err := s.change(ctx, membership.Remove, quorate.Member{ID: quorate.NodeID(r.ID)}); err != nil {
+	if err := s.changeOne(ctx, membership.Remove, quorate.Member{ID: quorate.NodeID(r.ID)}); err != nil {
 		return nil, err
 	}
 	return &pb.MemberRemoveResponse{Header: s.header(0), Members: s.members()}, nil
@@ -61,7 +63,7 @@ func (s *clusterServer) MemberUpdate(ctx context.Context, r *pb.MemberUpdateRequ
 		return nil, rpctypes.ErrGRPCMemberNotFound
 	}
 	m.Address = address
-	if err := s.change(ctx, membership.Update, m); err != nil {
+	if err := s.changeOne(ctx, membership.Update, m); err != nil {
 		return nil, err
 	}
 	return &pb.MemberUpdateResponse{Header: s.header(0), Members: s.members()}, nil
@@ -69,19 +71,26 @@ func (s *clusterServer) MemberUpdate(ctx context.Context, r *pb.MemberUpdateRequ
 
 // MemberPromote makes a learner that has caught up a voter.
 func (s *clusterServer) MemberPromote(ctx context.Context, r *pb.MemberPromoteRequest) (*pb.MemberPromoteResponse, error) {
-	if err := s.change(ctx, membership.Promote, quorate.Member{ID: quorate.NodeID(r.ID)}); err != nil {
+	if err := s.changeOne(ctx, membership.Promote, quorate.Member{ID: quorate.NodeID(r.ID)}); err != nil {
 		return nil, err
 	}
 	return &pb.MemberPromoteResponse{Header: s.header(0), Members: s.members()}, nil
 }
 
-func (s *clusterServer) change(ctx context.Context, kind membership.ChangeKind, m quorate.Member) error {
+// changeOne changes one member that is there.
+func (s *clusterServer) changeOne(ctx context.Context, kind membership.ChangeKind, m quorate.Member) error {
+	return s.change(ctx, func(ctx context.Context) error {
+		return members.Change(ctx, s.Group, membership.Change{Kind: kind, Member: m})
+	})
+}
+
+func (s *clusterServer) change(ctx context.Context, change func(context.Context) error) error {
 	waiting, cancel := context.WithTimeout(ctx, s.Limits.RequestTimeout)
 	defer cancel()
 	if err := s.stillRoot(waiting); err != nil {
 		return err
 	}
-	if err := members.Change(waiting, s.Group, membership.Change{Kind: kind, Member: m}); err != nil {
+	if err := change(waiting); err != nil {
 		return s.unserved(ctx, err)
 	}
 	return nil

@@ -36,20 +36,30 @@ func TestMembers(t *testing.T) {
 			t.Errorf("%x is %q, want %q", m.ID, got, want[m.ID])
 		}
 	}
+	wished, err := client.MemberAdd(t.Context(), &pb.MemberAddRequest{PeerURLs: []string{"http://127.0.0.1:9382"}, IsLearner: true})
+	if err != nil || !wished.Member.IsLearner {
+		t.Fatalf("%v, %v", wished, err)
+	}
+	moved := &pb.MemberUpdateRequest{ID: wished.Member.ID, PeerURLs: []string{"http://127.0.0.1:9383"}} // it stays what it was wished to be
+	if _, err := client.MemberUpdate(t.Context(), moved); err != nil {
+		t.Fatal(err)
+	}
 	refused := map[string]struct{ err, want error }{
-		"promote a voter": {second(client.MemberPromote(t.Context(), &pb.MemberPromoteRequest{ID: id})), rpctypes.ErrGRPCMemberNotLearner},
-		"add without URL": {second(client.MemberAdd(t.Context(), &pb.MemberAddRequest{})), rpctypes.ErrGRPCMemberBadURLs},
-		"add with TLS":    {second(client.MemberAdd(t.Context(), &pb.MemberAddRequest{PeerURLs: []string{"https://a:1"}})), rpctypes.ErrGRPCMemberBadURLs},
-		"add an address":  {second(client.MemberAdd(t.Context(), &pb.MemberAddRequest{PeerURLs: []string{"http://127.0.0.1:9381"}})), rpctypes.ErrGRPCPeerURLExist},
-		"update another":  {second(client.MemberUpdate(t.Context(), &pb.MemberUpdateRequest{ID: 1, PeerURLs: []string{"http://a:1"}})), rpctypes.ErrGRPCMemberNotFound},
-		"remove another":  {second(client.MemberRemove(t.Context(), &pb.MemberRemoveRequest{ID: 1})), rpctypes.ErrGRPCMemberNotFound},
+		"promote a voter":                {second(client.MemberPromote(t.Context(), &pb.MemberPromoteRequest{ID: id})), rpctypes.ErrGRPCMemberNotLearner},
+		"add without URL":                {second(client.MemberAdd(t.Context(), &pb.MemberAddRequest{})), rpctypes.ErrGRPCMemberBadURLs},
+		"add with TLS":                   {second(client.MemberAdd(t.Context(), &pb.MemberAddRequest{PeerURLs: []string{"https://a:1"}})), rpctypes.ErrGRPCMemberBadURLs},
+		"add an address":                 {second(client.MemberAdd(t.Context(), &pb.MemberAddRequest{PeerURLs: []string{"http://127.0.0.1:9381"}})), rpctypes.ErrGRPCPeerURLExist},
+		"another learner":                {second(client.MemberAdd(t.Context(), &pb.MemberAddRequest{PeerURLs: []string{"http://a:1"}, IsLearner: true})), rpctypes.ErrGRPCTooManyLearners},
+		"another learner at its address": {second(client.MemberAdd(t.Context(), &pb.MemberAddRequest{PeerURLs: moved.PeerURLs, IsLearner: true})), rpctypes.ErrGRPCPeerURLExist},
+		"update another":                 {second(client.MemberUpdate(t.Context(), &pb.MemberUpdateRequest{ID: 1, PeerURLs: []string{"http://a:1"}})), rpctypes.ErrGRPCMemberNotFound},
+		"remove another":                 {second(client.MemberRemove(t.Context(), &pb.MemberRemoveRequest{ID: 1})), rpctypes.ErrGRPCMemberNotFound},
 	}
 	for name, c := range refused {
 		if !is(c.err, c.want) {
 			t.Errorf("%s: %v, want %v", name, c.err, c.want)
 		}
 	}
-	if left, err := client.MemberRemove(t.Context(), &pb.MemberRemoveRequest{ID: id}); err != nil || len(left.Members) != 1 {
+	if left, err := client.MemberRemove(t.Context(), &pb.MemberRemoveRequest{ID: id}); err != nil || len(left.Members) != 2 {
 		t.Errorf("%v, %v", left, err)
 	}
 }

@@ -37,7 +37,7 @@ func TestAnEncodedRangeIsTheMessage(t *testing.T) {
 			e.add(&page.KVs[i])
 		}
 		e.end(h, page)
-		sent, err := newCodec(&u).Marshal(e)
+		sent, err := newCodec(&u, newCalls(false)).Marshal(e)
 		if err != nil || sent.Len() != e.bytes {
 			t.Fatalf("%d bytes of %d, %v", sent.Len(), e.bytes, err)
 		}
@@ -60,7 +60,7 @@ func TestLargeEncodedRangesWaitWithinTheBound(t *testing.T) {
 		e.add(&kv.KV{Key: []byte("k"), Value: make([]byte, 1000)})
 	}
 	e.end(&pb.ResponseHeader{}, &kv.Page{})
-	sent, err := newCodec(&u).Marshal(e)
+	sent, err := newCodec(&u, newCalls(false)).Marshal(e)
 	if err != nil || u.bytes.Load() != int64(sent.Len()) || sent.Len() < largeAnswer {
 		t.Fatalf("%d bytes wait, %d are counted, %v", sent.Len(), u.bytes.Load(), err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
 )
@@ -74,6 +75,7 @@ var meanings = []struct{ err, means error }{
 	{membership.ErrAddressUsed, rpctypes.ErrGRPCPeerURLExist},
 	{membership.ErrNotLearner, rpctypes.ErrGRPCMemberNotLearner},
 	{membership.ErrLastVoter, rpctypes.ErrGRPCMemberNotEnoughStarted},
+	{members.ErrTooManyLearners, rpctypes.ErrGRPCTooManyLearners},
 	{raft.ErrNotCaughtUp, rpctypes.ErrGRPCLearnerNotReady},
 	{raft.ErrNotVoter, rpctypes.ErrGRPCBadLeaderTransferee},
 }

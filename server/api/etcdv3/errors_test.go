@@ -188,6 +188,13 @@ func TestLearner(t *testing.T) {
 	if s, err := pb.NewMaintenanceClient(conn).Status(t.Context(), &pb.StatusRequest{}); err != nil || !s.IsLearner {
 		t.Error(s, err)
 	}
+	snapshot, err := pb.NewMaintenanceClient(conn).Snapshot(t.Context(), &pb.SnapshotRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := snapshot.Recv(); err != nil {
+		t.Error("a snapshot is refused:", err)
+	}
 	for _, err := range []error{put1(client, t.Context()), second(client.Range(t.Context(), &pb.RangeRequest{Key: []byte("k")}))} {
 		if !is(err, rpctypes.ErrGRPCNotSupportedForLearner) {
 			t.Error(err)

@@ -34,7 +34,7 @@ type oneNode struct {
 	mu     sync.Mutex
 	index  raft.Index
 	status quorate.Status
-	fail   error // what Propose, Read, Change and Transfer answer instead
+	fail   error // what Propose, Read, Reconfigure and Transfer answer instead
 	block  bool  // Propose and Read wait for the end of their context
 
 	missed  []kv.ChangeRights // committed, and not yet applied here: Read catches up
@@ -102,13 +102,13 @@ func (n *oneNode) Leader() (quorate.NodeID, raft.Term) {
 	return s.Leader, s.Term
 }
 
-func (n *oneNode) Change(ctx context.Context, change membership.Change) error {
+func (n *oneNode) Reconfigure(ctx context.Context, wish raft.Reconfiguration) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err := n.trouble(ctx); err != nil {
 		return err
 	}
-	next, err := n.status.Config.Apply(change)
+	next, err := n.status.Config.Apply(wish.Changes[0])
 	if err == nil {
 		n.status.Config = next
 	}
@@ -139,7 +139,7 @@ func (n *oneNode) isLearner() bool {
 	return n.learner
 }
 
-var testLimits = Limits{RequestBytes: 1000, TxnOps: 4, Requests: 8, RequestTimeout: time.Minute, WatchProgress: time.Hour, Election: time.Hour}
+var testLimits = Limits{RequestBytes: 1000, TxnOps: 4, Learners: 1, Requests: 8, RequestTimeout: time.Minute, WatchProgress: time.Hour, Election: time.Hour}
 
 // serve returns a node that leads a cluster of one, its server, and a connection
 // to it.

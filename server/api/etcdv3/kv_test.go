@@ -1,14 +1,18 @@
 package etcdv3
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/quorate-db/quorate/server/kv"
 )
 
 // Answers say who gave them, and at which revision; those inside of a transaction
@@ -34,6 +38,29 @@ func TestHeaders(t *testing.T) {
 	}
 	if h := out.Responses[1].GetResponsePut().Header; h.ClusterId != 0 || h.MemberId != 0 || h.RaftTerm != 0 {
 		t.Errorf("inner header %v", h)
+	}
+}
+
+// Whatever a key that is too large would be written by is refused, and nothing is found there.
+func TestLargeKeysAreRefused(t *testing.T) {
+	limits := testLimits
+	limits.RequestBytes = 1 << 20
+	_, _, conn := serve(t, limits)
+	client, most := pb.NewKVClient(conn), bytes.Repeat([]byte("k"), kv.MaxKeyBytes)
+	large := append(most, 'k')
+	if _, err := client.Put(t.Context(), &pb.PutRequest{Key: most}); err != nil {
+		t.Error(err)
+	}
+	_, put := client.Put(t.Context(), &pb.PutRequest{Key: large})
+	_, deletion := client.DeleteRange(t.Context(), &pb.DeleteRangeRequest{Key: []byte("k"), RangeEnd: large})
+	_, compare := client.Txn(t.Context(), &pb.TxnRequest{Compare: []*pb.Compare{{Key: large}}})
+	for _, err := range []error{put, deletion, compare} {
+		if !errors.Is(rpctypes.Error(err), rpctypes.ErrRequestTooLarge) {
+			t.Errorf("a key of %d bytes: %v", len(large), err)
+		}
+	}
+	if found, err := client.Range(t.Context(), &pb.RangeRequest{Key: large}); err != nil || found.Count != 0 {
+		t.Error(found, err)
 	}
 }
 

@@ -6,9 +6,9 @@
 // The wire types and the errors are etcd's own Go packages; nothing else of etcd is
 // used. Services that are not registered answer Unimplemented by themselves.
 //
-// Reading order: server.go (what it is made of, and what each call passes), rooms.go (how
-// many at a time), kv.go, request.go and response.go (the translation), errors.go; stream.go, watch.go,
-// lease.go, turn.go, lock.go, election.go, cluster.go, maintenance.go; audience.go (who
+// Reading order: server.go (what it is made of, and what each call passes), rooms.go and
+// arriving.go (how much at a time), kv.go, request.go and response.go (the translation),
+// errors.go; stream.go, watch.go, lease.go, turn.go, lock.go, election.go, cluster.go, maintenance.go; audience.go (who
 // may call what), auth.go.
 package etcdv3
 
@@ -19,7 +19,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
@@ -46,7 +45,6 @@ import (
 type Group interface {
 	members.Cluster
 	Propose(ctx context.Context, command []byte) (any, error)
-	Read(ctx context.Context) (raft.Index, error)
 	Leader() (quorate.NodeID, raft.Term)
 	lease.Asker
 }
@@ -63,6 +61,7 @@ type Options struct {
 	Limits     Limits
 	KeepAlive  KeepAlive // may be zero
 	PeerScheme string    // of peer URLs: http or https
+	TimeCalls  bool      // so that Calls say how long they took; the flag --metrics
 	CertUsers  bool      // who shows a certificate and no token is the user of that name; the flag --client-cert-auth
 	Logger     *slog.Logger
 
@@ -74,6 +73,7 @@ type Options struct {
 type Limits struct {
 	RequestBytes   int           // a request that writes; the flag --max-request-bytes
 	TxnOps         int           // compares, or operations, of a transaction and those around it; --max-txn-ops
+	Learners       int           // members that may have been added to stay learners; --max-learners
 	Requests       int           // calls in progress at a time; the flag --max-requests
 	Streams        uint32        // calls and streams of one connection; zero: as many as all together; the flag --max-concurrent-streams
 	RequestTimeout time.Duration // how long a call may wait for the cluster; the flag --request-timeout
@@ -122,11 +122,12 @@ const overheadBytes = 512 << 10
 type Server struct {
 	Options
 	*grpc.Server
-	Gateway *gateway.Gateway // to the same services, for clients with JSON only
-	health  *health.Server
-	calls   *prometheus.CounterVec
-	rooms   rooms
-	unsent  unsent
+	Gateway  *gateway.Gateway // to the same services, for clients with JSON only
+	health   *health.Server
+	calls    *calls
+	rooms    rooms
+	unsent   unsent
+	arriving *arriving
 
 	open context.Context // ends with Close
 	end  context.CancelFunc
@@ -134,20 +135,20 @@ type Server struct {
 
 // New returns a server; its Serve takes connections on which TLS is already done.
 func New(o Options) *Server {
-	s := &Server{Options: o, health: health.NewServer(), calls: newCalls(), rooms: newRooms(o.Limits.Requests)}
+	s := &Server{Options: o, health: health.NewServer(), calls: newCalls(o.TimeCalls), rooms: newRooms(o.Limits.Requests), arriving: newArriving(mostArriving)}
 	s.open, s.end = context.WithCancel(context.Background())
 	keys := &kvServer{Server: s}
 	s.Server = grpc.NewServer(append(o.KeepAlive.options(),
-		grpc.Creds(shaken{}),
+		grpc.Creds(shaken{s.arriving}),
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.NumStreamWorkers(workers),
 		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
-		grpc.ForceServerCodecV2(newCodec(&s.unsent)),
+		grpc.ForceServerCodecV2(newCodec(&s.unsent, s.calls)),
 		grpc.MaxRecvMsgSize(o.Limits.RequestBytes+overheadBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32), // a range is as large as the client asks for
 		grpc.MaxConcurrentStreams(cmp.Or(o.Limits.Streams, s.rooms.most())),
-		grpc.ChainUnaryInterceptor(s.countUnary, s.unary, keys.encoded),
-		grpc.ChainStreamInterceptor(s.countStream, s.stream),
+		grpc.ChainUnaryInterceptor(s.calls.unary, s.unary, keys.encoded),
+		grpc.ChainStreamInterceptor(s.calls.stream, s.stream),
 	)...)
 	s.Gateway = gateway.New(gateway.Options{
 		Unary: s.unary, Stream: s.stream, MessageBytes: o.Limits.RequestBytes + overheadBytes, Wait: s.unsent.wait,
@@ -170,6 +171,7 @@ func New(o Options) *Server {
 // RegisterService implements grpc.ServiceRegistrar: what one kind of client can
 // call the other can too.
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	s.calls.register(desc)
 	s.Server.RegisterService(desc, impl)
 	s.Gateway.RegisterService(desc, impl)
 }
@@ -185,6 +187,7 @@ func (s *Server) SetReady(ready bool) {
 
 // unary lets a call in if there is room and this node may answer it.
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
+	taken(ctx, req)
 	room := s.rooms.of(info.FullMethod)
 	if !room.Try() && !s.wait(ctx, room, req) {
 		return nil, certain(rpctypes.ErrGRPCRequestTooManyRequests)
@@ -227,7 +230,7 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 		return status.Errorf(codes.ResourceExhausted, "quorate: %d streams are open, %d for each of --max-requests: close some, or raise it", s.rooms.streams.Places(), streams)
 	}
 	defer s.rooms.streams.Leave()
-	if s.Learner() && info.FullMethod != healthpb.Health_Watch_FullMethodName {
+	if s.Learner() && info.FullMethod != healthpb.Health_Watch_FullMethodName && info.FullMethod != pb.Maintenance_Snapshot_FullMethodName {
 		return rpctypes.ErrGRPCNotSupportedForLearner
 	}
 	if err := s.leaderRequired(ss.Context()); err != nil {
@@ -287,6 +290,15 @@ type endingStream struct {
 
 // Context implements grpc.ServerStream.
 func (s *endingStream) Context() context.Context { return s.ctx }
+
+// RecvMsg implements grpc.ServerStream.
+func (s *endingStream) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	if err == nil {
+		taken(s.ctx, m)
+	}
+	return err
+}
 
 // Close lets calls in progress end, until ctx does, and ends those streams that
 // only their clients would. It reports whether all of them came to their end.

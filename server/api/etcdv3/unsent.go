@@ -100,16 +100,29 @@ func weigh(answer any) (bytes int64) {
 }
 
 // codec is grpc-go's own, but for large answers, which are counted, and those that are
-// encoded already.
+// encoded already. It counts the bytes of all messages.
 type codec struct {
 	encoding.CodecV2
 	unsent *unsent
+	calls  *calls
 }
 
-func newCodec(u *unsent) codec { return codec{encoding.GetCodecV2(grpcproto.Name), u} }
+func newCodec(u *unsent, c *calls) codec { return codec{encoding.GetCodecV2(grpcproto.Name), u, c} }
+
+// Unmarshal implements encoding.CodecV2.
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	c.calls.in.Add(uint64(data.Len()))
+	return c.CodecV2.Unmarshal(data, v)
+}
 
 // Marshal implements encoding.CodecV2.
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	out, err := c.encode(v)
+	c.calls.out.Add(uint64(out.Len()))
+	return out, err
+}
+
+func (c codec) encode(v any) (mem.BufferSlice, error) {
 	if e, is := v.(*encodedRange); is {
 		if e.bytes >= largeAnswer {
 			c.unsent.hold(e.last(), e.bytes)

@@ -20,7 +20,7 @@ func TestLargeAnswersWaitWithinABound(t *testing.T) {
 	if !u.room(large) {
 		t.Error("nothing waits, and there is no room")
 	}
-	waiting, err := newCodec(&u).Marshal(nested)
+	waiting, err := newCodec(&u, newCalls(false)).Marshal(nested)
 	if err != nil || waiting.Len() <= largeAnswer {
 		t.Fatalf("%d bytes, %v", waiting.Len(), err)
 	}

@@ -131,6 +131,30 @@ func TestWatchSaysWhatHappens(t *testing.T) {
 	w.expect("1 at 6 PUT a=4 5/6/2")
 }
 
+// A right to read one key is none to watch a range that begins with it.
+func TestW08ARightForAKeyIsNoneForARange(t *testing.T) {
+	_, _, conn := serve(t, testLimits)
+	root, u := guard(t, conn)
+	if _, err := pb.NewAuthClient(conn).RoleGrantPermission(root, &pb.AuthRoleGrantPermissionRequest{Name: "r", Perm: permission("k", "")}); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := pb.NewWatchClient(conn).Watch(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := watcherOf{t, stream}
+	for _, end := range []string{"k\x00\x00", "l", "\x00"} {
+		w.create(&pb.WatchCreateRequest{Key: []byte("k"), RangeEnd: []byte(end)})
+		if r := w.receive(); !r.Canceled || !strings.HasSuffix(r.CancelReason, "etcdserver: permission denied") {
+			t.Errorf("up to %q: %v", end, r)
+		}
+	}
+	w.create(&pb.WatchCreateRequest{Key: []byte("k")})
+	if r := w.receive(); r.Canceled || !r.Created {
+		t.Errorf("the key itself: %v", r)
+	}
+}
+
 func TestWatchRefuses(t *testing.T) {
 	n, _, conn := serve(t, testLimits)
 	for i := range 4 {

@@ -10,7 +10,10 @@ import (
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/watch"
+	"github.com/quorate-db/quorate/timing"
 	"github.com/quorate-db/quorate/transport"
+	"github.com/quorate-db/quorate/vfs"
 	"github.com/quorate-db/quorate/wal"
 )
 
@@ -18,14 +21,24 @@ import (
 // one scrape fit together.
 type sample struct {
 	quorate.Status
-	log     wal.Status
-	net     transport.Stats
-	store   kv.State
-	leaders uint64   // changes of the leader seen since the start
-	disk    int64    // bytes of the store on disk
-	alarms  []string // that stand
-	turned  uint64   // clients turned away by the doorkeeper
-	vitals  quorate.Vitals
+	log    wal.Status
+	net    transport.Stats
+	store  kv.State
+	seen   Seen
+	alarms []string // that stand
+	turned uint64   // clients turned away by the doorkeeper
+	vitals quorate.Vitals
+}
+
+// Seen is what a node has seen since it started.
+type Seen struct {
+	LeaderChanges   uint64           // times that it saw another leader than before
+	FailedProposals uint64           // on behalf of clients: those whose outcome is unknown, too
+	FailedReads     uint64           // linearizable ones that no majority let through in time
+	SlowBatches     uint64           // commands that took longer than 100 ms to be applied, those that were applied together as one
+	Commits         timing.Histogram // how long the store took to take them in
+	DiskBytes       int64            // of the store
+	Watching        watch.Counts
 }
 
 // reading is one number of a sample.
@@ -53,7 +66,12 @@ var readings = []reading{
 	gauge("raft_applied_index", "The last index applied to the store.", func(s *sample) float64 { return float64(s.Applied) }),
 	gauge("raft_durable_index", "The last index on this node's disk.", func(s *sample) float64 { return float64(s.Durable) }),
 	gauge("raft_compacted_index", "The last index that only the snapshot covers.", func(s *sample) float64 { return float64(s.Base.Index) }),
-	counter("raft_leader_changes_total", "Times that this node has seen another leader than before.", func(s *sample) float64 { return float64(s.leaders) }),
+	gauge("raft_log_bytes", "Bytes of log entries that are held in memory.", func(s *sample) float64 { return float64(s.vitals.LogBytes) }),
+	gauge("raft_pending_bytes", "Bytes of commands that wait for a majority, or to be applied.", func(s *sample) float64 { return float64(s.vitals.Pending) }),
+	counter("raft_leader_changes_total", "Times that this node has seen another leader than before.", func(s *sample) float64 { return float64(s.seen.LeaderChanges) }),
+
+	counter("raft_failed_proposals_total", "Proposals on behalf of clients that failed here, or of which it is not known.", func(s *sample) float64 { return float64(s.seen.FailedProposals) }),
+	counter("raft_failed_reads_total", "Linearizable reads on behalf of clients that failed here.", func(s *sample) float64 { return float64(s.seen.FailedReads) }),
 
 	gauge("wal_segments", "Files of the log.", func(s *sample) float64 { return float64(s.log.Segments) }),
 	gauge("wal_bytes", "Bytes in the files of the log.", func(s *sample) float64 { return float64(s.log.Bytes) }),
@@ -79,10 +97,15 @@ var readings = []reading{
 	gauge("kv_bytes", "Bytes of keys, values and their history, as the quota counts them.", func(s *sample) float64 { return float64(s.store.Bytes) }),
 	gauge("kv_quota_bytes", "How many of them there may be; 0: any number.", func(s *sample) float64 { return float64(s.store.Quota) }),
 	gauge("kv_quota_low", "1 while more than 80 % of the quota are taken.", func(s *sample) float64 { return truth(s.store.Low()) }),
-	gauge("kv_disk_bytes", "Bytes of the store on this node's disk.", func(s *sample) float64 { return float64(s.disk) }),
+	gauge("kv_disk_bytes", "Bytes of the store on this node's disk.", func(s *sample) float64 { return float64(s.seen.DiskBytes) }),
 	gauge("kv_alarm_no_space", "1 while nothing is taken that makes the store grow.", func(s *sample) float64 { return truth(slices.Contains(s.alarms, "NOSPACE")) }),
 	gauge("kv_alarm_corrupt", "1 while nothing is taken because somebody has said that a member is corrupt.", func(s *sample) float64 { return truth(slices.Contains(s.alarms, "CORRUPT")) }),
 	gauge("kv_sessions", "Open sessions.", func(s *sample) float64 { return float64(s.store.Sessions) }),
+	counter("kv_slow_batches_total", "Commands that took longer than 100 ms to be applied; those that were applied together count as one.", func(s *sample) float64 { return float64(s.seen.SlowBatches) }),
+
+	gauge("watch_streams", "Streams of watchers, of all clients.", func(s *sample) float64 { return float64(s.seen.Watching.Streams) }),
+	gauge("watch_watchers", "Watchers on them.", func(s *sample) float64 { return float64(s.seen.Watching.Watchers) }),
+	gauge("watch_behind", "Those that are read the history, since they began in the past or did not keep up.", func(s *sample) float64 { return float64(s.seen.Watching.Behind) }),
 }
 
 // link is one number about the connection to a peer.
@@ -116,15 +139,19 @@ var (
 	followerLag = prometheus.NewDesc("quorate_raft_follower_lag_entries",
 		"Entries that a follower is not known to have on its disk, and why it may lack them: silent, snapshot, probe, paused, or nothing; only from the leader.",
 		[]string{"follower", "why"}, nil)
-	walSync = prometheus.NewDesc("quorate_wal_sync_mode", "Always 1; the label says how the log is made durable.", []string{"mode"}, nil)
+	walSync  = prometheus.NewDesc("quorate_wal_sync_mode", "Always 1; the label says how the log is made durable.", []string{"mode"}, nil)
+	walTrial = prometheus.NewDesc("quorate_wal_sync_trial_seconds",
+		"Seconds that 4 KiB written and made durable took in each sync mode at the start, the median; 0: not measured.", []string{"mode"}, nil)
 
 	proposalSeconds = prometheus.NewDesc("quorate_raft_proposal_seconds",
 		"Seconds from a proposal on the leader until the core took it (queued), it was on this disk (durable), on those of a majority (committed), and applied; of those that were timed, one at a time.",
 		[]string{"stage"}, nil)
+	commitSeconds = prometheus.NewDesc("quorate_kv_commit_seconds",
+		"Seconds that the store took to take in commands that were applied together. It is not synced: they are in the log.", nil, nil)
 )
 
 // histogramOf turns a histogram of the library into one of Prometheus.
-func histogramOf(desc *prometheus.Desc, h *quorate.Histogram, labels ...string) prometheus.Metric {
+func histogramOf(desc *prometheus.Desc, h *timing.Histogram, labels ...string) prometheus.Metric {
 	buckets, total := map[float64]uint64{}, uint64(0)
 	for i, n := range h.Counts {
 		if total += n; i < len(h.Counts)-1 {
@@ -145,17 +172,16 @@ func (c collector) Describe(out chan<- *prometheus.Desc) {
 	for _, l := range links {
 		out <- l.desc
 	}
-	for _, desc := range []*prometheus.Desc{followerMatch, followerLag, walSync, proposalSeconds} {
+	for _, desc := range []*prometheus.Desc{followerMatch, followerLag, walSync, walTrial, proposalSeconds, commitSeconds} {
 		out <- desc
 	}
 }
 
 // sample reads the numbers.
 func (c collector) sample() sample {
-	s := sample{Status: c.Cluster.Status(), leaders: c.LeaderChanges(), turned: c.Doorkeeper.Failed()}
+	s := sample{Status: c.Cluster.Status(), seen: c.Seen(), turned: c.Doorkeeper.Failed()}
 	s.log, s.net = c.Host.Stats()
 	s.vitals = c.Host.Vitals()
-	s.disk = c.DiskSize()
 	var err, unread error
 	s.store, err = c.Machine.State()
 	if s.alarms, unread = c.alarms(); err != nil || unread != nil {
@@ -180,11 +206,14 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(followerMatch, prometheus.GaugeValue, float64(p.Match), id)
 		out <- prometheus.MustNewConstMetric(followerLag, prometheus.GaugeValue, float64(s.Last.Index-min(p.Match, s.Last.Index)), id, p.Why())
 	}
-	out <- prometheus.MustNewConstMetric(walSync, prometheus.GaugeValue, 1, s.log.SyncMode)
+	out <- prometheus.MustNewConstMetric(walSync, prometheus.GaugeValue, 1, string(s.log.SyncMode))
+	out <- prometheus.MustNewConstMetric(walTrial, prometheus.GaugeValue, s.vitals.SyncTrial.Fdatasync.Seconds(), string(vfs.Fdatasync))
+	out <- prometheus.MustNewConstMetric(walTrial, prometheus.GaugeValue, s.vitals.SyncTrial.DSync.Seconds(), string(vfs.DSync))
 	out <- histogramOf(proposalSeconds, &s.vitals.Queued, "queued")
 	out <- histogramOf(proposalSeconds, &s.vitals.Durable, "durable")
 	out <- histogramOf(proposalSeconds, &s.vitals.Committed, "committed")
 	out <- histogramOf(proposalSeconds, &s.vitals.Applied, "applied")
+	out <- histogramOf(commitSeconds, &s.seen.Commits)
 }
 
 func truth(b bool) float64 {

@@ -10,6 +10,7 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
@@ -39,6 +40,7 @@ var meanings = []struct {
 	{membership.ErrKnown, wire.MemberExists, "a member with this ID is in the cluster already"},
 	{membership.ErrUnknown, wire.MemberUnknown, "the cluster has no member with this ID: list them with GET /v1/members"},
 	{membership.ErrNotLearner, wire.NotLearner, "the member is a voter already: there is nothing to promote"},
+	{members.ErrTooManyLearners, wire.TooManyLearners, "as many members as --max-learners allows are there to stay learners: promote one with POST /v1/members/{id}/promote, or remove it, or raise the flag"},
 	{membership.ErrAddressUsed, wire.AddressUsed, "another member has this peer address: remove it first, or use another address"},
 	{raft.ErrStaleChange, wire.ChangePending, "another membership change came first: look at the members and try again"},
 	{raft.ErrTooEarly, wire.ChangePending, "the leader has only just been elected: try again"},

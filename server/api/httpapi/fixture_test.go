@@ -21,7 +21,10 @@ import (
 	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
 	"github.com/quorate-db/quorate/server/kv/store"
+	"github.com/quorate-db/quorate/server/watch"
+	"github.com/quorate-db/quorate/timing"
 	"github.com/quorate-db/quorate/transport"
+	"github.com/quorate-db/quorate/vfs"
 	"github.com/quorate-db/quorate/wal"
 )
 
@@ -82,23 +85,23 @@ func (n *oneNode) Status() quorate.Status {
 
 func (n *oneNode) Stats() (wal.Status, transport.Stats) {
 	return wal.Status{Segments: 4, Spares: 2, Moved: 77, SyncMode: "fdatasync", LastSync: 5 * time.Millisecond}, transport.Stats{Peers: []transport.PeerStats{
-		{ID: 5, State: transport.Connected, RoundTrip: time.Millisecond, Dropped: 6},
+		{ID: 5, State: transport.Connected, RoundTrip: time.Millisecond, Dropped: 6, RoundTrips: histogram(time.Millisecond, time.Second)},
 	}}
 }
 
 func (n *oneNode) Vitals() quorate.Vitals {
-	v := quorate.Vitals{DiskFree: 99, DiskFull: true, DiskStalls: 3, SlowPeers: 8, PeersRefused: 2}
+	v := quorate.Vitals{Pending: 56, DiskFree: 99, DiskFull: true, DiskStalls: 3, SlowPeers: 8, PeersRefused: 2, LogBytes: 55, SyncTrial: vfs.Trial{Fdatasync: 2 * time.Millisecond, DSync: time.Millisecond}}
 	v.Committed.Counts[11], v.Committed.Counts[23], v.Committed.Sum = 4, 1, 20*time.Second
 	return v
 }
 
-func (n *oneNode) Change(ctx context.Context, change membership.Change) error {
+func (n *oneNode) Reconfigure(ctx context.Context, wish raft.Reconfiguration) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err := n.trouble(ctx); err != nil {
 		return err
 	}
-	next, err := n.status.Config.Apply(change)
+	next, err := n.status.Config.Apply(wish.Changes[0])
 	if err == nil {
 		n.status.Config = next
 	}
@@ -126,7 +129,15 @@ func (n *oneNode) set(change func(*oneNode)) {
 	change(n)
 }
 
-var testLimits = Limits{KeyBytes: 64, ValueBytes: 1000, Requests: 8, RequestTimeout: time.Minute}
+var testLimits = Limits{KeyBytes: 64, ValueBytes: 1000, Learners: 1, Requests: 8, RequestTimeout: time.Minute}
+
+func histogram(all ...time.Duration) timing.Histogram {
+	var l timing.Live
+	for _, d := range all {
+		l.Add(d)
+	}
+	return l.Now()
+}
 
 // serve returns a node that leads a cluster of one, and its server.
 func serve(t *testing.T, limits Limits) (*oneNode, *httptest.Server) {
@@ -145,8 +156,11 @@ func serve(t *testing.T, limits Limits) (*oneNode, *httptest.Server) {
 		Logger: slog.New(slog.DiscardHandler),
 		Ready:  func() error { return n.Status().Err },
 
-		DiskSize:      func() int64 { return 4096 },
-		LeaderChanges: func() uint64 { return 2 },
+		EtcdNames: true,
+
+		Seen: func() Seen {
+			return Seen{LeaderChanges: 2, FailedProposals: 3, FailedReads: 4, SlowBatches: 5, DiskBytes: 4096, Commits: histogram(3 * time.Millisecond), Watching: watch.Counts{Streams: 6, Watchers: 7, Behind: 1}}
+		},
 		Flight: func(w io.Writer) error {
 			if err := n.trouble(t.Context()); err != nil {
 				return err

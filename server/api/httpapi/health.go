@@ -101,9 +101,11 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if answer.Reason != "" {
+		s.metrics.unhealthy.Inc()
 		http.Error(w, string(body), http.StatusServiceUnavailable)
 		return nil
 	}
+	s.metrics.healthy.Inc()
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8") // as etcd's probes know it
 	return write(w, string(body))
 }

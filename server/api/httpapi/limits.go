@@ -13,6 +13,7 @@ const (
 type Limits struct {
 	KeyBytes       int           // largest key; the flag --max-key-bytes
 	ValueBytes     int           // largest value; the flag --max-value-bytes
+	Learners       int           // members that may have been added to stay learners; the flag --max-learners
 	Requests       int           // requests in progress at a time; the flag --max-requests
 	RequestTimeout time.Duration // how long a request may wait for the cluster; the flag --request-timeout
 }

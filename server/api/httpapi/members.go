@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,7 +65,8 @@ func (s *Server) addMember(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.change(r, membership.Add, described); err != nil {
+	err = s.change(r, func(ctx context.Context) error { return members.Add(ctx, s.Cluster, described, s.Limits.Learners) })
+	if err != nil {
 		return err
 	}
 	w.Header().Set("Location", "/v1/members/"+add.ID.String())
@@ -87,7 +89,7 @@ func (s *Server) updateMember(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.change(r, membership.Update, described); err != nil {
+	if err := s.changeOne(r, membership.Update, described); err != nil {
 		return err
 	}
 	status := s.Cluster.Status()
@@ -106,7 +108,11 @@ func (s *Server) described(add wire.AddMember) (quorate.Member, error) {
 	if add.Name == "" {
 		return quorate.Member{}, problem(wire.Malformed, "the member has no name: give it one")
 	}
+	stays := add.Learner
 	for _, m := range s.Cluster.Status().Config.Members {
+		if wire.ID(m.ID) == add.ID {
+			stays = members.StaysLearner(m)
+		}
 		if members.InfoOf(m).Name == add.Name && wire.ID(m.ID) != add.ID {
 			return quorate.Member{}, problem(wire.NameUsed, fmt.Sprintf("the member %v is named %s already: remove it first, or choose another name",
 				wire.ID(m.ID), printable(add.Name)))
@@ -116,7 +122,7 @@ func (s *Server) described(add wire.AddMember) (quorate.Member, error) {
 		ID:      quorate.NodeID(add.ID),
 		Role:    membership.Learner,
 		Address: address,
-		Info:    members.Info{Name: add.Name, ClientURLs: add.ClientURLs}.String(),
+		Info:    members.Info{Name: add.Name, ClientURLs: add.ClientURLs, StaysLearner: stays}.String(),
 	}, nil
 }
 
@@ -146,15 +152,22 @@ func (s *Server) changeByID(w http.ResponseWriter, r *http.Request, kind members
 	if err != nil {
 		return err
 	}
-	if err := s.change(r, kind, quorate.Member{ID: quorate.NodeID(id)}); err != nil {
+	if err := s.changeOne(r, kind, quorate.Member{ID: quorate.NodeID(id)}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
+// changeOne changes one member that is there.
+func (s *Server) changeOne(r *http.Request, kind membership.ChangeKind, m quorate.Member) error {
+	return s.change(r, func(ctx context.Context) error {
+		return members.Change(ctx, s.Cluster, membership.Change{Kind: kind, Member: m})
+	})
+}
+
 // change changes the membership.
-func (s *Server) change(r *http.Request, kind membership.ChangeKind, m quorate.Member) error {
+func (s *Server) change(r *http.Request, change func(context.Context) error) error {
 	ctx, cancel, _, err := s.query(r)
 	if err != nil {
 		return err
@@ -163,7 +176,7 @@ func (s *Server) change(r *http.Request, kind membership.ChangeKind, m quorate.M
 	if err := s.stillRoot(ctx, r); err != nil {
 		return err
 	}
-	return maybeDone(members.Change(ctx, s.Cluster, membership.Change{Kind: kind, Member: m}))
+	return maybeDone(change(ctx))
 }
 
 // transfer answers POST /v1/leader/transfer.

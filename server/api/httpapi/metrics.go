@@ -17,6 +17,8 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	handler  http.Handler
+
+	healthy, unhealthy prometheus.Counter // answers of /health
 }
 
 func newMetrics(o Options) *metrics {
@@ -31,6 +33,8 @@ func newMetrics(o Options) *metrics {
 			Name: "quorate_http_request_seconds", Help: "Seconds from a request's arrival to its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15)},
 			[]string{"route", "method"}),
+		healthy:   etcdAnswers("health_success"),
+		unhealthy: etcdAnswers("health_failures"),
 	}
 	registry.MustRegister(m.inFlight, m.requests, m.seconds, collector{o},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -39,7 +43,7 @@ func newMetrics(o Options) *metrics {
 	info.WithLabelValues(o.Version, o.Name).Set(1)
 	registry.MustRegister(info)
 	if o.EtcdNames {
-		registry.MustRegister(etcdCollector{collector{o}})
+		registry.MustRegister(etcdCollector{collector{o}}, m.healthy, m.unhealthy)
 		if o.Calls != nil {
 			registry.MustRegister(o.Calls)
 		}

@@ -24,9 +24,9 @@ import (
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/raft"
-	"github.com/quorate-db/quorate/raft/membership"
 	"github.com/quorate-db/quorate/server/api/gate"
 	"github.com/quorate-db/quorate/server/api/gateway"
+	"github.com/quorate-db/quorate/server/api/members"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/auth"
 	"github.com/quorate-db/quorate/server/kv"
@@ -38,14 +38,6 @@ import (
 type Proposer interface {
 	Propose(ctx context.Context, command []byte) (any, error)
 	Read(ctx context.Context) (raft.Index, error)
-}
-
-// Cluster is what is known of the members, and the way to change it; a
-// *quorate.Group.
-type Cluster interface {
-	Status() quorate.Status
-	Change(ctx context.Context, change membership.Change) error
-	Transfer(ctx context.Context, to quorate.NodeID) error
 }
 
 // Host counts what the log and the connections to peers do; a *quorate.Host.
@@ -61,7 +53,7 @@ type Options struct {
 	ClusterID wire.ID
 	Version   string
 	Log       Proposer
-	Cluster   Cluster
+	Cluster   members.Cluster
 	Host      Host
 	Machine   *kv.Machine
 	Keeper    *auth.Keeper
@@ -76,11 +68,8 @@ type Options struct {
 	EtcdNames bool
 	Calls     prometheus.Collector
 
-	// DiskSize is how many bytes the store has on disk.
-	DiskSize func() int64
-
-	// LeaderChanges is how often another leader was seen since the start.
-	LeaderChanges func() uint64
+	// Seen is what only the node as a whole can count.
+	Seen func() Seen
 
 	// Gateway answers what etcd's clients ask with JSON; nil if nobody shall.
 	Gateway http.Handler

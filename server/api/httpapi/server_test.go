@@ -101,6 +101,10 @@ func TestMembers(t *testing.T) {
 	if b := all.Members[1]; b.Name != "b" || b.Role != "voter" || b.PeerURL != "http://10.0.0.9:2380" || len(b.ClientURLs) != 1 {
 		t.Errorf("member %+v", b)
 	}
+	wished := decode[wire.Member](t, do(t, web, "POST", "/v1/members", `{"name":"l","peer_url":"http://10.0.0.4:2380","learner":true}`).want(t, 201))
+	do(t, web, "PUT", "/v1/members/"+wished.ID.String(), `{"name":"l","peer_url":"http://10.0.0.5:2380"}`).want(t, 200)
+	do(t, web, "POST", "/v1/members", `{"name":"m","peer_url":"http://10.0.0.6:2380","learner":true}`).problem(t, wire.TooManyLearners)
+	do(t, web, "POST", "/v1/members", `{"name":"m","peer_url":"http://10.0.0.6:2380"}`).want(t, 201)
 	n.set(func(n *oneNode) { n.fail = raft.ErrNotCaughtUp })
 	do(t, web, "POST", path+"/promote", "").problem(t, wire.NotCaughtUp)
 	n.set(func(n *oneNode) { n.fail = nil })
@@ -142,20 +146,31 @@ func TestStatusAndMetrics(t *testing.T) {
 	if got.Hash == nil || len(got.Hash.Hash) != 16 || got.Hash.Applied != 1 || got.Hash.Revision != 2 {
 		t.Errorf("hash %+v", got.Hash)
 	}
+	do(t, web, "GET", "/health", "").want(t, 200)
 	text := do(t, web, "GET", "/metrics", "").want(t, 200).body
 	for _, want := range []string{
 		`quorate_http_requests_total{method="PUT",route="/v1/kv/{key}",status="200"} 1`,
 		"quorate_raft_term 3", "quorate_raft_is_leader 1",
 		`quorate_raft_follower_match_index{follower="0000000000000005"} 6`,
 		`quorate_raft_follower_lag_entries{follower="0000000000000005",why="paused"} 1`,
-		"quorate_wal_spares 2", "quorate_wal_moved_bytes_total 77", "quorate_wal_stalls_total 3", "quorate_disk_free_bytes 99", "quorate_disk_full 1", "quorate_transport_slow_peers_total 8", "quorate_transport_forgetful_peers_total 2",
-		`quorate_wal_sync_mode{mode="fdatasync"} 1`,
+		"quorate_raft_log_bytes 55", "quorate_raft_pending_bytes 56", "quorate_wal_spares 2", "quorate_wal_moved_bytes_total 77", "quorate_wal_stalls_total 3", "quorate_disk_free_bytes 99", "quorate_disk_full 1", "quorate_transport_slow_peers_total 8", "quorate_transport_forgetful_peers_total 2",
+		`quorate_wal_sync_mode{mode="fdatasync"} 1`, `quorate_wal_sync_trial_seconds{mode="fdatasync"} 0.002`, `quorate_wal_sync_trial_seconds{mode="O_DSYNC"} 0.001`,
 		`quorate_raft_proposal_seconds_bucket{stage="committed",le="0.001024"} 0`, `quorate_raft_proposal_seconds_bucket{stage="committed",le="0.002048"} 4`,
 		`quorate_raft_proposal_seconds_count{stage="committed"} 5`, `quorate_raft_proposal_seconds_sum{stage="committed"} 20`,
 		"quorate_raft_leader_changes_total 2", "quorate_wal_segments 4", "quorate_wal_last_sync_seconds 0.005", "quorate_kv_revision 2",
 		`quorate_transport_peer_round_trip_seconds{peer="0000000000000005"} 0.001`,
 		`quorate_transport_peer_dropped_total{peer="0000000000000005"} 6`,
 		`quorate_build_info{name="a",version="v0"} 1`, "go_goroutines",
+		"quorate_raft_failed_proposals_total 3", "quorate_raft_failed_reads_total 4", "quorate_kv_slow_batches_total 5",
+		"quorate_watch_streams 6", "quorate_watch_watchers 7", "quorate_watch_behind 1",
+		`quorate_kv_commit_seconds_bucket{le="0.002048"} 0`, `quorate_kv_commit_seconds_bucket{le="0.004096"} 1`,
+
+		"etcd_server_proposals_failed_total 3", "etcd_server_read_indexes_failed_total 4", "etcd_server_slow_apply_total 5",
+		"etcd_server_health_success 1", "etcd_server_health_failures 0", "etcd_disk_backend_commit_duration_seconds_count 1",
+		`etcd_network_peer_round_trip_time_seconds_bucket{To="0000000000000005",le="0.001024"} 1`,
+		`etcd_network_peer_round_trip_time_seconds_count{To="0000000000000005"} 2`,
+		`etcd_network_active_peers{Local="0000000000000001",Remote="0000000000000005"} 1`,
+		`etcd_network_known_peers{Local="0000000000000001",Remote="0000000000000001"} 1`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is missing in the metrics", want)

@@ -20,6 +20,10 @@ import (
 type Info struct {
 	Name       string   `json:"name"`
 	ClientURLs []string `json:"client_urls,omitempty"`
+
+	// StaysLearner is set where somebody wished for a learner: it does not ask to be
+	// promoted. Of a voter it means nothing, and the voter takes it out.
+	StaysLearner bool `json:"stays_learner,omitempty"`
 }
 
 func (i Info) String() string {
@@ -48,17 +52,58 @@ func DrawID() quorate.NodeID {
 	return quorate.NodeID(binary.BigEndian.Uint64(b[:]) | 1)
 }
 
+// StaysLearner reports whether a member is a learner until somebody else promotes it.
+func StaysLearner(m quorate.Member) bool {
+	return m.Role == membership.Learner && InfoOf(m).StaysLearner
+}
+
 // Cluster is what is known of the members, and the way to change it; a
 // *quorate.Group.
 type Cluster interface {
 	Status() quorate.Status
-	Change(ctx context.Context, change membership.Change) error
+	Read(ctx context.Context) (raft.Index, error)
+	Reconfigure(ctx context.Context, wish raft.Reconfiguration) error
 	Transfer(ctx context.Context, to quorate.NodeID) error
+}
+
+// ErrTooManyLearners is that as many members as may have been added to stay learners.
+var ErrTooManyLearners = errors.New("members: too many are there to stay learners")
+
+// Add makes a member known, which begins as a learner. If it is to stay one, most says
+// how many such may be in the cluster, this one among them; beyond, it is refused with
+// ErrTooManyLearners. Other errors are those of [quorate.Group.Reconfigure].
+func Add(ctx context.Context, c Cluster, m quorate.Member, most int) error {
+	wish := raft.Reconfiguration{Changes: []membership.Change{{Kind: membership.Add, Member: m}}}
+	if !InfoOf(m).StaysLearner {
+		return insist(ctx, func() error { return c.Reconfigure(ctx, wish) })
+	}
+	return insist(ctx, func() error {
+		// What this node knows of the members may be old: one of them may have been
+		// promoted. And two that are added at once must not both be the last that may.
+		if _, err := c.Read(ctx); err != nil {
+			return err
+		}
+		now := c.Status()
+		if _, err := now.Config.Apply(wish.Changes[0]); err != nil {
+			return err // also where there are too many: etcd says it first
+		}
+		others := 0
+		for _, other := range now.Config.Members {
+			if StaysLearner(other) {
+				others++
+			}
+		}
+		if others >= most {
+			return ErrTooManyLearners
+		}
+		wish.Expect = now.ConfigIndex
+		return c.Reconfigure(ctx, wish)
+	})
 }
 
 // Change changes the membership. A leader that is to go hands over first, so that
 // the others need not wait for an election (REQ-M5). The errors are those of
-// [quorate.Group.Change], and [quorate.ErrNotTakenOver], after which the membership
+// [quorate.Group.Reconfigure], and [quorate.ErrNotTakenOver], after which the membership
 // is as it was.
 func Change(ctx context.Context, c Cluster, change membership.Change) error {
 	status := c.Status()
@@ -67,11 +112,19 @@ func Change(ctx context.Context, c Cluster, change membership.Change) error {
 			return fmt.Errorf("%w (%w)", quorate.ErrNotTakenOver, err)
 		}
 	}
-	// A member that has just begun says who it is, by a change as well: nobody who asks
-	// for another one at that moment should have to know.
+	return insist(ctx, func() error {
+		return c.Reconfigure(ctx, raft.Reconfiguration{Changes: []membership.Change{change}})
+	})
+}
+
+// insist tries a change again while another one is in its way. A member that has just
+// begun says who it is, by a change as well: nobody who asks for another one at that
+// moment should have to know.
+func insist(ctx context.Context, change func() error) error {
 	for end := time.Now().Add(patience); ; {
-		err := c.Change(ctx, change)
-		if !errors.Is(err, raft.ErrChangePending) || time.Now().After(end) {
+		err := change()
+		passes := errors.Is(err, raft.ErrChangePending) || errors.Is(err, raft.ErrStaleChange)
+		if !passes || time.Now().After(end) {
 			return err
 		}
 		select {
@@ -82,5 +135,5 @@ func Change(ctx context.Context, c Cluster, change membership.Change) error {
 	}
 }
 
-// patience is for how long another change may be pending.
+// patience is for how long another change may be in the way.
 const patience = time.Second

@@ -25,6 +25,7 @@ const (
 	LastVoter          Code = "last-voter"
 	NotLearner         Code = "not-a-learner"
 	NotCaughtUp        Code = "not-caught-up"
+	TooManyLearners    Code = "too-many-learners"
 	ChangePending      Code = "change-pending"
 	TransferFailed     Code = "transfer-failed"
 	Unauthenticated    Code = "unauthenticated"
@@ -78,6 +79,7 @@ var Kinds = []Kind{
 	{LastVoter, http.StatusConflict, RetryNever, "The cluster needs at least one voter"},
 	{NotLearner, http.StatusConflict, RetryNever, "The member is a voter already"},
 	{NotCaughtUp, http.StatusConflict, RetrySafe, "The learner has not caught up yet"},
+	{TooManyLearners, http.StatusConflict, RetryNever, "As many members as may are there to stay learners"},
 	{ChangePending, http.StatusConflict, RetrySafe, "Another membership change is under way"},
 	{TransferFailed, http.StatusConflict, RetryNever, "Leadership could not be handed over"},
 	{NoSpace, http.StatusInsufficientStorage, RetryNever, "Keys and their history take more than the quota allows"},

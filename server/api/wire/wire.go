@@ -133,6 +133,7 @@ type AddMember struct {
 	Name       string   `json:"name"`
 	PeerURL    string   `json:"peer_url"`
 	ClientURLs []string `json:"client_urls,omitempty"`
+	Learner    bool     `json:"learner,omitempty"` // POST: it stays a learner until somebody promotes it
 }
 
 // Transfer is the body of POST /v1/leader/transfer. It may be empty.

@@ -58,19 +58,20 @@ func memberTable(w io.Writer, members []wire.Member) {
 func memberAdd() *cobra.Command {
 	var r remote
 	var peer string
+	var learner bool
 	cmd := &cobra.Command{
 		Use:   "add NAME --peer-url URL",
 		Short: "Add a member that will be started, as a learner",
 		Long: "add makes a member known to the cluster before its first start. It joins as a learner and is promoted\n" +
-			"once it has caught up. \"quorate serve --join URL\" does this by itself: add is for those who want to\n" +
-			"see the cluster agree first.",
+			"once it has caught up, or with --learner, when you promote it. \"quorate serve --join URL\" does this by\n" +
+			"itself: add is for those who want to see the cluster agree first.",
 		Args: exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if peer == "" {
 				return usagef("--peer-url is missing: where will the other members reach %s", args[0])
 			}
 			return r.run(cmd, func(ctx context.Context, c *client.Client) error {
-				m, err := c.AddMember(ctx, wire.AddMember{Name: args[0], PeerURL: peer})
+				m, err := c.AddMember(ctx, wire.AddMember{Name: args[0], PeerURL: peer, Learner: learner})
 				if err != nil {
 					return err
 				}
@@ -84,6 +85,7 @@ func memberAdd() *cobra.Command {
 	}
 	r.flags(cmd)
 	cmd.Flags().StringVar(&peer, "peer-url", "", "where the other members will reach it, such as http://10.0.0.4:2380")
+	cmd.Flags().BoolVar(&learner, "learner", false, "it stays a learner until it is promoted with member promote")
 	return cmd
 }
 

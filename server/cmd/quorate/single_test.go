@@ -60,10 +60,10 @@ func (a *alone) Status() quorate.Status {
 	return s
 }
 
-func (a *alone) Change(_ context.Context, change membership.Change) error {
+func (a *alone) Reconfigure(_ context.Context, wish raft.Reconfiguration) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	next, err := a.config.Apply(change)
+	next, err := a.config.Apply(wish.Changes[0])
 	if err == nil {
 		a.config = next
 	}

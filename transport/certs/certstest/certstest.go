@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -100,6 +101,19 @@ func Expired(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
 // For is a change to a certificate that is for a host of this name, and no other.
 func For(host string) func(*x509.Certificate) {
 	return func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{host} }
+}
+
+// Named is a change to a certificate that has these URIs among its alternative names.
+func Named(uris ...string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		for _, text := range uris {
+			uri, err := url.Parse(text)
+			if err != nil {
+				panic(err)
+			}
+			c.URIs = append(c.URIs, uri)
+		}
+	}
 }
 
 // OnlyFor is a change to a certificate that is for servers only, or clients only.
