@@ -20,9 +20,9 @@ var ErrClosed = errors.New("store: the store is closed")
 // Options are how a Disk works. The zero value suits three members on a laptop.
 type Options struct {
 	FS            vfs.FS       // the operating system's if nil
-	CacheBytes    int64        // blocks read, and what was written and not yet flushed; 8 MiB if zero
+	CacheBytes    int64        // blocks read, and what was written and not yet flushed; 16 MiB if zero
 	HotBytes      int          // pairs written or asked for lately; 8 MiB if zero
-	MemTableBytes uint64       // written and not yet flushed, at most four times; 2 MiB if zero
+	MemTableBytes uint64       // written and not yet flushed, at most twice; 4 MiB if zero
 	Logger        *slog.Logger // Pebble's messages at debug; discarded if nil
 
 	// Fatal is called when the store can neither go on, nor say so by an error,
@@ -64,13 +64,13 @@ func Open(dir string, opts Options) (*Disk, error) {
 		opts.FS = vfs.Default
 	}
 	if opts.CacheBytes == 0 {
-		opts.CacheBytes = 8 << 20
+		opts.CacheBytes = 16 << 20
 	}
 	if opts.HotBytes == 0 {
 		opts.HotBytes = 8 << 20
 	}
 	if opts.MemTableBytes == 0 {
-		opts.MemTableBytes = 2 << 20
+		opts.MemTableBytes = 4 << 20
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -118,10 +118,6 @@ func (d *Disk) open(number int, mustExist bool) (*generation, error) {
 		Levels:             filters(),
 		Logger:             quiet{d.opts.Logger, d.opts.Fatal},
 		EventListener:      &pebble.EventListener{BackgroundError: failure.set},
-
-		// Tables in memory count for two in Go's heap, whose collector leaves as much room
-		// again. Small ones do, if a disk that is slow for a moment may let more of them wait.
-		MemTableStopWritesThreshold: 4,
 
 		// What is written lately is read from memory, so that reads suffer little from
 		// more files that overlap, and compactions are half as many.
