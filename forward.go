@@ -54,8 +54,11 @@ var refusals = []error{
 // forward makes a proposal to a leader elsewhere. A nil error says that it was
 // made: its ticket will come by, or an entry of a later term.
 func (g *Group) forward(ctx context.Context, leader engine.Leader, p *waiter, data []byte) error {
-	if leader.Node == 0 || !g.waiting.made(p, leader.Term) {
+	if leader.Node == 0 {
 		return errNotMade
+	}
+	if err := g.waiting.made(p, leader.Term); err != nil {
+		return err
 	}
 	return g.call(ctx, leader, callPropose, data)
 }

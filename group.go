@@ -336,9 +336,9 @@ func (g *Group) change(ctx context.Context, propose func(*raft.Raft) (raft.Entry
 	}
 	err = g.do(func(core *raft.Raft) error {
 		id, err := propose(core)
-		g.waiting.mu.Lock()
-		p.entry, p.term = id, id.Term
-		g.waiting.mu.Unlock()
+		if err == nil {
+			g.waiting.appended(p, id)
+		}
 		return err
 	})
 	if err != nil {

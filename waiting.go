@@ -2,8 +2,10 @@ package quorate
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/quorate-db/quorate/raft"
 )
@@ -16,17 +18,19 @@ import (
 // fall. Only where a snapshot took the place of entries can nobody tell.
 type waiting struct {
 	mu        sync.Mutex
-	proposals map[uint64]*waiter
-	readers   []*readRequest // by rising index
-	applied   raft.EntryID   // up to here the state machine has come
-	ended     error          // nobody is served any more
+	proposals map[uint64]*waiter // that were made; those that were not yet are nobody's but their callers'
+	readers   []*readRequest     // by rising index
+	applied   raft.EntryID       // up to here the state machine has come
+	ended     error              // nobody is served any more
+	over      atomic.Bool        // ended is set
 }
 
 // waiter is one proposal.
 type waiter struct {
-	ticket uint64
-	term   raft.Term    // of the leader that it was made to; zero while with none
-	entry  raft.EntryID // a membership change's, which carries no ticket
+	ticket  uint64
+	term    raft.Term    // of the leader that it was made to; zero while with none
+	entry   raft.EntryID // a membership change's, which carries no ticket
+	settled bool         // there is an outcome, or nobody waits for it any more
 
 	done   chan struct{} // closed once there is an outcome
 	result any
@@ -43,42 +47,46 @@ func (p *waiter) over() bool {
 	}
 }
 
-// open registers a proposal that has not yet been made to anybody.
+// open begins a proposal that has not yet been made to anybody. It takes no lock: many
+// callers do it at the same time.
 func (w *waiting) open(ticket uint64) (*waiter, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.ended != nil {
+	if w.over.Load() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		return nil, w.ended
 	}
-	if len(w.proposals) >= maxWaiting {
-		return nil, ErrBusy
-	}
-	if w.proposals == nil {
-		w.proposals = map[uint64]*waiter{}
-	}
-	p := &waiter{ticket: ticket, done: make(chan struct{})}
-	w.proposals[ticket] = p
-	return p, nil
+	return &waiter{ticket: ticket, done: make(chan struct{})}, nil
 }
 
 // maxWaiting bounds the proposals, and as many reads, that wait in one group.
 const maxWaiting = 1 << 16
 
-// made notes the term of the leader that the proposal is about to be made to. It
-// reports false if it must not be made: nobody waits for it any more, or it is
-// known already that it can never come.
-func (w *waiting) made(p *waiter, term raft.Term) bool {
+// made notes the term of the leader that the proposal is about to be made to. An error
+// says why it must not be made, nil that it may.
+func (w *waiting) made(p *waiter, term raft.Term) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.make(p, term)
 }
 
-func (w *waiting) make(p *waiter, term raft.Term) bool {
-	if w.proposals[p.ticket] != p || term == 0 || term < w.applied.Term {
-		return false
+func (w *waiting) make(p *waiter, term raft.Term) error {
+	switch {
+	case w.ended != nil:
+		return w.ended
+	case p.settled, term == 0, term < w.applied.Term: // nobody waits for it, or it could never come
+		return errNotMade
+	case len(w.proposals) >= maxWaiting:
+		return ErrBusy
 	}
-	p.term = term
-	return true
+	w.enter(p, term)
+	return nil
+}
+
+func (w *waiting) enter(p *waiter, term raft.Term) {
+	if w.proposals == nil {
+		w.proposals = map[uint64]*waiter{}
+	}
+	w.proposals[p.ticket], p.term = p, term
 }
 
 // offered is made for proposals of this node to itself, which it marks with the
@@ -87,9 +95,29 @@ func (w *waiting) offered(some []proposal, term raft.Term) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range some {
-		if p := &some[i]; p.entry != nil && (p.only == 0 || p.only == term) && w.make(p.entry, term) {
+		p := &some[i]
+		if p.entry == nil || p.only != 0 && p.only != term {
+			continue
+		}
+		if err := w.make(p.entry, term); err != nil {
+			w.finish(p.entry, nil, err)
+		} else {
 			p.term = term
 		}
+	}
+}
+
+// appended notes which entry a change of the membership is.
+func (w *waiting) appended(p *waiter, id raft.EntryID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p.entry, p.term = id, id.Term
+	switch {
+	case p.settled:
+	case w.ended != nil:
+		w.finish(p, nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, w.ended))
+	default:
+		w.enter(p, id.Term)
 	}
 }
 
@@ -97,15 +125,16 @@ func (w *waiting) offered(some []proposal, term raft.Term) {
 func (w *waiting) cancel(p *waiter) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	p.settled = true
 	delete(w.proposals, p.ticket)
 	return p.term != 0
 }
 
 // finish ends the proposal, if it still waits.
 func (w *waiting) finish(p *waiter, result any, err error) {
-	if _, found := w.proposals[p.ticket]; found {
+	if !p.settled {
 		delete(w.proposals, p.ticket)
-		p.result, p.err = result, err
+		p.settled, p.result, p.err = true, result, err
 		close(p.done)
 	}
 }
@@ -206,6 +235,7 @@ func (w *waiting) end(made, others error) {
 		return
 	}
 	w.ended = others
+	w.over.Store(true)
 	for _, p := range w.proposals { //order: each is told for itself
 		if p.term != 0 {
 			w.finish(p, nil, made)

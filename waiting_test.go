@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+
+	"github.com/quorate-db/quorate/raft"
 )
 
 // The loop has not come to it when its context ends: it was not made, and never will be.
@@ -19,7 +21,44 @@ func TestACommandThatNobodyGotToIsNotMade(t *testing.T) {
 	if _, err := g.wait(ctx, p); !errors.Is(err, ErrTooLate) || !errors.Is(err, context.Canceled) {
 		t.Errorf("it says %v", err)
 	}
-	if g.waiting.made(p, 1<<40) {
+	if err := g.waiting.made(p, 1<<40); err == nil {
 		t.Error("it may still be made")
+	}
+}
+
+// Until it is offered, a proposal is nobody's but its caller's: what happens to the group
+// meanwhile is said then.
+func TestWhatWasNotMadeIsRefusedWhenItIsOffered(t *testing.T) {
+	over := errors.New("the group has stopped")
+	for name, c := range map[string]struct {
+		before func(*waiting)
+		term   raft.Term
+		want   error // nil: it may be made
+	}{
+		"made":               {func(*waiting) {}, 2, nil},
+		"nobody leads":       {func(*waiting) {}, 0, errNotMade},
+		"a later term began": {func(w *waiting) { w.applied.Term = 3 }, 2, errNotMade},
+		"the group is over":  {func(w *waiting) { w.end(ErrUnknownOutcome, over) }, 2, over},
+		"too many wait": {func(w *waiting) {
+			for ticket := range uint64(maxWaiting) {
+				w.enter(&waiter{ticket: ticket + 2}, 2)
+			}
+		}, 2, ErrBusy},
+	} {
+		var w waiting
+		p, err := w.open(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.before(&w)
+		some := []proposal{{entry: p}}
+		w.offered(some, c.term)
+		if made := some[0].term != 0; made != (c.want == nil) || p.settled == made || !errors.Is(p.err, c.want) {
+			t.Errorf("%s: made %v, and the caller is told %v", name, made, p.err)
+		}
+		w.cancel(p) // the caller has gone
+		if _, still := w.proposals[1]; still {
+			t.Errorf("%s: it still waits", name)
+		}
 	}
 }
