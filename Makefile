@@ -55,7 +55,7 @@ bench-core: ## the consensus core against etcd's, in turns, and one GOAL line pe
 bench-wal: ## a synced append of 4 KiB to the log, beside files written as others do (20 s), and one GOAL line per goal
 	$(GO) run ./bench/wal
 
-bench-host: ## the durable library against its peers, in turns (13 minutes), and one GOAL line per goal
+bench-host: ## the durable library against its peers, in turns (17 minutes), and one GOAL line per goal
 	GOWORK=off $(GO) -C bench run ./host
 
 bench-server: build etcd ## the server against etcd, three processes each, in turns; one GOAL line per goal

@@ -19,7 +19,7 @@ type stillness struct {
 
 // startIdle is how long idle groups may take to start, to settle and to be
 // measured. Who needs longer cannot carry them.
-const startIdle = 2 * time.Minute
+const startIdle = 3 * time.Minute
 
 // idle looks at the cases one after another, each in a process of its own.
 func idle(ctx context.Context, who []string, o options) *stillness {

@@ -71,7 +71,7 @@ type options struct {
 	warm     time.Duration
 	window   time.Duration
 	idle     []idleCase
-	settle   time.Duration // before idle groups are looked at
+	settle   time.Duration // before idle groups are looked at: what a host remembers of them for a while is gone by then
 	entries  int           // to come back with
 	growth   growth
 	dir      string
@@ -87,7 +87,7 @@ type idleCase struct {
 
 func usual() options {
 	return options{
-		rounds: 5, warm: 300 * time.Millisecond, window: 2 * time.Second, settle: 10 * time.Second, entries: 1_000_000,
+		rounds: 5, warm: 300 * time.Millisecond, window: 2 * time.Second, settle: time.Minute, entries: 1_000_000,
 		loads: []load{{1, 1}, {1, 64}, {1, 1024}, {48, 1}, {48, 64}, {48, 1024}},
 		idle:  []idleCase{{nameOurs, fewIdle}, {nameDragonboat, fewIdle}, {nameOurs, 1_000}, {nameOurs, manyIdle}},
 		growth: growth{

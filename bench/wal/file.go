@@ -14,6 +14,7 @@ type file struct {
 	path     string
 	sync     func(*os.File) error
 	allocate int64 // bytes, beforehand; 0: none
+	over     bool  // the file is written beforehand, and then over and over
 
 	out *os.File
 	end int64
@@ -24,10 +25,8 @@ func (f file) contestant(name string) contestant {
 	return contestant{
 		name: name,
 		append: func() error {
-			if f.out == nil || f.end+batchBytes > segmentBytes {
-				if err := f.replace(); err != nil {
-					return err
-				}
+			if err := f.makeRoom(); err != nil {
+				return err
 			}
 			if _, err := f.out.WriteAt(data, f.end); err != nil {
 				return err
@@ -41,6 +40,19 @@ func (f file) contestant(name string) contestant {
 			}
 			return f.out.Close()
 		},
+	}
+}
+
+// makeRoom sees to it that a batch fits behind the last one.
+func (f *file) makeRoom() error {
+	switch {
+	case f.out != nil && f.end+batchBytes <= segmentBytes:
+		return nil
+	case f.out != nil && f.over:
+		f.end = 0
+		return nil
+	default:
+		return f.replace()
 	}
 }
 
@@ -58,6 +70,11 @@ func (f *file) replace() error {
 	f.out, f.end = out, 0
 	if f.allocate > 0 {
 		if err := allocate(out, f.allocate); err != nil {
+			return err
+		}
+	}
+	if f.over {
+		if _, err := out.Write(make([]byte, segmentBytes)); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,7 @@ func TestEveryFileIsMeasured(t *testing.T) {
 	if err := run(context.Background(), &out, o); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"our log", "allocated file, ", "growing file, fsync", "our log, ", "GOAL wal_append_p50_ratio ", "GOAL wal_append_p50_ratio_stretch "} {
+	for _, want := range []string{"our log", "allocated file, ", "growing file, fsync", "the least: written file, ", "our log, ", "GOAL wal_append_p50_ratio ", "GOAL wal_append_p50_ratio_stretch "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
