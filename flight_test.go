@@ -89,3 +89,20 @@ func TestAHostThatRecordsNothingSaysSo(t *testing.T) {
 		t.Errorf("it says %v", err)
 	}
 }
+
+// To look at a group gives its core nothing, however often.
+func TestLookingIsNoInput(t *testing.T) {
+	c := newCluster(t, 1, func(*quorate.Config) {})
+	c.propose(c.leader(), "x")
+	host, looks := c.nodes[0].host, 300
+	takes := func() int { return strings.Count(told(t, host).text.String(), "Take()") }
+	before := takes()
+	for range looks {
+		if err := c.nodes[0].group.Status().Err; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if more := takes() - before; more > looks/2 {
+		t.Errorf("%d looks made %d inputs", looks, more)
+	}
+}

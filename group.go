@@ -409,7 +409,7 @@ func (g *Group) untilTakenOver(ctx context.Context, old engine.Leader) error {
 func (g *Group) Status() Status {
 	var s Status
 	s.ID = g.host.id
-	err := g.do(func(core *raft.Raft) error { s.Status = core.Status(); return nil })
+	err := g.look(func(core *raft.Raft) { s.Status = core.Status() })
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if s.Err = g.err; s.Err == nil {
@@ -427,7 +427,19 @@ func (g *Group) Leader() (NodeID, raft.Term) {
 
 // do runs an input of the core on the loop.
 func (g *Group) do(input func(*raft.Raft) error) error {
-	err := g.host.ask(func() error { return g.host.loop.engine.Do(g.id, input) })
+	return g.ask(func(e *engine.Engine) error { return e.Do(g.id, input) })
+}
+
+// look reads the core on the loop, which makes nothing necessary: who asks often costs
+// little, and wakes nobody.
+func (g *Group) look(read func(*raft.Raft)) error {
+	return g.ask(func(e *engine.Engine) error {
+		return e.Note(g.id, func(core *raft.Raft) (stirred bool) { read(core); return false })
+	})
+}
+
+func (g *Group) ask(task func(*engine.Engine) error) error {
+	err := g.host.ask(func() error { return task(&g.host.loop.engine) })
 	if errors.Is(err, ErrClosed) {
 		return g.host.closed()
 	}

@@ -47,7 +47,7 @@ func (h *Host) receiveSnapshot(from NodeID, header []byte, body transport.Incomi
 		return errors.New("quorate: a snapshot of a later leader is being received")
 	}
 	needed := false
-	if err := g.do(func(core *raft.Raft) error { needed = core.Needs(*m.Message.Snapshot); return nil }); err != nil {
+	if err := g.look(func(core *raft.Raft) { needed = core.Needs(*m.Message.Snapshot) }); err != nil {
 		return err
 	}
 	if needed {
