@@ -37,7 +37,8 @@ const (
 	hardMaxFrame = 64 << 20
 )
 
-// frame is one unit of what travels; its payload is its own memory.
+// frame is one unit of what travels; its payload is its own memory, unless its reader lends
+// it.
 type frame struct {
 	kind    frameType
 	number  uint64
@@ -95,6 +96,7 @@ type frameReader struct {
 	limit  int // of a payload, in bytes
 	header [headerSize]byte
 	pieces []byte // of the frame that is coming in pieces
+	lent   []byte // not nil: payloads share this memory, each until the next is read
 }
 
 // next returns the next frame, however it comes.
@@ -124,7 +126,7 @@ func (f *frameReader) one() (frame, error) {
 	if uint64(size) > uint64(f.limit) {
 		return frame{}, violation("a frame of %d bytes where at most %d are allowed", size, f.limit)
 	}
-	payload, err := readPayload(f.r, int(size))
+	payload, err := f.payload(int(size))
 	if err != nil {
 		return frame{}, err
 	}
@@ -137,6 +139,17 @@ func (f *frameReader) one() (frame, error) {
 		clock:   env.Timestamp(binary.LittleEndian.Uint64(f.header[17:])),
 		payload: payload,
 	}, nil
+}
+
+func (f *frameReader) payload(size int) ([]byte, error) {
+	if size > len(f.lent) {
+		return readPayload(f.r, size)
+	}
+	_, err := io.ReadFull(f.r, f.lent[:size])
+	if err == io.EOF && size > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return f.lent[:size], err
 }
 
 // whole adds a piece of a frame to those before, and returns the frame once it is whole.

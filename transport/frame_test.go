@@ -91,6 +91,32 @@ func TestLongFramesSurvive(t *testing.T) {
 	}
 }
 
+// A reader that lends its memory gives each frame as it came, and takes none for a next one.
+func TestLentMemoryIsUsedAgain(t *testing.T) {
+	var b []byte
+	sizes := []int{3, 0, 8, 9, 1}
+	for i, size := range sizes {
+		b = appendFrame(b, frameChunk, uint64(i), 9, bytes.Repeat([]byte{byte(i)}, size))
+	}
+	lent := make([]byte, 8)
+	r := &frameReader{r: bytes.NewReader(b), limit: 9, lent: lent}
+	for i, size := range sizes {
+		f, err := r.next()
+		if err != nil || !bytes.Equal(f.payload, bytes.Repeat([]byte{byte(i)}, size)) {
+			t.Fatalf("frame %d of %d bytes: %x, %v", i, size, f.payload, err)
+		}
+		if size > 0 && (&f.payload[0] == &lent[0]) != (size <= len(lent)) {
+			t.Errorf("frame %d of %d bytes has memory of its own, or does not", i, size)
+		}
+	}
+	one := appendFrame(nil, frameChunk, 1, 9, []byte("abc"))
+	for n := 1; n < len(one); n++ {
+		if _, err := (&frameReader{r: bytes.NewReader(one[:n]), limit: 9, lent: lent}).next(); err != io.ErrUnexpectedEOF {
+			t.Errorf("after %d bytes: %v", n, err)
+		}
+	}
+}
+
 // zeros is a reader of zeros without an end.
 type zeros struct{}
 

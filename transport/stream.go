@@ -34,8 +34,7 @@ type Stream struct {
 	wire   *patient
 	stop   func() bool
 	number uint64
-	buf    []byte // of the next chunk
-	frame  []byte // memory of the frame that is written
+	chunk  []byte // the frame of the next chunk, as far as there is any of it
 
 	replied chan struct{} // closed when the receiver has replied to the header
 	reply   []byte        // read after replied
@@ -68,7 +67,7 @@ func (t *Transport) OpenStream(ctx context.Context, to raft.NodeID, header []byt
 		t: t, ctx: ctx, conn: conn,
 		wire:    &patient{Conn: conn, clock: t.cfg.Env, write: limits.streamPatience()},
 		stop:    context.AfterFunc(ctx, func() { conn.Close() }),
-		buf:     make([]byte, 0, chunkSize),
+		chunk:   make([]byte, headerSize, headerSize+chunkSize),
 		replied: make(chan struct{}),
 		judged:  make(chan struct{}),
 	}
@@ -148,16 +147,13 @@ func (s *Stream) await(replied <-chan struct{}) {
 // wait for more shall know that somebody is there.
 func (s *Stream) Write(p []byte) (int, error) {
 	if len(p) == 0 {
-		if len(s.buf) == 0 {
-			return 0, s.send(frameChunk, nil)
-		}
-		return 0, s.flush()
+		return 0, s.sendChunk()
 	}
 	written := 0
 	for written < len(p) {
-		n := min(len(p)-written, chunkSize-len(s.buf))
-		s.buf = append(s.buf, p[written:written+n]...)
-		if len(s.buf) == chunkSize {
+		n := min(len(p)-written, cap(s.chunk)-len(s.chunk))
+		s.chunk = append(s.chunk, p[written:written+n]...)
+		if len(s.chunk) == cap(s.chunk) {
 			if err := s.flush(); err != nil {
 				return written, err
 			}
@@ -168,23 +164,32 @@ func (s *Stream) Write(p []byte) (int, error) {
 }
 
 func (s *Stream) flush() error {
-	if len(s.buf) == 0 {
+	if len(s.chunk) == headerSize {
 		return nil
 	}
-	err := s.send(frameChunk, s.buf)
-	s.buf = s.buf[:0]
+	return s.sendChunk()
+}
+
+func (s *Stream) sendChunk() error {
+	err := s.write(frameChunk, s.chunk)
+	s.chunk = s.chunk[:headerSize]
 	return err
 }
 
 func (s *Stream) send(kind frameType, payload []byte) error {
+	return s.write(kind, append(make([]byte, headerSize), payload...))
+}
+
+// write seals a frame, whose payload is in its place, and sends it.
+func (s *Stream) write(kind frameType, frame []byte) error {
 	select {
 	case <-s.judged:
 		return s.broken(s.verdict)
 	default:
 	}
 	s.number++
-	s.frame = appendFrame(s.frame[:0], kind, s.number, s.t.hlc.Now(), payload)
-	if _, err := s.wire.Write(s.frame); err != nil {
+	sealFrame(frame, kind, s.number, s.t.hlc.Now())
+	if _, err := s.wire.Write(frame); err != nil {
 		return s.failed(err)
 	}
 	return nil
@@ -246,6 +251,7 @@ func (t *Transport) serveStream(conn net.Conn, from raft.NodeID) error {
 	if f.kind != frameOpen {
 		return violation("frame type %d at the start of a stream", f.kind)
 	}
+	frames.lent = make([]byte, chunkSize) // from now on: the header is the handler's
 	body := &streamBody{t: t, conn: conn, wire: wire, frames: frames, last: f.number}
 	verdict := t.cfg.Handler.Stream(from, f.payload, body)
 	if errors.Is(body.err, errViolation) {
