@@ -118,7 +118,7 @@ func (h *Host) open() (err error) {
 	h.peers, err = h.cfg.Network.Listen(transport.Config{
 		Cluster: h.cfg.Cluster, Node: h.id, Listen: h.cfg.Listen, Advertise: h.cfg.Advertise,
 		Handler: (*peerHandler)(h), Origin: transport.Origin{Incarnation: h.incarnation, Start: log.Status().Mark}, Memory: (*peerMemory)(h),
-		Credentials: h.cfg.PeerTLS, Env: h.cfg.Env, Logger: h.cfg.Logger,
+		Credentials: h.cfg.PeerTLS, Env: h.cfg.Env, Logger: h.cfg.Logger, Limits: h.cfg.peerLimits(),
 	})
 	if err != nil {
 		return err

@@ -116,7 +116,13 @@ type Config struct {
 
 // maxCommandBytes is the largest command that fits a frame of the transport with
 // some room around it.
-const maxCommandBytes = 8 << 20
+const maxCommandBytes = 17 << 20
+
+// peerLimits has room for several of the largest commands on the way to a peer: one that
+// is sent again, and what clients ask of the leader, shall not push out each other.
+func (c *Config) peerLimits() transport.Limits {
+	return transport.Limits{QueueBytes: max(32<<20, 4*c.MaxCommandBytes)}
+}
 
 // ticksPerHeartbeat divides time finely enough for election timeouts that are
 // drawn in ticks to differ.

@@ -69,7 +69,7 @@ type Incoming interface {
 
 // Limits bound what peers can cost. Zero fields have the default given.
 type Limits struct {
-	MaxFrame      int // payload of a frame, and so a message, a request, an answer, in bytes; 16 MiB, at most 64 MiB
+	MaxFrame      int // payload of a frame, and so a message, a request, an answer, in bytes; 18 MiB, at most 64 MiB
 	QueueBytes    int // waiting for one peer, and in its calls without an answer, in bytes; 32 MiB, at least a frame
 	QueueMessages int // waiting for one peer; 65,536
 	Calls         int // unanswered, per peer and direction; 8,192
@@ -83,7 +83,7 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	orDefault(&l.MaxFrame, 16<<20)
+	orDefault(&l.MaxFrame, 18<<20)
 	orDefault(&l.QueueBytes, 32<<20)
 	orDefault(&l.QueueMessages, 1<<16)
 	orDefault(&l.Calls, 1<<13)

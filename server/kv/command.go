@@ -7,7 +7,7 @@ import "github.com/quorate-db/quorate/raft"
 // that a door that lets more through cannot make two nodes disagree.
 const (
 	MaxKeyBytes   = 4 << 10  // a key, or the end of a range
-	MaxValueBytes = 15 << 19 // a value: 7.5 MiB, and what else is in its command makes it no more than 8
+	MaxValueBytes = 16 << 20 // a value; what else is in its command makes it no more than 17 MiB
 	MaxOps        = 4096     // compares and operations of a transaction, both branches and nested ones included
 	MaxLeases     = 1 << 18  // granted and not revoked
 	MaxAlarms     = 1024     // raised by hand

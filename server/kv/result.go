@@ -46,7 +46,7 @@ const (
 var sentences = [...]string{
 	OK:                 "kv: no refusal",
 	ErrMalformed:       "kv: the command cannot be read; it was made by another version or damaged before it was proposed",
-	ErrTooLarge:        "kv: a key is larger than 4 KiB or a value larger than 7.5 MiB; store less under one key",
+	ErrTooLarge:        "kv: a key is larger than 4 KiB or a value larger than 16 MiB; store less under one key",
 	ErrTooManyOps:      "kv: a transaction has more than 4096 compares and operations; split it",
 	ErrEmptyKey:        "kv: the key is empty; name a key of at least one byte",
 	ErrDuplicateKey:    "kv: a transaction changes the same key twice; keep one of the operations",

@@ -245,7 +245,7 @@ func (c *Config) checkLimits() error {
 
 // maxCommandBytes is what the log takes as one command, which is what the library can
 // send in one frame. It is no flag: all members have to agree.
-const maxCommandBytes = 8 << 20
+const maxCommandBytes = 17 << 20
 
 // lowered lowers what etcd would take and cannot be had here, and says so.
 func (c *Config) lowered() (warnings []string) {

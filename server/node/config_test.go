@@ -274,12 +274,12 @@ func TestBadConfiguration(t *testing.T) {
 
 // etcd takes requests of any size; a node starts all the same, and says what it takes.
 func TestRequestsAreBounded(t *testing.T) {
-	c, err := load(t, []string{"--max-request-bytes=7864320"}, nil, "")
-	if err != nil || len(c.Warnings) != 0 || c.Etcd.RequestBytes != 7864320 {
+	c, err := load(t, []string{"--max-request-bytes=16777216"}, nil, "")
+	if err != nil || len(c.Warnings) != 0 || c.Etcd.RequestBytes != 16777216 {
 		t.Errorf("%d, %q (%v)", c.Etcd.RequestBytes, c.Warnings, err)
 	}
 	c, err = load(t, []string{"--max-request-bytes=33554432"}, nil, "")
-	if err != nil || c.Etcd.RequestBytes != 7864320 || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "33554432 counts as 7864320") {
+	if err != nil || c.Etcd.RequestBytes != 16777216 || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "33554432 counts as 16777216") {
 		t.Errorf("%d, %q (%v)", c.Etcd.RequestBytes, c.Warnings, err)
 	}
 }

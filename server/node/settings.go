@@ -59,7 +59,7 @@ var settings = []setting{
 		func(c *Config, v string) error { return number(&c.Limits.ValueBytes, v) }},
 	{"max-requests", "1024", "requests in progress at a time; 8 times as many wait for a place, more are answered 429",
 		func(c *Config, v string) error { return number(&c.Limits.Requests, v) }},
-	{"max-request-bytes", "1572864", "largest request of an etcd client that writes; 7864320 at most",
+	{"max-request-bytes", "1572864", "largest request of an etcd client that writes; 16777216 at most",
 		func(c *Config, v string) error { return number(&c.Etcd.RequestBytes, v) }},
 	{"max-txn-ops", "128", "operations of an etcd client's transaction",
 		func(c *Config, v string) error { return number(&c.Etcd.TxnOps, v) }},

@@ -7,6 +7,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/quorate-db/quorate/server/kv"
@@ -165,10 +166,17 @@ func (s *Server) await(ctx context.Context) error {
 
 // write replicates a transaction and returns what it came to.
 func (s *Server) write(ctx context.Context, r proto.Message, t kv.Txn) (*kv.Result, error) {
-	if proto.Size(r) > s.Limits.RequestBytes {
+	if logged(r) > s.Limits.RequestBytes {
 		return nil, rpctypes.ErrGRPCRequestTooLarge
 	}
 	return s.propose(ctx, t)
+}
+
+// logged is how many bytes a request would take in etcd's log, which is what etcd bounds:
+// as a field of another message that begins with an ID of up to 10 bytes.
+func logged(r proto.Message) int {
+	const head = 2 + 1 + 1 + 10
+	return head + 1 + protowire.SizeBytes(proto.Size(r))
 }
 
 // propose replicates an action and returns what it came to.

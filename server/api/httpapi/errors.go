@@ -59,7 +59,7 @@ var meanings = []struct {
 
 	{kv.ErrMalformed, wire.Malformed, "the command is not well formed"},
 	{kv.ErrEmptyKey, wire.Malformed, "the key is empty: write it behind /v1/kv/"},
-	{kv.ErrTooLarge, wire.ValueTooLarge, "the key or the value is larger than the store takes: 4096 and 7864320 bytes"},
+	{kv.ErrTooLarge, wire.ValueTooLarge, "the key or the value is larger than the store takes: 4096 and 16777216 bytes"},
 	{kv.ErrSessionExpired, wire.SessionExpired, "the session does not exist or has expired and this write was not done: open a new one with POST /v1/sessions"},
 	{kv.ErrSequenceTooOld, wire.SequenceTooOld, "the sequence number is too far behind the session's highest to tell whether the write was done: have at most 32 under way"},
 	{kv.ErrFutureRevision, wire.FutureRevision, "the store has not come to this revision yet: the header Quorate-Revision of any answer says where it is"},
