@@ -25,6 +25,7 @@ func (a Reads) find(q Query, show func(*KV)) (page Page, err error) {
 			err = w.check(MayRead, q.Start, q.End)
 		}
 		if err == nil {
+			a.machine.counted(Tally{Ranges: 1})
 			page, err = at.find(r, q, show)
 		}
 		return err
@@ -63,6 +64,7 @@ func (a Reads) Read(t Txn) (*Result, error) {
 		}
 		s := &step{meta: at, reader: r}
 		err = s.txn(t, out)
+		a.machine.counted(s.tally)
 		out.Revision = at.revision
 		return err
 	})

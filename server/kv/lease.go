@@ -30,6 +30,7 @@ func (s *step) grantLease(do GrantLease) error {
 	s.batch.Set(leaseKey(g.ID), binary.AppendUvarint(nil, uint64(g.Index)))
 	s.batch.Set(grantKey(g.Index), g.encode())
 	s.leases++
+	s.tally.Granted = append(s.tally.Granted, g.TTL)
 	return nil
 }
 
@@ -60,6 +61,9 @@ func (s *step) revokeLease(do RevokeLease) error {
 	s.batch.Delete(leaseKey(g.ID))
 	s.batch.Delete(grantKey(g.Index))
 	s.leases--
+	s.tally.Revoked++
+	s.tally.Deletes += uint64(len(keys))
+	s.tally.Txns += several(uint64(len(keys)))
 	return nil
 }
 

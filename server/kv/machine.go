@@ -16,6 +16,7 @@ type Machine struct {
 	store Store
 	meta  meta // as committed; only for the goroutine that applies
 	tell  func(Advance)
+	count func(Tally)
 }
 
 var _ quorate.StagingStateMachine = (*Machine)(nil)
@@ -70,6 +71,7 @@ func (m *Machine) Apply(batch []quorate.Command) error {
 	}
 	from := m.meta.revision
 	m.meta = s.meta
+	m.counted(s.tally)
 	m.advanced(from, s.events)
 	return nil
 }
@@ -82,6 +84,8 @@ type step struct {
 	batch   Batch     // nil where nothing is changed
 	changes int64     // keys changed by the command at hand
 	events  *gathered // nil: nobody follows
+	work    work      // of the transaction at hand
+	tally   Tally
 }
 
 // apply carries one command out. Errors are the store's; what is wrong with the

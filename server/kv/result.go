@@ -94,6 +94,8 @@ type Result struct {
 	Session  SessionID // of an OpenSession: the new session
 	Dropped  int       // of an ExpireSessions or CloseSession: how many sessions ended; of a SetAlarm that ends one: 1 if there was one
 	TxnResult
+
+	answered Answered
 }
 
 // TxnResult is what a transaction came to.

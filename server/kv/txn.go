@@ -9,10 +9,14 @@ import (
 // changed, so one that is refused, which the error then says with a [Code], has
 // changed nothing.
 func (s *step) txn(t Txn, out *Result) error {
-	s.changes = 0
+	s.changes, s.work = 0, work{}
+	defer s.count(out)
 	b, err := s.decide(t)
 	if err != nil {
 		return err
+	}
+	if t.single() {
+		s.work.looks = 0 // etcd looks once
 	}
 	if out.TxnResult, err = s.run(b); err != nil {
 		return err
@@ -21,6 +25,19 @@ func (s *step) txn(t Txn, out *Result) error {
 		s.revision++
 	}
 	return nil
+}
+
+// single reports whether a transaction is one operation that is not asked for as a
+// transaction, as far as one can tell.
+func (t Txn) single() bool { return len(t.Compares) == 0 && len(t.Then) == 1 && len(t.Else) == 0 }
+
+// count counts what a transaction has done, or has looked at before it was refused.
+func (s *step) count(out *Result) {
+	if s.batch == nil {
+		s.tally.read(&s.work)
+	} else {
+		s.tally.transact(&s.work, out)
+	}
 }
 
 // branch is what a transaction comes to: one of its branches.
@@ -65,6 +82,7 @@ func (s *step) decide(t Txn) (branch, error) {
 
 // holds reports whether the keys are as the compare says.
 func (s *step) holds(c Compare) (bool, error) {
+	s.work.looks++
 	w := s.window(c.Key, c.End)
 	w.values = c.Target == Value
 	holds, found := true, false
@@ -115,6 +133,9 @@ func (s *step) admitPut(p Put) error {
 		} else if lease == nil {
 			return ErrLeaseNotFound
 		}
+	}
+	if p.Previous || p.KeepValue || p.KeepLease {
+		s.work.looks++
 	}
 	if !p.KeepValue && !p.KeepLease {
 		return nil
@@ -179,6 +200,7 @@ func (s *step) window(start, end []byte) window {
 func (s *step) latest(key []byte) (version, error) { return s.window(key, nil).one() }
 
 func (s *step) query(q Query) (*Page, error) {
+	s.work.queries++
 	at := s.meta
 	at.revision = s.now()
 	page, err := at.find(s.reader, q, nil)
@@ -206,6 +228,11 @@ func (s *step) put(p Put, out *OpResult) error {
 			v.lease = old.lease
 		}
 	}
+	s.work.puts++
+	if p.Previous || p.KeepValue || p.KeepLease {
+		s.work.ranges++
+	}
+	s.tally.PutBytes += uint64(len(p.Key)) + uint64(v.size)
 	s.change(p.Key, v, old)
 	return nil
 }
@@ -235,6 +262,10 @@ func (s *step) delete(d Delete, out *OpResult) error {
 		s.change(f.key, version{}, f.was)
 	}
 	out.Deleted = int64(len(all))
+	s.work.deletes++
+	if d.Previous {
+		s.work.ranges++
+	}
 	return nil
 }
 

@@ -131,6 +131,7 @@ func (l *Lessor) attend(ctx context.Context, term raft.Term, grants []*kv.Grant,
 		case h == nil, renew && h.over():
 		case renew:
 			seconds = h.TTL
+			l.done.Renewed++
 			if !h.short {
 				r.renew(h, l.clock()) // its client counts from the answer on
 			}

@@ -76,6 +76,7 @@ type Lessor struct {
 	group Group // nil before Run
 	node  quorate.NodeID
 	reign *reign // nil while this node does not lead
+	done  Counts
 
 	// Deadlines are times since Run began that leave pauses out.
 	now    time.Duration // up to the last tick
@@ -87,6 +88,19 @@ func New(o Options) *Lessor {
 	l := &Lessor{Options: o, due: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	l.turn <- struct{}{}
 	return l
+}
+
+// Counts is what a lessor has done.
+type Counts struct {
+	Renewed uint64
+	Expired uint64 // and were revoked
+}
+
+// Counts counts since New.
+func (l *Lessor) Counts() Counts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.done
 }
 
 // Machine is the store together with the lessor who answers for its leases: what a
@@ -301,6 +315,11 @@ func (l *Lessor) revokeOne(ctx context.Context, term raft.Term, g kv.Grant) erro
 	}
 	if err = result.(*kv.Result).Err(); errors.Is(err, kv.ErrLeaseNotFound) {
 		return nil // its client was quicker
+	}
+	if err == nil {
+		l.mu.Lock()
+		l.done.Expired++
+		l.mu.Unlock()
 	}
 	return err
 }

@@ -150,6 +150,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.machine, err = kv.New(seenStore{n.store, &n.seen}); err != nil {
 		return err
 	}
+	n.machine.Count(n.seen.tally.add)
 	if n.hub, err = watch.New(n.machine, env.Real(), watch.Usual); err != nil {
 		return err
 	}

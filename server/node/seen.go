@@ -21,6 +21,7 @@ type seen struct {
 	proposals, reads atomic.Uint64 // that failed
 	slow             atomic.Uint64 // batches that took long to be applied
 	commits          timing.Live   // of the store
+	tally            tally
 }
 
 // report is what of it is shown to who watches nodes.
@@ -28,6 +29,7 @@ func (n *node) report() httpapi.Seen {
 	return httpapi.Seen{
 		LeaderChanges: n.seen.leaders.Load(), FailedProposals: n.seen.proposals.Load(), FailedReads: n.seen.reads.Load(),
 		SlowBatches: n.seen.slow.Load(), Commits: n.seen.commits.Now(), DiskBytes: n.store.Size(), Watching: n.hub.Counts(),
+		Done: n.seen.tally.now(), Leases: n.lessor.Counts(),
 	}
 }
 
@@ -47,6 +49,9 @@ func noted(failures *atomic.Uint64, err error) error {
 // Propose is [quorate.Group.Propose].
 func (g seenGroup) Propose(ctx context.Context, command []byte) (any, error) {
 	result, err := g.Group.Propose(ctx, command)
+	if r, is := result.(*kv.Result); is && r != nil {
+		g.seen.tally.answered(r.Answered())
+	}
 	return result, noted(&g.seen.proposals, err)
 }
 

@@ -39,6 +39,7 @@ type Hub struct {
 	index    index // the watchers of all streams
 	streams  map[*Stream]struct{}
 	asking   map[*Stream]struct{} // who wants to know when all its watchers are up to date
+	told     Counts               // what adds up in them
 }
 
 // New returns a hub that hears of all that the machine applies from now on, and
@@ -71,14 +72,35 @@ func (h *Hub) Close() {
 	h.runner.Wait(nil, h.done, nil, nil)
 }
 
-// Counts is how many there are at the moment.
-type Counts struct{ Streams, Watchers, Behind int }
+// Counts is how many there are at the moment, and have been told.
+type Counts struct {
+	Streams, Watchers, Behind int
+
+	Pending int    // events that wait for watchers
+	Events  uint64 // that watchers were told of
+	Lookups uint64 // of what was there before them
+}
+
+// count counts a delivery. As in etcd what was there before an event is looked up for each
+// watcher, unless the event has created the key.
+func (c *Counts) count(d *Delivery) {
+	c.Events += uint64(len(d.Events))
+	if !d.Before {
+		return
+	}
+	for _, e := range d.Events {
+		if e.Deleted() || e.Create != e.Mod {
+			c.Lookups++
+		}
+	}
+}
 
 // Counts counts; a watcher that has ended and was not cancelled is none.
 func (h *Hub) Counts() Counts {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := Counts{Streams: len(h.streams)}
+	n := h.told
+	n.Streams = len(h.streams)
 	for s := range h.streams {
 		for _, w := range s.watchers {
 			if !w.ended {
@@ -87,6 +109,7 @@ func (h *Hub) Counts() Counts {
 			if w.behind {
 				n.Behind++
 			}
+			n.Pending += len(w.pending)
 		}
 	}
 	return n

@@ -218,6 +218,7 @@ func (s *Stream) take() (d Delivery, ok bool) {
 // deliver takes what is pending.
 func (w *watcher) deliver() Delivery {
 	d := Delivery{ID: w.ID, Events: w.pending, Before: w.Before, Revision: w.informed()}
+	w.stream.hub.told.count(&d)
 	w.stream.bytes -= w.bytes
 	w.pending, w.bytes, w.idle = nil, 0, false
 	if w.behind {

@@ -10,6 +10,7 @@ import (
 	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/kv"
+	"github.com/quorate-db/quorate/server/lease"
 	"github.com/quorate-db/quorate/server/watch"
 	"github.com/quorate-db/quorate/timing"
 	"github.com/quorate-db/quorate/transport"
@@ -38,8 +39,25 @@ type Seen struct {
 	SlowBatches     uint64           // commands that took longer than 100 ms to be applied, those that were applied together as one
 	Commits         timing.Histogram // how long the store took to take them in
 	DiskBytes       int64            // of the store
+	Done            Done
 	Watching        watch.Counts
+	Leases          lease.Counts
 }
+
+// Done is what was done to keys and leases, as etcd counts it; see [kv.Tally].
+type Done struct {
+	Puts, Deletes, Ranges, Txns, PutBytes uint64
+	Granted, Revoked                      uint64
+
+	// TTLs are the leases granted, by the power of two that their TTL is not above, in
+	// seconds, and at last those above all; TTLSeconds is what they sum up to.
+	TTLs       [TTLClasses]uint64
+	TTLSeconds uint64
+}
+
+// TTLClasses is how many classes of leases there are: up to a second, and so on to three
+// months, and what is longer.
+const TTLClasses = 25
 
 // reading is one number of a sample.
 type reading struct {

@@ -31,6 +31,18 @@ var etcdNames = []reading{
 	etcdGauge("debugging_mvcc_watch_stream_total", func(s *sample) float64 { return float64(s.seen.Watching.Streams) }),
 	etcdGauge("debugging_mvcc_watcher_total", func(s *sample) float64 { return float64(s.seen.Watching.Watchers) }),
 	etcdGauge("debugging_mvcc_slow_watcher_total", func(s *sample) float64 { return float64(s.seen.Watching.Behind) }),
+	etcdGauge("debugging_mvcc_pending_events_total", func(s *sample) float64 { return float64(s.seen.Watching.Pending) }),
+	etcdCounter("debugging_mvcc_events_total", func(s *sample) float64 { return float64(s.seen.Watching.Events) }),
+	etcdCounter("mvcc_put_total", func(s *sample) float64 { return float64(s.seen.Done.Puts) }),
+	etcdCounter("mvcc_delete_total", func(s *sample) float64 { return float64(s.seen.Done.Deletes) }),
+	etcdCounter("mvcc_range_total", func(s *sample) float64 { return float64(s.seen.Done.Ranges + s.seen.Watching.Lookups) }),
+	etcdCounter("mvcc_txn_total", func(s *sample) float64 { return float64(s.seen.Done.Txns) }),
+	etcdGauge("debugging_mvcc_total_put_size_in_bytes", func(s *sample) float64 { return float64(s.seen.Done.PutBytes) }),
+	etcdCounter("debugging_lease_granted_total", func(s *sample) float64 { return float64(s.seen.Done.Granted) }),
+	etcdCounter("debugging_lease_revoked_total", func(s *sample) float64 { return float64(s.seen.Done.Revoked) }),
+	etcdCounter("debugging_lease_renewed_total", func(s *sample) float64 { return float64(s.seen.Leases.Renewed) }),
+	etcdCounter("debugging_server_lease_expired_total", func(s *sample) float64 { return float64(s.seen.Leases.Expired) }),
+	etcdGauge("debugging_auth_revision", func(s *sample) float64 { return float64(s.store.Rights) }),
 }
 
 func etcdDesc(name string, labels ...string) *prometheus.Desc {
@@ -64,11 +76,12 @@ var (
 	etcdKnown    = etcdDesc("network_known_peers", "Local", "Remote")
 	etcdCommits  = etcdDesc("disk_backend_commit_duration_seconds")
 	etcdGo       = etcdDesc("server_go_version", "server_go_version")
+	etcdTTLs     = etcdDesc("debugging_lease_ttl_total")
 )
 
 // etcdOthers are those that are not single numbers of a sample.
 var etcdOthers = []*prometheus.Desc{
-	etcdQuota, etcdID, etcdVersion, etcdCluster, etcdSync, etcdSent, etcdReceived, etcdDropped, etcdTrips, etcdActive, etcdKnown, etcdCommits, etcdGo,
+	etcdQuota, etcdID, etcdVersion, etcdCluster, etcdSync, etcdSent, etcdReceived, etcdDropped, etcdTrips, etcdActive, etcdKnown, etcdCommits, etcdGo, etcdTTLs,
 }
 
 // etcdCollector shows a node under etcd's names.
@@ -103,6 +116,7 @@ func (c etcdCollector) Collect(out chan<- prometheus.Metric) {
 	show(etcdGo, prometheus.GaugeValue, 1, runtime.Version())
 	out <- histogramOf(etcdSync, &s.vitals.Durable)
 	out <- histogramOf(etcdCommits, &s.seen.Commits)
+	out <- ttls(&s.seen.Done)
 	for _, m := range s.Config.Members {
 		show(etcdKnown, prometheus.GaugeValue, 1, self, wire.ID(m.ID).String())
 	}
@@ -114,4 +128,15 @@ func (c etcdCollector) Collect(out chan<- prometheus.Metric) {
 		show(etcdActive, prometheus.GaugeValue, truth(p.State == transport.Connected), self, id)
 		out <- histogramOf(etcdTrips, &p.RoundTrips, id)
 	}
+}
+
+// ttls is how long the leases were granted for, in seconds, in etcd's buckets.
+func ttls(t *Done) prometheus.Metric {
+	buckets, total := map[float64]uint64{}, uint64(0)
+	for i, n := range t.TTLs {
+		if total += n; i < len(t.TTLs)-1 {
+			buckets[float64(uint64(1)<<i)] = total
+		}
+	}
+	return prometheus.MustNewConstHistogram(etcdTTLs, total, float64(t.TTLSeconds), buckets)
 }
