@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -42,6 +43,7 @@ var later = map[string]shape{
 func TestSameMetrics(t *testing.T) {
 	etcd := startEtcds(t, 3, allNames[1])
 	quorate, _ := startQuorate(t, 3, allNames...)
+	untilQuota(t, quorate)
 	there, here := shapes(t, etcd), shapes(t, quorate)
 	for name, theirs := range later {
 		if _, shown := there[name]; !shown {
@@ -71,6 +73,17 @@ func TestSameMetrics(t *testing.T) {
 		}
 	}
 	t.Logf("etcd shows %d metrics; %d of them are not here", len(there), len(absent))
+}
+
+// untilQuota waits until the leader's quota is known: without one its metric is not shown.
+func untilQuota(t *testing.T, members []string) {
+	t.Helper()
+	dial(t, members[0]) // it answers
+	for deadline := time.Now().Add(time.Minute); scrape(t, members[0])["etcd_server_quota_backend_bytes"] == nil; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("there is no quota")
+		}
+	}
 }
 
 // etcds tells whether a name is among those that etcd's rules and panels look at.
