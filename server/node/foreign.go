@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -116,8 +117,8 @@ func foreignFlags(fs *pflag.FlagSet) {
 			hidden(name, usage, slices.Contains(f.plain, "true") || slices.Contains(f.plain, "false"))
 		}
 	}
-	for name, now := range older {
-		hidden(name, "means --"+now, false)
+	for _, name := range slices.Sorted(maps.Keys(older)) {
+		hidden(name, "means --"+older[name], false)
 	}
 }
 
