@@ -23,7 +23,7 @@ TOOL = GOWORK=off $(GO) -C internal/tools tool -n
 AGAINST_ETCD = GOWORK=off $(GO) -C bench/server run . -quorate $(CURDIR)/bin/quorate -etcd $(CURDIR)/bin/etcd
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e torture bench bench-core bench-wal bench-host bench-server bench-failover bench-snapshot bench-growth soak etcd fuzz explore seeds sim conformance watch-fire bench-sim sweep mutants cover check fmt vet lint arch cross generate proto tools clean
+.PHONY: help build test race e2e torture bench bench-core bench-wal bench-host bench-server bench-failover bench-snapshot bench-growth soak etcd fuzz explore seeds sim conformance watch-fire crowd bench-sim sweep mutants cover check fmt vet lint arch cross generate proto tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -99,6 +99,9 @@ seeds: ## 300 simulated runs, as a part of make check
 
 sim: ## look for violations in RUNS (100000) simulated runs from seed FIRST (1) on
 	$(GO) run ./server/simulate/measure -runs $(RUNS) -first $(FIRST)
+
+crowd: ## 10,000 groups elect under load, in one process and in no time (half a minute)
+	CROWD=10000 $(GO) test -count=1 -v -run '^TestE19AllGroupsOfAHostElectUnderLoad$$' .
 
 bench-sim: ## how much simulated time a second of one processor buys
 	$(GO) run ./server/simulate/measure

@@ -2,4 +2,4 @@
 
 package quorate_test
 
-const crowdSize = 300
+const crowdSize, busyCrowdSize = 300, 2000

@@ -11,15 +11,17 @@ import (
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/quoratetest"
+	"github.com/quorate-db/quorate/raft"
 	"github.com/quorate-db/quorate/transport"
 )
 
-// tapped is a network that counts what passes: messages of groups, and what nodes
-// say for themselves.
+// tapped is a network that counts what passes: messages of groups, those of each node
+// that ask for votes, and what nodes say for themselves.
 type tapped struct {
 	quorate.Network
 	mu    sync.Mutex
 	group int
+	asked map[quorate.NodeID]int
 	node  int
 }
 
@@ -41,15 +43,29 @@ func (e tappedEnd) Send(messages []codec.Envelope) {
 		} else {
 			e.tap.group++
 		}
+		if kind := messages[i].Message.Kind; kind == raft.PreVote || kind == raft.RequestVote {
+			e.tap.asked[messages[i].Message.From]++
+		}
 	}
 	e.tap.mu.Unlock()
 	e.Transport.Send(messages)
+}
+
+// requests says how often these nodes have asked for votes.
+func (n *tapped) requests(nodes ...quorate.NodeID) (asked int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, node := range nodes {
+		asked += n.asked[node]
+	}
+	return asked
 }
 
 // during counts what is said while time passes.
 func (n *tapped) during(d time.Duration) (group, node int) {
 	n.mu.Lock()
 	n.group, n.node = 0, 0
+	clear(n.asked)
 	n.mu.Unlock()
 	time.Sleep(d)
 	n.mu.Lock()
@@ -62,13 +78,20 @@ type crowd struct {
 	*quoratetest.Cluster
 	t      *testing.T
 	tap    *tapped
+	size   int                      // how many
 	groups map[int][]*quorate.Group // by node
+
+	machine func() quorate.StateMachine
 }
 
 // inCrowd tells a story in a bubble, in which time costs nothing.
 func inCrowd(t *testing.T, story func(*crowd)) {
+	inCrowdOf(t, crowdSize, func() quorate.StateMachine { return &list{} }, story)
+}
+
+func inCrowdOf(t *testing.T, size int, machine func() quorate.StateMachine, story func(*crowd)) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &crowd{t: t, tap: &tapped{}, groups: map[int][]*quorate.Group{}}
+		c := &crowd{t: t, tap: &tapped{asked: map[quorate.NodeID]int{}}, size: size, machine: machine, groups: map[int][]*quorate.Group{}}
 		c.Cluster = quoratetest.NewCluster(t, 3, func(int) quorate.StateMachine { return &list{} }, func(cfg *quorate.Config) {
 			c.tap.Network, cfg.Network = cfg.Network, c.tap
 			cfg.Logger = nil
@@ -89,8 +112,8 @@ func inCrowd(t *testing.T, story func(*crowd)) {
 
 func (c *crowd) start(node int, members []quorate.Member) {
 	var cfgs []quorate.GroupConfig
-	for id := range crowdSize {
-		cfgs = append(cfgs, quorate.GroupConfig{ID: quorate.GroupID(100 + id), Members: members, StateMachine: &list{}})
+	for id := range c.size {
+		cfgs = append(cfgs, quorate.GroupConfig{ID: quorate.GroupID(100 + id), Members: members, StateMachine: c.machine()})
 	}
 	groups, err := c.Host(node).StartAll(cfgs)
 	if err != nil {
@@ -103,7 +126,7 @@ func (c *crowd) start(node int, members []quorate.Member) {
 func (c *crowd) until(what string, holds func(group int) bool) {
 	c.t.Helper()
 	begun := time.Now()
-	for group := 0; group < crowdSize; {
+	for group := 0; group < c.size; {
 		if holds(group) {
 			group++
 			continue
