@@ -64,6 +64,7 @@ func (o *observer) Recovered(id raft.GroupID, saved *raft.Saved, applied raft.In
 	g.saved = raft.Saved{State: saved.State, Base: saved.Base, Entries: append([]raft.Entry{}, saved.Entries...)}
 	g.pending = nil
 	r.begin(saved.Base, saved.Entries)
+	r.budget = recovered(saved)
 	j.checker.Restarted(n.id)
 	j.fail(n, j.checker.Saw(check.Observation{
 		Node: n.id, Term: saved.State.Term, Vote: saved.State.Vote, Log: logOf(saved.Base.ID, saved.Entries),

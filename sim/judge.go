@@ -25,6 +25,7 @@ type judge struct {
 	top     raft.Index // the highest that any node has taken for committed
 	states  map[raft.Index]fingerprint
 	answers map[raft.Index]fingerprint
+	changes map[raft.Index]bool // where configurations have stood, in any log
 
 	model     Model // nil: the store has none
 	chronicle chronicle
@@ -53,6 +54,7 @@ func newJudge(s *run, id raft.GroupID) *judge {
 	return &judge{
 		sim: s, group: id, leaders: map[raft.Term]raft.NodeID{}, checker: check.New(), ghosts: map[raft.NodeID]*ghost{},
 		states: map[raft.Index]fingerprint{}, answers: map[raft.Index]fingerprint{},
+		changes: map[raft.Index]bool{0: true, raft.BootstrapID.Index: true}, // who knows no members yet goes by none
 	}
 }
 
@@ -92,6 +94,7 @@ func (o *observer) Decided(id raft.GroupID, core *raft.Raft, fx *raft.Effects) {
 	if r.decisions++; r.decisions%replayEvery == 0 {
 		j.fail(n, replays(n, core))
 	}
+	j.weigh(n, r, core)
 	s := core.Brief()
 	j.sim.followed(r, s.Members, fx.Trace)
 	if s == r.brief && fx.Write.Empty() && fx.Install == nil {
@@ -217,7 +220,8 @@ func (r *replica) begin(base raft.Snapshot, entries []raft.Entry) {
 
 // members looks at configurations as they come into logs (I12): any majority under
 // one shares a node with any majority under the one before it, a leader adds none
-// while another is not committed, and a node goes by the latest.
+// while another is not committed, and a node goes by the latest, and names it by where
+// it stood, as all others do.
 func (j *judge) members(n *node, r *replica, s *raft.Brief, span raft.Span) {
 	r.standing = slices.DeleteFunc(r.standing, func(s standing) bool { return len(span.Entries) > 0 && s.at > span.Prev.Index })
 	for i := range span.Entries {
@@ -234,6 +238,10 @@ func (j *judge) members(n *node, r *replica, s *raft.Brief, span raft.Span) {
 			}
 		}
 		r.standing = append(r.standing, standing{e.Index, *e.Config})
+		j.changes[e.Index] = true
+	}
+	if !j.changes[s.Members] {
+		j.fail(n, broken("I12", "node %d goes by the members of entry %d, which has changed none", n.id, s.Members))
 	}
 	if k := len(r.standing) - 1; k >= 0 && s.Members != r.standing[k].at {
 		j.fail(n, broken("I12", "node %d goes by the members of entry %d, and its log has those of %d", n.id, s.Members, r.standing[k].at))

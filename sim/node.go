@@ -54,7 +54,8 @@ type replica struct {
 
 	brief    raft.Brief
 	standing []standing // the configurations in its log
-	shown    uint64     // the last revision that it showed to who asked only it
+	budget   budget
+	shown    uint64 // the last revision that it showed to who asked only it
 	leads    bool
 	commit   raft.Index
 	last     raft.Index

@@ -229,9 +229,7 @@ func Draw(seed uint64, limits Limits) *Plan {
 	}
 	o.Sleep = rand.New(rand.NewPCG(seed, 0x51ee9)).IntN(2) == 0 // for itself, so that all else is as it was
 	o.Watchers = []int{0, 0, 1, 2, 3}[rand.New(rand.NewPCG(seed, 0x3a7c4)).IntN(5)]
-	if scarce := rand.New(rand.NewPCG(seed, 0x1065)); scarce.IntN(5) == 0 {
-		o.LogBytes = 1 << (11 + scarce.IntN(6))
-	}
+	o.drawScarce(rand.New(rand.NewPCG(seed, 0x1065)))
 	o.Guests = drawGuests(rand.New(rand.NewPCG(seed, 0x94e57)))
 	bad := limits.Faults == nil || slices.Contains(limits.Faults, "weather")
 	o.Weather = drawWeather(rng, bad)
@@ -281,6 +279,19 @@ func drawGuests(rng *rand.Rand) (g Guests) {
 		g.Quota = 1000 + rng.Int64N(9000)
 	}
 	return g
+}
+
+// drawScarce bounds the memory of all logs, in a fifth of the runs. In half of these, many
+// clients press them, and nothing but the bound lets go of what was applied.
+func (o *Options) drawScarce(rng *rand.Rand) {
+	if rng.IntN(5) > 0 {
+		return
+	}
+	o.LogBytes = 1 << (11 + rng.IntN(6))
+	if rng.IntN(2) == 0 {
+		o.Clients, o.Think = 4+rng.IntN(5), Duration(between(rng, 2*time.Millisecond, 10*time.Millisecond))
+		o.SnapshotEntries = 10_000
+	}
 }
 
 // drawQuiet lets clients use one group only, and a log of short segments of which
