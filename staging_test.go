@@ -163,6 +163,41 @@ func TestAStagedSnapshotIsAdoptedAtTheNextStart(t *testing.T) {
 	}
 }
 
+// What a life before has staged and not adopted goes once the log has come as far by
+// itself, at a compaction or a start; what is staged of later states stays.
+func TestWhatWasStagedAndNotAdoptedGoes(t *testing.T) {
+	const early, late = 3, 1 << 40
+	c, s := &cluster{t: t, dir: t.TempDir()}, &staging{staged: map[raft.Index][]byte{early: nil, late: nil}}
+	node := c.add(func(cfg *quorate.Config) { cfg.SnapshotEntries = 10 })
+	t.Cleanup(func() { c.stop(node) })
+	member := quorate.Member{ID: 1, Role: quorate.Voter, Address: node.host.Addr()}
+	group, err := node.host.Start(quorate.GroupConfig{ID: 1, Members: []quorate.Member{member}, StateMachine: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.group, node.list = group, &s.list
+	gone := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		_, left := s.staged[early]
+		return !left
+	}
+	for i := range 30 {
+		c.propose(node, fmt.Sprint(i))
+	}
+	until(t, "a compaction lets go of it", gone)
+	c.stop(node)
+	s.staged[early] = nil
+	c.open(node)
+	s.begin(t, node, s)
+	until(t, "a start lets go of it", gone)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, kept := s.staged[late]; !kept {
+		t.Error("what is staged of a later state is gone")
+	}
+}
+
 // impatient stages only the beginning of what it is given.
 type impatient struct{ *staging }
 

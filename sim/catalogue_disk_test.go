@@ -100,6 +100,28 @@ func TestD10ALeaderWhoseWritesWaitLetsOthersLead(t *testing.T) {
 	}
 }
 
+// The disks of all nodes but one are nearly full. Who leads asks one after another to take
+// over, until it comes to that one.
+func TestD10OneAfterAnotherIsAskedToLead(t *testing.T) {
+	for seed := range seeds(2) {
+		for which := range 4 {
+			s := begin(t, seed, 5)
+			leader := s.leader()
+			roomy := s.besides(leader)[which]
+			for _, n := range s.besides(roomy) {
+				n.disk.mem.SetCapacity(n.disk.mem.Used() + spaceReserve*3/4)
+			}
+			s.until("the one that has room leads", 100*election, func() bool {
+				s.puts(leader, "k0", fmt.Sprint("without room ", len(s.told)))
+				s.pass(heartbeat)
+				return s.leading() == roomy
+			})
+			s.put(roomy, "k1", "with room")
+			s.ends()
+		}
+	}
+}
+
 // The disks of all nodes are nearly full. Nobody takes commands, the leader stays, and
 // reads go on, also under the next leader; with room again everything goes on.
 func TestD10ReadsGoOnWhereAllDisksAreFull(t *testing.T) {

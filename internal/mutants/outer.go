@@ -88,6 +88,33 @@ var outer = append([]mutant{
 	{"a snapshot that goes on has lost what did not fill a chunk", "", "snap/receiver.go",
 		"		if full = len(data) == chunkData; full {\n",
 		"		if full = len(data) == chunkData; !full {\n			w.chunk = w.chunk[:chunkHeader]\n		} else {\n"},
+	{"what was staged counts though its stream broke off", "", "receiving.go",
+		"	err := sm.Stage(at, io.MultiReader(r.Content(), in))\n",
+		"	err := sm.Stage(at, io.MultiReader(r.Content(), in))\n	if in.err != nil && in.err != io.EOF {\n		return r.Keep()\n	}\n"},
+	{"what was not read to its end counts as staged", "", "receiving.go",
+		"		err = errors.New(\"quorate: the state machine has not read its snapshot to the end\")\n",
+		"		return r.Abort()\n"},
+	{"what goes on is staged without its beginning", "", "receiving.go",
+		"io.MultiReader(r.Content(), in)",
+		"in"},
+	{"what is staged is never adopted", "", "snapshots.go",
+		"		if adopted {\n",
+		"		if adopted && m.applied == id.Index {\n"},
+	{"what is staged is not adopted by a start", "", "snapshots.go",
+		"if err := m.takeOver(base); err != nil {",
+		"if err := m.load(base); err != nil {"},
+	{"what was staged and not adopted is kept for ever", "", "receiving.go",
+		"s.Unstage(applied)",
+		"s.Unstage(0)"},
+	{"what is adopted goes before it is", "", "receiving.go",
+		"s.Unstage(applied)",
+		"s.Unstage(1 << 62)"},
+	{"a compacted log forgets where its configuration stood", "M2", "raft/log.go",
+		"ConfigIndex: l.configs[at].index}, true",
+		"ConfigIndex: id.Index}, true"},
+	{"a snapshot's name does not say where its configuration stood", "", "codec/record.go",
+		"&s.Config, s.ConfigIndex)",
+		"&s.Config, 0)"},
 	{"the state is replaced before the log is", "", "writer.go",
 		"	if len(p.records) > 0 {\n		rest, err",
 		"	for _, in := range p.install {\n		if g := w.host.group(in.Group); g != nil {\n			g.machine.put(job{install: &in.Snapshot})\n		}\n	}\n	p.install = nil\n	if len(p.records) > 0 {\n		rest, err"},
@@ -111,6 +138,43 @@ var outer = append([]mutant{
 	{"an early compaction does not wait for the state to be safe", "", "logs.go",
 		"	case m.since == backlog{}:",
 		"	case m.since.entries < 1<<40:"},
+
+	// So is that of what waits in all groups.
+	{"what waits in all groups together is not bounded", "", "pending.go",
+		"	half := p.limit / 2\n",
+		"	half := p.limit * 1024\n"},
+	{"each group may have what is shared out to all", "", "pending.go",
+		"half/int64(max(1, groups))",
+		"half"},
+	{"a group may have nothing if its share is smaller than a command", "", "pending.go",
+		"	return own == 0 || p",
+		"	return p"},
+	{"what waits for state machines does not count", "", "apply.go",
+		"	m.group.host.pending.bytes.Add(sign * bytes)\n",
+		""},
+	{"what a failed state machine had waiting counts on", "", "apply.go",
+		"	m.group.host.pending.bytes.Add(-m.heavy.Swap(0))\n",
+		""},
+	{"what waited for a majority counts on", "", "pending.go",
+		"		g.host.pending.bytes.Add(bytes - was)\n",
+		"		g.host.pending.bytes.Add(max(0, bytes-was))\n"},
+
+	// Leaderships are given away.
+	{"a leader whose disk stands still leads on", "", "loop.go",
+		"		h.loop.engine.Each(func(_ GroupID, core *raft.Raft) { core.Resign() })\n",
+		""},
+	{"a leader whose writes wait for room leads on", "", "room.go",
+		"	if !h.disk.room.stuck.Load() || h",
+		"	if h.loop.ticks > 0 || h"},
+	{"a leader that refuses commands for want of room leads on", "", "group.go",
+		"		g.giveWay(core)\n		return ErrDiskFull",
+		"		return ErrDiskFull"},
+	{"the same member is asked to lead again and again", "", "room.go",
+		"		g.way.asked++\n",
+		""},
+	{"who is short of room takes over", "", "room.go",
+		"	return m.Kind == raft.TimeoutNow && h.disk.room.short() || len",
+		"	return len"},
 
 	// The writer and the loop.
 	{"promises leave before the write", "", "writer.go",
@@ -284,20 +348,49 @@ var outer = append([]mutant{
 		"return !w.ended &&"},
 }, ofStore...)
 
+// witness is a test that finds what no seed does.
+type witness struct{ dir, test string }
+
 // told are mutants, by name, that are found by a story of package sim rather than by a
-// seed: two leaders, one after the other, would have to send other bytes for the very
-// same command.
-var told = map[string]string{
-	"a snapshot goes on whatever the bytes are that are there": "TestS08ASnapshotGoesOnWithAnotherLeader",
-	"a snapshot that is begun anew comes behind what is there": "TestS08ASnapshotGoesOnWithAnotherLeader",
-	"who has forgotten what it promised is let in":             "TestM17ANodeThatLostItsDiskIsTurnedAway",
-	"a peer is believed before the disk knows of it":           "TestM17ANodeThatLostItsDiskIsTurnedAway",
-	"a node that is turned away goes on":                       "TestM17ANodeThatLostItsDiskIsTurnedAway",
-	"an old copy of a directory is believed":                   "TestD14AnOldCopyOfADirectoryIsTurnedAway",
-	"how far a log has come is told by the segment":            "TestD14AnOldCopyOfADirectoryIsTurnedAway",
-	"logs that are too long all together are not compacted":    "TestTheLogsOfAllGroupsAreBounded",
-	"a log that is too long grows on":                          "TestSlowStateMachinesOfPressedLogsHoldUpNobody",
+// seed, or by another test: two leaders, one after the other, would have to send other
+// bytes for the very same command.
+var told = map[string]witness{
+	"a snapshot goes on whatever the bytes are that are there":        {"./sim", "TestS08ASnapshotGoesOnWithAnotherLeader"},
+	"a snapshot that is begun anew comes behind what is there":        {"./sim", "TestS08ASnapshotGoesOnWithAnotherLeader"},
+	"who has forgotten what it promised is let in":                    {"./sim", "TestM17ANodeThatLostItsDiskIsTurnedAway"},
+	"a peer is believed before the disk knows of it":                  {"./sim", "TestM17ANodeThatLostItsDiskIsTurnedAway"},
+	"a node that is turned away goes on":                              {"./sim", "TestM17ANodeThatLostItsDiskIsTurnedAway"},
+	"an old copy of a directory is believed":                          {"./sim", "TestD14AnOldCopyOfADirectoryIsTurnedAway"},
+	"how far a log has come is told by the segment":                   {"./sim", "TestD14AnOldCopyOfADirectoryIsTurnedAway"},
+	"logs that are too long all together are not compacted":           {"./sim", "TestTheLogsOfAllGroupsAreBounded"},
+	"a log that is too long grows on":                                 {"./sim", "TestSlowStateMachinesOfPressedLogsHoldUpNobody"},
+	"what was not read to its end counts as staged":                   {".", "TestAnImpatientStateMachineIsNotBelieved"},
+	"what is staged is not adopted by a start":                        {".", "TestAStagedSnapshotIsAdoptedAtTheNextStart"},
+	"what was staged and not adopted is kept for ever":                {".", "TestWhatWasStagedAndNotAdoptedGoes"},
+	"what is adopted goes before it is":                               {".", "TestWhatWasStagedAndNotAdoptedGoes"},
+	"what waits in all groups together is not bounded":                {".", "TestAHostIsBoundedWhereMajoritiesAreMissing"},
+	"each group may have what is shared out to all":                   {".", "TestAHostIsBoundedWhereMajoritiesAreMissing"},
+	"a group may have nothing if its share is smaller than a command": {".", "TestAHostIsBoundedWhereMajoritiesAreMissing"},
+	"what waits for state machines does not count":                    {".", "TestAHostIsBoundedWhereStateMachinesAreSlow"},
+	"what a failed state machine had waiting counts on":               {".", "TestAFailedStateMachineLeavesNothingPending"},
+	"what waited for a majority counts on":                            {".", "TestALeaderThatStepsDownLeavesNothingPending"},
+	"a leader whose disk stands still leads on":                       {"./sim", "TestD12ADiskThatStandsStillHoldsUpNobody"},
+	"a leader whose writes wait for room leads on":                    {"./sim", "TestD10ALeaderWhoseWritesWaitLetsOthersLead"},
+	"a leader that refuses commands for want of room leads on":        {"./sim", "TestD10ANodeWhoseDiskIsFullLivesAndLosesNothing"},
+	"the same member is asked to lead again and again":                {"./sim", "TestD10OneAfterAnotherIsAskedToLead"},
+	"who is short of room takes over":                                 {"./sim", "TestD10ReadsGoOnWhereAllDisksAreFull"},
 }
+
+// ofStaging are mutants, by name, that only the server's store meets: it takes snapshots
+// in beside its state.
+var ofStaging = set(
+	"what was staged counts though its stream broke off",
+	"what goes on is staged without its beginning",
+	"what is staged is never adopted",
+	"what is staged is not adopted by a start",
+	"what was staged and not adopted is kept for ever",
+	"what is adopted goes before it is",
+)
 
 // forgetful is a node that starts as if it had never been in a term later than its
 // log's, nor voted: what the simulator must find soonest of all.

@@ -50,23 +50,28 @@ func (d downfall) String() string {
 
 var foundBySeed = regexp.MustCompile(`(?m)^FOUND \d+ (\d+) "([^"]*)" (.*)$`)
 
-// story asks the story that is told of a mutant, if there is one, and returns its name
-// if it fails.
+// story asks the test that is told of a mutant, if there is one, and returns its name if
+// it fails.
 func (b *bench) story(m mutant) (string, error) {
-	if told[m.name] == "" {
+	w := told[m.name]
+	if w == (witness{}) {
 		return "", nil
 	}
-	return b.test("-run", "^"+told[m.name]+"$", "./sim")
+	return b.test("-run", "^"+w.test+"$", w.dir)
+}
+
+// trial is the program that a mutant is built into.
+func trial(m mutant) string {
+	if ofStaging[m.name] || strings.HasPrefix(m.file, "server/") {
+		return "./server/simulate/seeds"
+	}
+	return "./internal/mutants/seeds"
 }
 
 // simulate lets the simulator have a look at a mutant.
 func (b *bench) simulate(m mutant, seeds int) (downfall, error) {
 	d := downfall{mutant: m}
-	program := "./internal/mutants/seeds"
-	if strings.HasPrefix(m.file, "server/") {
-		program = "./server/simulate/seeds"
-	}
-	if err := b.build(m, program); err != nil {
+	if err := b.build(m, trial(m)); err != nil {
 		return d, err
 	}
 	begun := time.Now()
