@@ -27,7 +27,7 @@ type machine struct {
 	failed    bool // nothing more is taken
 	closed    bool
 	waiting   atomic.Int64             // entries handed over and not yet applied
-	heavy     atomic.Int64             // and their bytes, with entryCost for each
+	heavy     atomic.Int64             // and what they weigh, in bytes
 	saving    atomic.Bool              // a snapshot of the state is being written
 	saver     chan struct{}            // closed when that has ended; owned by the goroutine
 	receiving atomic.Pointer[incoming] // nil: no snapshot is being received
@@ -68,10 +68,7 @@ func (m *machine) behind() bool {
 
 // count adds a job to what waits, or takes it away.
 func (m *machine) count(entries []raft.Entry, sign int64) {
-	var bytes int64
-	for i := range entries {
-		bytes += entryCost + int64(len(entries[i].Data))
-	}
+	bytes := int64(raft.SizeOf(entries))
 	m.waiting.Add(sign * int64(len(entries)))
 	m.heavy.Add(sign * bytes)
 	m.group.host.pending.bytes.Add(sign * bytes)

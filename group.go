@@ -427,18 +427,18 @@ func (g *Group) Leader() (NodeID, raft.Term) {
 
 // do runs an input of the core on the loop.
 func (g *Group) do(input func(*raft.Raft) error) error {
-	return g.ask(func(e *engine.Engine) error { return e.Do(g.id, input) })
+	return g.onLoop(func(e *engine.Engine) error { return e.Do(g.id, input) })
 }
 
 // look reads the core on the loop, which makes nothing necessary: who asks often costs
 // little, and wakes nobody.
 func (g *Group) look(read func(*raft.Raft)) error {
-	return g.ask(func(e *engine.Engine) error {
+	return g.onLoop(func(e *engine.Engine) error {
 		return e.Note(g.id, func(core *raft.Raft) (stirred bool) { read(core); return false })
 	})
 }
 
-func (g *Group) ask(task func(*engine.Engine) error) error {
+func (g *Group) onLoop(task func(*engine.Engine) error) error {
 	err := g.host.ask(func() error { return task(&g.host.loop.engine) })
 	if errors.Is(err, ErrClosed) {
 		return g.host.closed()

@@ -25,13 +25,7 @@ func (p *pending) takes(own, fresh, more int64, groups int) bool {
 	return own == 0 || p.bytes.Load()+fresh+more <= half || own+more <= half/int64(max(1, groups))
 }
 
-const (
-	maxUncommittedBytes = 64 << 20 // that may wait for a majority in one group
-
-	// entryCost is what an entry counts besides its data, in bytes, as in the core: many
-	// that are empty take memory, too.
-	entryCost = 64
-)
+const maxUncommittedBytes = 64 << 20 // that may wait for a majority in one group
 
 // hasRoom reports whether the group may be given a command of so many bytes. Fresh is
 // what its core has taken since weigh was called. Any goroutine may ask, but only the
@@ -48,7 +42,7 @@ func (g *Group) hasRoom(fresh, more int64) bool {
 }
 
 func (h *Host) hasRoom(own, fresh, more int64) bool {
-	return h.pending.takes(own, fresh, entryCost+more, len(h.all()))
+	return h.pending.takes(own, fresh, raft.EntryOverhead+more, len(h.all()))
 }
 
 // fresh is what the group's core has taken since weigh was called, in bytes.

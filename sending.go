@@ -149,11 +149,8 @@ func (s snapshots) pinned(core *raft.Raft, upTo raft.Index, count, limit uint64)
 	if from >= upTo || uint64(upTo-from) > count {
 		return upTo
 	}
-	var bytes uint64
-	for _, e := range core.Entries(from, upTo, ^uint64(0)) {
-		if bytes += entryCost + uint64(len(e.Data)); bytes > limit {
-			return upTo
-		}
+	if raft.SizeOf(core.Entries(from, upTo, ^uint64(0))) > limit {
+		return upTo
 	}
 	return from
 }

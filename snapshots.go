@@ -264,7 +264,7 @@ func keepBehind(core *raft.Raft, at raft.Index, count, limit uint64) raft.Index 
 	entries := core.Entries(from, at, ^uint64(0))
 	var bytes uint64
 	for i := len(entries) - 1; i >= 0; i-- {
-		if bytes += entryCost + uint64(len(entries[i].Data)); bytes > limit {
+		if bytes += entries[i].Size(); bytes > limit {
 			return entries[i].Index
 		}
 	}

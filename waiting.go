@@ -111,12 +111,10 @@ func (w *waiting) offered(some []proposal, term raft.Term) {
 func (w *waiting) appended(p *waiter, id raft.EntryID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p.entry, p.term = id, id.Term
-	switch {
-	case p.settled:
-	case w.ended != nil:
+	p.entry, p.term = id, id.Term // it is made, also if nobody will be told of it
+	if w.ended != nil {
 		w.finish(p, nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, w.ended))
-	default:
+	} else {
 		w.enter(p, id.Term)
 	}
 }

@@ -40,7 +40,7 @@ func (r *Raft) commitTo(n Index) {
 	if r.leading != nil {
 		committed := r.log.entries[r.commit-r.log.base.Index : n-r.log.base.Index]
 		for i := range committed {
-			r.leading.uncommitted -= min(r.leading.uncommitted, committed[i].size())
+			r.leading.uncommitted -= min(r.leading.uncommitted, committed[i].Size())
 		}
 	}
 	was := r.commit

@@ -28,7 +28,7 @@ type peer struct {
 func newLeadership(r *Raft) *leadership {
 	l := &leadership{}
 	for i := r.commit + 1; i <= r.log.last().Index; i++ {
-		l.uncommitted += r.log.entries[i-r.log.base.Index-1].size()
+		l.uncommitted += r.log.entries[i-r.log.base.Index-1].Size()
 	}
 	for _, m := range r.members().Members {
 		if m.ID != r.cfg.ID {

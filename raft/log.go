@@ -72,7 +72,7 @@ func (l *log) span(prev, last Index, maxBytes uint64) Span {
 	all := l.entries[prev-l.base.Index : last-l.base.Index]
 	var bytes uint64
 	for i := range all {
-		bytes += all[i].size()
+		bytes += all[i].Size()
 		if bytes > maxBytes && i > 0 {
 			return Span{before, all[:i:i]}
 		}
@@ -85,16 +85,17 @@ func (l *log) extend(entries []Entry) {
 	l.entries = append(l.entries, entries...)
 	for i := range entries {
 		e := &entries[i]
-		l.size += e.size()
+		l.size += e.Size()
 		if e.Kind == Membership {
 			l.configs = append(l.configs, configAt{e.Index, e.Config, e.Config.Quorum()})
 		}
 	}
 }
 
-func sizeOf(entries []Entry) (bytes uint64) {
+// SizeOf is what entries weigh together, in bytes.
+func SizeOf(entries []Entry) (bytes uint64) {
 	for i := range entries {
-		bytes += entries[i].size()
+		bytes += entries[i].Size()
 	}
 	return bytes
 }
@@ -115,7 +116,7 @@ func (l *log) fresh(s Span) []Entry {
 func (l *log) replaceFrom(entries []Entry) {
 	keep := entries[0].Index - l.base.Index - 1
 	if keep < Index(len(l.entries)) {
-		l.size -= sizeOf(l.entries[keep:])
+		l.size -= SizeOf(l.entries[keep:])
 		l.entries = slices.Clone(l.entries[:keep]) // others may still read what is cut
 		for l.configs[len(l.configs)-1].index >= entries[0].Index {
 			l.configs = l.configs[:len(l.configs)-1]
@@ -162,7 +163,7 @@ func (l *log) compact(s Snapshot) {
 	// and will be again; one that is emptied may stay so.
 	drop := int(s.ID.Index - l.base.Index)
 	rest := l.entries[drop:]
-	l.size -= sizeOf(l.entries[:drop])
+	l.size -= SizeOf(l.entries[:drop])
 	l.entries = append(make([]Entry, 0, len(rest)+min(drop, 2*len(rest))), rest...)
 	l.base = s.ID
 	for len(l.configs) > 1 && l.configs[1].index <= s.ID.Index {

@@ -109,7 +109,7 @@ func TestLogIsASequence(t *testing.T) {
 func checkSpan(t *rapid.T, got Span, want []Entry, limit uint64) {
 	n, bytes := 0, uint64(0)
 	for i := range want[1:] {
-		if bytes += want[1+i].size(); bytes > limit && i > 0 {
+		if bytes += want[1+i].Size(); bytes > limit && i > 0 {
 			break
 		}
 		n++
@@ -126,7 +126,7 @@ func checkLog(t *rapid.T, l *log, n *naiveLog) {
 	if got, want := l.config(), n.config(Index(len(n.all))); got.index != want.index || !reflect.DeepEqual(got.config, want.config) {
 		t.Fatalf("configuration in force %v, want %v", got, want)
 	}
-	if got, want := l.size, sizeOf(n.all[n.base:]); got != want {
+	if got, want := l.size, SizeOf(n.all[n.base:]); got != want {
 		t.Fatalf("%d bytes, want %d", got, want)
 	}
 	for i := Index(0); i <= Index(len(n.all))+2; i++ {

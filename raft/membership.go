@@ -124,7 +124,7 @@ func (r *Raft) caughtUp(id NodeID) bool {
 	missing := r.log.span(p.Match, r.log.last().Index, ^uint64(0)).Entries
 	var bytes uint64
 	for i := range missing {
-		bytes += missing[i].size()
+		bytes += missing[i].Size()
 	}
 	return p.Match > 0 && bytes <= r.cfg.MaxMessageBytes
 }

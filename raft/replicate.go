@@ -44,7 +44,7 @@ func (r *Raft) append(e Entry) EntryID {
 	r.wake(0)
 	e.EntryID = EntryID{r.term, r.log.last().Index + 1}
 	r.log.extend([]Entry{e})
-	r.leading.uncommitted += e.size()
+	r.leading.uncommitted += e.Size()
 	r.trace(L4, 0, e.EntryID)
 	return e.EntryID
 }
@@ -83,7 +83,7 @@ func (r *Raft) sendEntries(p *peer, s Span) {
 	})
 	var bytes uint64
 	for i := range s.Entries {
-		bytes += s.Entries[i].size()
+		bytes += s.Entries[i].Size()
 	}
 	p.Told = max(p.Told, min(r.commit, s.Last().Index))
 	if p.InFlight() > 0 {

@@ -57,8 +57,12 @@ type Entry struct {
 	Config *membership.Config // Membership only: the configuration from here on (M2)
 }
 
-// size is what an entry weighs in windows and quotas, in bytes.
-func (e *Entry) size() uint64 { return uint64(len(e.Data)) + 64 }
+// EntryOverhead is what an entry weighs besides its data, in bytes: many that are empty
+// take memory, too.
+const EntryOverhead = 64
+
+// Size is what an entry weighs in windows and quotas, in bytes.
+func (e *Entry) Size() uint64 { return uint64(len(e.Data)) + EntryOverhead }
 
 // Span is a run of entries together with the entry just before it. Inside the
 // core a Span is always well formed; the doors through which one enters (a

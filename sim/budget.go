@@ -11,20 +11,10 @@ type budget struct {
 	gulp  uint64       // the most that came at once in this life
 }
 
-// entryCost is what an entry counts besides its data, in bytes, as in the core.
-const entryCost = 64
-
-func weightOf(entries []raft.Entry) (bytes uint64) {
-	for i := range entries {
-		bytes += uint64(len(entries[i].Data)) + entryCost
-	}
-	return bytes
-}
-
 // recovered is the budget of a log that was found on a disk. All of it is owed: a crash may
 // have brought back what was compacted away.
 func recovered(saved *raft.Saved) budget {
-	bytes := weightOf(saved.Entries)
+	bytes := raft.SizeOf(saved.Entries)
 	return budget{base: saved.Base.ID, bytes: bytes, owed: bytes}
 }
 
@@ -34,7 +24,7 @@ func (b *budget) note(core *raft.Raft, applied raft.Index) {
 	if base != b.base {
 		b.base, b.owed = base, 0
 	}
-	b.owed = max(b.owed, bytes-weightOf(core.Entries(base.Index, applied, 1<<40)))
+	b.owed = max(b.owed, bytes-raft.SizeOf(core.Entries(base.Index, applied, 1<<40)))
 	if bytes > b.bytes {
 		b.gulp = max(b.gulp, bytes-b.bytes)
 	}
