@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"path/filepath"
 	"sync/atomic"
 
@@ -14,6 +13,8 @@ import (
 	"github.com/lni/dragonboat/v4/logger"
 	"github.com/lni/dragonboat/v4/plugin/tan"
 	"github.com/lni/dragonboat/v4/statemachine"
+
+	"github.com/quorate-db/quorate/internal/freeport"
 )
 
 // dragon is three NodeHosts of dragonboat.
@@ -25,11 +26,11 @@ type dragon struct {
 }
 
 func openDragonboat(dir string, groups int) (cluster, error) {
-	addresses, err := freeAddresses()
+	addresses, err := freeport.Addresses(replicas)
 	if err != nil {
 		return nil, err
 	}
-	c, err := openDragonboatAt(dir, groups, addresses[:])
+	c, err := openDragonboatAt(dir, groups, addresses)
 	if err != nil {
 		return nil, err
 	}
@@ -68,19 +69,6 @@ func expert(groups int) config.ExpertConfig {
 }
 
 const fewGroups = 4
-
-// freeAddresses finds loopback ports on which nobody listens.
-func freeAddresses() (free [replicas]string, err error) {
-	for i := range free {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return free, err
-		}
-		defer func() { _ = l.Close() }() // all at the end, or two would be the same
-		free[i] = l.Addr().String()
-	}
-	return free, nil
-}
 
 func (c *dragon) start(group, node int) error {
 	shard, want := uint64(group+1), uint64(node+1)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/quorate-db/quorate"
 	"github.com/quorate-db/quorate/internal/cputime"
+	"github.com/quorate-db/quorate/internal/freeport"
 )
 
 // lasting is a cluster of one group that keeps its whole log, and that a second
@@ -146,11 +147,11 @@ func lastingAddresses(dir string) ([]string, error) {
 	if text, err := os.ReadFile(file); err == nil {
 		return strings.Fields(string(text)), nil
 	}
-	free, err := freeAddresses()
+	free, err := freeport.Addresses(replicas)
 	if err != nil {
 		return nil, err
 	}
-	return free[:], os.WriteFile(file, []byte(strings.Join(free[:], " ")), 0o600)
+	return free, os.WriteFile(file, []byte(strings.Join(free, " ")), 0o600)
 }
 
 // lastingOurs is our hosts without snapshots.

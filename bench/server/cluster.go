@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/quorate-db/quorate/internal/freeport"
 )
 
 // replicas is the size of a cluster at first.
@@ -26,7 +27,7 @@ const patience = 2 * time.Minute
 type cluster struct {
 	dir       string
 	program   string
-	ports     []int // two for each node: clients', then peers'
+	addresses []string // two for each node: clients', then peers'
 	args      [][]string
 	processes []*exec.Cmd
 	endpoints []string // client URLs
@@ -39,7 +40,7 @@ func start(ctx context.Context, o options, name string, flags ...string) (_ *clu
 	if c.dir, err = os.MkdirTemp(o.dir, "quorate-bench"); err != nil {
 		return nil, err
 	}
-	if c.ports, err = freePorts(2 * (replicas + 1)); err != nil {
+	if c.addresses, err = freeport.Addresses(2 * (replicas + 1)); err != nil {
 		return nil, errors.Join(err, c.stop())
 	}
 	for i := range replicas {
@@ -50,7 +51,7 @@ func start(ctx context.Context, o options, name string, flags ...string) (_ *clu
 	return c, nil
 }
 
-func (c *cluster) url(port int) string { return fmt.Sprintf("http://127.0.0.1:%d", c.ports[port]) }
+func (c *cluster) url(address int) string { return "http://" + c.addresses[address] }
 
 // flags are those of a node in a cluster of so many.
 func (c *cluster) flags(name string, i, size int, more ...string) []string {
@@ -162,19 +163,6 @@ func (c *cluster) complaint(i int) string {
 		return err.Error()
 	}
 	return string(text[max(0, len(text)-500):])
-}
-
-// freePorts finds loopback ports on which nobody listens.
-func freePorts(n int) (free []int, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }() // all at the end, or two would be the same
-		free = append(free, l.Addr().(*net.TCPAddr).Port)
-	}
-	return free, nil
 }
 
 // usage is what the processes have used of the machine.

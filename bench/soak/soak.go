@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/quorate-db/quorate/internal/freeport"
 )
 
 // replicas is how many nodes there are, each with all groups.
@@ -48,7 +48,7 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 		return err
 	}
 	s.print("soak: %v with %d groups, %.0f operations a second, seed %d, in %s\n", o.duration, o.groups, o.rate, o.seed, s.dir)
-	if s.addresses, err = freeAddresses(); err != nil {
+	if s.addresses, err = freeport.Addresses(replicas); err != nil {
 		return err
 	}
 	if err := s.live(ctx); err != nil {
@@ -153,20 +153,4 @@ func (s *soak) end() {
 			_ = n.process.kill() // it may have ended
 		}
 	}
-}
-
-// freeAddresses finds loopback ports on which nobody listens, below those that
-// systems give to who dials: a node that is down shall find its own free again.
-func freeAddresses() (free []string, err error) {
-	for tries := 0; len(free) < replicas; tries++ {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 16_000+rand.IntN(16_000)))
-		if err != nil && tries > 100 {
-			return nil, err
-		}
-		if err == nil {
-			defer l.Close() // all at the end, or two would be the same
-			free = append(free, l.Addr().String())
-		}
-	}
-	return free, nil
 }

@@ -62,6 +62,7 @@ var policy = []row{
 	{"examples/...", free, []string{".", "raft/...", "engine", "sim"}, "programs to copy use what is public"},
 	{"internal/goal", free, nil, "lines that measurements print for programs"},
 	{"internal/cputime", free, nil, "what benchmarks count: the time on processors, which only the system knows"},
+	{"internal/freeport", free, nil, "ports for tests and measurements, which only the system knows to be free"},
 	{"internal/mutants", free, []string{"internal/goal"}, "it builds broken copies of the core and imports none"},
 	{"internal/mutants/trial", free, []string{"sim"}, "the simulator as a program, for a broken copy to be built of"},
 	{"internal/mutants/seeds", free, []string{"internal/mutants/trial", "sim"}, "that program, with what the library itself has to replicate"},

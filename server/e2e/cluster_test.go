@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quorate-db/quorate/internal/freeport"
 	"github.com/quorate-db/quorate/server/api/wire"
 	"github.com/quorate-db/quorate/server/client"
 )
@@ -301,12 +301,6 @@ func all(t *testing.T, c *client.Client, prefix string, options ...client.ReadOp
 	}
 }
 
-// ports is where the search for the next free port begins. It stays below the
-// range from which the system takes ports for outgoing connections, or a stopped
-// node's port might be gone; and begins elsewhere in each process, so that two
-// runs at a time do not meet.
-var ports = 10000 + os.Getpid()%400*50
-
 // freeURL returns an address on loopback that nobody listens on.
 func freeURL(t *testing.T) string {
 	t.Helper()
@@ -315,15 +309,9 @@ func freeURL(t *testing.T) string {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	for range 1000 {
-		if ports++; ports >= 32000 {
-			ports = 10000
-		}
-		if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", ports)); err == nil {
-			_ = l.Close() // nobody ever connected
-			return ports
-		}
+	port, err := freeport.Take()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port on 127.0.0.1")
-	return 0
+	return port
 }

@@ -9,13 +9,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/quorate-db/quorate/internal/freeport"
 	"github.com/quorate-db/quorate/server/api/wire"
 )
 
@@ -76,25 +77,13 @@ func (r *running) await(message string) {
 	}
 }
 
-// given are the ports that freePort has returned.
-var given sync.Map
-
-// freePort returns a port that was free a moment ago, and each only once.
 func freePort(t *testing.T) string {
 	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		if err = errors.Join(err, l.Close()); err != nil {
-			t.Fatal(err)
-		}
-		if _, before := given.LoadOrStore(port, true); !before {
-			return port
-		}
+	port, err := freeport.Take()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return strconv.Itoa(port)
 }
 
 // member is a configuration for this machine.
