@@ -57,6 +57,9 @@ func (h *Host) decided(id GroupID, core *raft.Raft, fx *raft.Effects) {
 		g.weigh(int64(core.Uncommitted()))
 		g.noteLog(int64(core.LogBytes()))
 		g.sample.decided(h, core, fx.WriteID)
+		if core.Asleep() {
+			g.waiting.rest()
+		}
 	}
 	h.observe(func(o Observer) { o.Decided(id, core, fx) })
 }

@@ -21,8 +21,8 @@ type waiting struct {
 	proposals map[uint64]*waiter // that were made; those that were not yet are nobody's but their callers'
 	readers   []*readRequest     // by rising index
 	applied   raft.EntryID       // up to here the state machine has come
-	ended     error              // nobody is served any more
-	over      atomic.Bool        // ended is set
+
+	ended atomic.Pointer[error] // why nobody is served any more; changed under the lock
 }
 
 // waiter is one proposal.
@@ -50,12 +50,18 @@ func (p *waiter) over() bool {
 // open begins a proposal that has not yet been made to anybody. It takes no lock: many
 // callers do it at the same time.
 func (w *waiting) open(ticket uint64) (*waiter, error) {
-	if w.over.Load() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return nil, w.ended
+	if err := w.why(); err != nil {
+		return nil, err
 	}
 	return &waiter{ticket: ticket, done: make(chan struct{})}, nil
+}
+
+// why nobody is served any more; nil while somebody may be.
+func (w *waiting) why() error {
+	if ended := w.ended.Load(); ended != nil {
+		return *ended
+	}
+	return nil
 }
 
 // maxWaiting bounds the proposals, and as many reads, that wait in one group.
@@ -70,9 +76,9 @@ func (w *waiting) made(p *waiter, term raft.Term) error {
 }
 
 func (w *waiting) make(p *waiter, term raft.Term) error {
-	switch {
-	case w.ended != nil:
-		return w.ended
+	switch ended := w.why(); {
+	case ended != nil:
+		return ended
 	case p.settled, term == 0, term < w.applied.Term: // nobody waits for it, or it could never come
 		return errNotMade
 	case len(w.proposals) >= maxWaiting:
@@ -112,8 +118,8 @@ func (w *waiting) appended(p *waiter, id raft.EntryID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p.entry, p.term = id, id.Term // it is made, also if nobody will be told of it
-	if w.ended != nil {
-		w.finish(p, nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, w.ended))
+	if ended := w.why(); ended != nil {
+		w.finish(p, nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, ended))
 	} else {
 		w.enter(p, id.Term)
 	}
@@ -148,9 +154,9 @@ func (w *waiting) refuse(p *waiter, err error) {
 func (w *waiting) await(r *readRequest) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case w.ended != nil:
-		r.finish(w.ended)
+	switch ended := w.why(); {
+	case ended != nil:
+		r.finish(ended)
 	case r.index <= w.applied.Index:
 		r.finish(nil)
 	default:
@@ -216,6 +222,15 @@ func (w *waiting) onSnapshot(id raft.EntryID) {
 	w.serveReaders()
 }
 
+// rest gives memory back while nobody waits: most of many groups sleep.
+func (w *waiting) rest() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.proposals) == 0 {
+		w.proposals = nil
+	}
+}
+
 func (w *waiting) serveReaders() {
 	n := 0
 	for ; n < len(w.readers) && w.readers[n].index <= w.applied.Index; n++ {
@@ -229,11 +244,10 @@ func (w *waiting) serveReaders() {
 func (w *waiting) end(made, others error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ended != nil {
+	if w.why() != nil {
 		return
 	}
-	w.ended = others
-	w.over.Store(true)
+	w.ended.Store(&others)
 	for _, p := range w.proposals { //order: each is told for itself
 		if p.term != 0 {
 			w.finish(p, nil, made)

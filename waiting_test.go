@@ -62,3 +62,42 @@ func TestWhatWasNotMadeIsRefusedWhenItIsOffered(t *testing.T) {
 		}
 	}
 }
+
+// A change of the membership that was appended just before the end is made, whatever its
+// caller does next: that it is not known what came of it must not become that it was refused.
+func TestAChangeThatNobodyWillBeToldOfIsMade(t *testing.T) {
+	var w waiting
+	p, err := w.open(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := errors.New("the group has stopped")
+	w.end(ErrUnknownOutcome, over)
+	w.appended(p, raft.EntryID{Term: 2, Index: 3})
+	if !errors.Is(p.err, ErrUnknownOutcome) || !errors.Is(p.err, over) {
+		t.Errorf("the caller is told %v", p.err)
+	}
+	if !w.cancel(p) {
+		t.Error("it counts as not made")
+	}
+	if _, err := w.open(2); !errors.Is(err, over) {
+		t.Errorf("another one begins: %v", err)
+	}
+}
+
+// A group that sleeps keeps nothing for those who wait, unless somebody does.
+func TestAGroupThatRestsForgetsNobody(t *testing.T) {
+	var w waiting
+	w.enter(&waiter{ticket: 1}, 2)
+	if w.rest(); w.proposals[1] == nil {
+		t.Fatal("who waits is forgotten")
+	}
+	w.cancel(w.proposals[1])
+	if w.rest(); w.proposals != nil {
+		t.Fatal("memory is kept for nobody")
+	}
+	w.enter(&waiter{ticket: 2}, 2)
+	if w.proposals[2] == nil {
+		t.Fatal("nobody can wait any more")
+	}
+}
