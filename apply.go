@@ -31,6 +31,7 @@ type machine struct {
 	saving    atomic.Bool              // a snapshot of the state is being written
 	saver     chan struct{}            // closed when that has ended; owned by the goroutine
 	receiving atomic.Pointer[incoming] // nil: no snapshot is being received
+	intake    atomic.Pointer[intake]   // nil: none is being staged
 
 	patience time.Duration // before a snapshot that could not be saved is tried again; owned by who saves
 

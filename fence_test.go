@@ -32,7 +32,12 @@ func (unwatched) Given(uint64, *raft.Raft, *raft.Input, []raft.Event) {}
 // alone is a host in the directory, and the only group on it, which has a leader.
 func alone(t *testing.T, dir string) (*Host, *Group) {
 	t.Helper()
-	h, err := Open(Config{Dir: dir, ID: 1, Listen: "127.0.0.1:0"})
+	return aloneWith(t, Config{Dir: dir, ID: 1, Listen: "127.0.0.1:0"})
+}
+
+func aloneWith(t *testing.T, cfg Config) (*Host, *Group) {
+	t.Helper()
+	h, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -497,6 +497,7 @@ func (g *Group) stop(err error) {
 	if !errors.Is(err, ErrRemoved) {
 		g.host.cfg.Logger.Error("a group has stopped on this node", "group", g.id, "err", err)
 	}
+	g.machine.endIntake()
 	g.sample.end(g.host)
 	g.waiting.end(fmt.Errorf("%w: %w", ErrUnknownOutcome, err), fmt.Errorf("%w: %w", ErrStopped, err))
 }

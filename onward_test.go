@@ -2,7 +2,6 @@ package quorate
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -34,7 +33,7 @@ func (p *pieces) WriteTo(w io.Writer) (written int64, err error) {
 }
 
 func held(b string) snap.Prefix {
-	return snap.Prefix{Size: int64(len(b)), Sum: sha256.Sum256([]byte(b))}
+	return snap.Prefix{Size: int64(len(b)), Sum: snap.Sum(0).Of([]byte(b))}
 }
 
 // Only what is missing is sent, wherever the pieces are cut; and nothing at all if what
@@ -60,7 +59,7 @@ func TestOnlyWhatIsMissingIsSent(t *testing.T) {
 	} {
 		for length := 1; length <= 7; length++ {
 			var stream bytes.Buffer
-			w := &onward{stream: &stream, to: &stream, held: held(c.held), sum: sha256.New()}
+			w := &onward{stream: &stream, to: &stream, held: held(c.held)}
 			err := w.send(&pieces{[]byte(c.view), length, c.err})
 			if !errors.Is(err, c.want) || (c.want == nil) != (err == nil) {
 				t.Errorf("%q of %q is held, in pieces of %d: %v", c.held, c.view, length, err)
@@ -88,7 +87,7 @@ func (s *severed) Write(p []byte) (int, error) {
 // A stream that breaks is no fault of the view, and the view is kept.
 func TestAStreamThatBreaksDoesNotEndTheTransfer(t *testing.T) {
 	for left := range 8 + 3 {
-		w := &onward{stream: &severed{left}, held: held("abc"), sum: sha256.New()}
+		w := &onward{stream: &severed{left}, held: held("abc")}
 		w.to = w.stream
 		if err := w.send(&pieces{[]byte("abcdef"), 2, nil}); !errors.Is(err, errSevered) || errors.Is(err, errAnew) {
 			t.Errorf("after %d bytes: %v", left, err)
@@ -100,7 +99,7 @@ func TestAStreamThatBreaksDoesNotEndTheTransfer(t *testing.T) {
 func TestWhoWaitsHearsASignOfLife(t *testing.T) {
 	view := make([]byte, 2*signOfLife+1)
 	heard := 0
-	w := &onward{held: held(string(view)), sum: sha256.New(), to: io.Discard}
+	w := &onward{held: held(string(view)), to: io.Discard}
 	w.stream = writerFunc(func(p []byte) {
 		if len(p) == 0 {
 			heard++

@@ -83,67 +83,45 @@ func (m *machine) receive(mine *incoming) bool {
 
 // store puts a snapshot on the disk. What comes of one that breaks off is kept.
 func (g *Group) store(s raft.Snapshot, body transport.Incoming) error {
+	if sm := g.machine.staging(); sm != nil {
+		return g.takeIn(sm, &s, body)
+	}
 	r, err := g.host.snaps.Receive(g.id, s)
 	if err != nil {
 		return err
 	}
-	if err := begin(r, body); err != nil {
-		return errors.Join(err, r.Keep())
+	from, err := agree(body, r.Held())
+	if err == nil {
+		err = r.Begin(from)
 	}
-	if sm := g.machine.staging(); sm != nil {
-		return stage(sm, s.ID.Index, r, body)
+	if err == nil {
+		_, err = io.Copy(r, body)
 	}
-	if _, err := io.Copy(r, body); err != nil {
+	if err != nil {
 		return errors.Join(err, r.Keep())
 	}
 	return r.Commit()
 }
 
-// stage has a state machine take a snapshot in while it arrives. The file is there in case
-// that the stream breaks off.
-func stage(sm StagingStateMachine, at raft.Index, r *snap.Receiver, body transport.Incoming) error {
-	r.Spare()
-	in := &noted{from: body, to: r}
-	err := sm.Stage(at, io.MultiReader(r.Content(), in))
-	switch {
-	case in.err == io.EOF: // all of it came, and nothing of it is missing for the next attempt
-		return errors.Join(err, r.Abort())
-	case err == nil:
-		err = errors.New("quorate: the state machine has not read its snapshot to the end")
-	}
-	return errors.Join(err, r.Keep())
-}
-
-// noted writes down what is read.
-type noted struct {
-	from io.Reader
-	to   io.Writer
-	err  error // the last one of from
-}
-
-func (n *noted) Read(p []byte) (read int, err error) {
-	read, n.err = n.from.Read(p)
-	if _, err := n.to.Write(p[:read]); err != nil {
+// agree tells the sender what of a snapshot is held already, and returns from which byte on
+// it is sent.
+func agree(body transport.Incoming, held snap.Prefix) (from int64, err error) {
+	if err := body.Reply(encodeHeld(held)); err != nil {
 		return 0, err
 	}
-	return read, n.err
-}
-
-// begin agrees with the sender on what of a snapshot is held already.
-func begin(r *snap.Receiver, body transport.Incoming) error {
-	if err := body.Reply(encodeHeld(r.Held())); err != nil {
-		return err
+	var b [8]byte
+	if _, err := io.ReadFull(body, b[:]); err != nil {
+		return 0, fmt.Errorf("quorate: a snapshot broke off before it began: %w", err)
 	}
-	var from [8]byte
-	if _, err := io.ReadFull(body, from[:]); err != nil {
-		return fmt.Errorf("quorate: a snapshot broke off before it began: %w", err)
-	}
-	return r.Begin(int64(binary.LittleEndian.Uint64(from[:])))
+	return int64(binary.LittleEndian.Uint64(b[:])), nil
 }
 
 // dropPart removes what was kept of a snapshot at or before an entry. A failure costs
 // only space.
 func (m *machine) dropPart(upTo raft.Index) {
+	if in := m.intake.Load(); in != nil && in.at <= upTo {
+		in.leave()
+	}
 	if m.receiving.Load() != nil {
 		return // it is being written
 	}

@@ -129,5 +129,8 @@ func (m *machine) finish(ctx context.Context) error {
 	if m.saver != nil && wait(nil, m.saver, ctx.Done(), nil) == 2 {
 		return ctx.Err()
 	}
+	if in := m.intake.Load(); in != nil && wait(nil, in.done, ctx.Done(), nil) == 2 {
+		return ctx.Err()
+	}
 	return nil
 }

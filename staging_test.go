@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/quorate-db/quorate"
@@ -18,6 +19,8 @@ import (
 // staging is a disk that takes snapshots in beside its state.
 type staging struct {
 	disk
+	read     atomic.Int64 // bytes by Stage
+	ended    atomic.Int64 // calls of it
 	mu       sync.Mutex
 	staged   map[raft.Index][]byte
 	fails    error // of Adopt
@@ -26,14 +29,27 @@ type staging struct {
 }
 
 func (s *staging) Stage(at raft.Index, r io.Reader) error {
-	data, err := io.ReadAll(r)
-	if err != nil {
+	defer s.ended.Add(1)
+	s.read.Store(0)
+	var data bytes.Buffer
+	if _, err := io.Copy(&data, countedReader{r, &s.read}); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.staged[at] = data
+	s.staged[at] = data.Bytes()
 	return nil
+}
+
+type countedReader struct {
+	from io.Reader
+	n    *atomic.Int64
+}
+
+func (r countedReader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	r.n.Add(int64(n))
+	return n, err
 }
 
 func (s *staging) Adopt(at raft.Index) (bool, error) {
@@ -93,6 +109,7 @@ func newcomer(t *testing.T, net *fragile, s *staging, as quorate.StateMachine) (
 	until(t, "the log is compacted", func() bool { return leader.group.Status().Base.Index > 100 })
 	node = c.add(func(cfg *quorate.Config) { cfg.Peers = []quorate.Member{member} })
 	net.aim(node)
+	net.read = s.read.Load
 	s.staged = map[raft.Index][]byte{}
 	s.begin(t, node, as)
 	learner := membership.Change{Kind: membership.Add, Member: quorate.Member{ID: 2, Address: node.host.Addr()}}
@@ -102,8 +119,8 @@ func newcomer(t *testing.T, net *fragile, s *staging, as quorate.StateMachine) (
 	return c, leader, node
 }
 
-// A snapshot is staged while it arrives, also one that breaks off and goes on, and is never
-// stored as a file.
+// A snapshot is staged while it arrives, also one that breaks off, and is never stored as a
+// file. It goes on as long as the receiver runs.
 func TestASnapshotThatIsStagedGoesOn(t *testing.T) {
 	for name, restart := range map[string]bool{"the connection broke": false, "the receiver was stopped": true} {
 		t.Run(name, func(t *testing.T) {
@@ -120,12 +137,15 @@ func TestASnapshotThatIsStagedGoesOn(t *testing.T) {
 			if got := c.read(node); len(got) != stagingCount+1 || got[stagingCount] != "meanwhile" {
 				t.Fatalf("after the snapshot the node has %d commands", len(got))
 			}
-			all := net.all()
-			if len(all) != 2 {
+			all, streams, whole := net.all(), 2, int64(8+8+stagingCount*(4+stagingSize))
+			if restart { // the second one learns that nothing is held, and the third brings what there is by then
+				streams, whole = 3, whole+int64(4+len("meanwhile"))
+			}
+			if len(all) != streams {
 				t.Fatalf("there were %d streams", len(all))
 			}
-			held, sent := all[1].held.Load(), all[1].sent.Load()
-			if held < net.passes/4 || held+sent != 8+8+stagingCount*(4+stagingSize) {
+			held, sent := all[streams-1].held.Load(), all[streams-1].sent.Load()
+			if restart != (held == 0) || !restart && held < net.passes/4 || held+sent != whole {
 				t.Errorf("%d bytes were there, and %d were sent after them", held, sent)
 			}
 			left, err := filepath.Glob(filepath.Join(node.cfg.Dir, "snap", "1", "*"))
@@ -213,5 +233,22 @@ func TestAnImpatientStateMachineIsNotBelieved(t *testing.T) {
 	until(t, "it is tried again", func() bool { return len(net.all()) > 2 })
 	if err := node.group.Status().Err; err != nil {
 		t.Errorf("the group has stopped: %v", err)
+	}
+}
+
+// What waits for the rest of a snapshot ends with its group, which then can be removed; and
+// nothing reads on into a state machine that its owner has back.
+func TestARemovedGroupStagesNothingMore(t *testing.T) {
+	net, s := &fragile{passes: 1 << 20}, &staging{}
+	_, _, node := newcomer(t, net, s, s)
+	until(t, "half of a snapshot is there", func() bool { return len(net.all()) == 1 && net.all()[0].broke.Load() })
+	if s.ended.Load() != 0 {
+		t.Fatal("it did not wait for the rest")
+	}
+	if err := node.host.Remove(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if s.ended.Load() != 1 || len(s.staged) != 0 {
+		t.Errorf("after the group: %d of one have ended, %d are staged", s.ended.Load(), len(s.staged))
 	}
 }

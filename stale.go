@@ -64,13 +64,5 @@ func (g *Group) stopped() bool {
 	g.mu.Lock()
 	err := g.err
 	g.mu.Unlock()
-	if err != nil {
-		return true
-	}
-	select {
-	case <-g.host.silent:
-		return true
-	default:
-		return false
-	}
+	return err != nil || isClosed(g.host.silent)
 }

@@ -1,11 +1,9 @@
 package quorate
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"log/slog"
 
@@ -219,7 +217,7 @@ func (t *transfer) stream(view View, at raft.Index, m codec.Envelope) error {
 		return fmt.Errorf("%w: the follower holds nothing of it", errAnew)
 	}
 	t.begun = true
-	w := &onward{stream: s, held: held, sum: sha256.New(), to: &paced{to: s, pace: &h.sending.pace, rate: h.cfg.SnapshotRate, env: h.cfg.Env, ctx: h.ctx}}
+	w := &onward{stream: s, held: held, to: &paced{to: s, pace: &h.sending.pace, rate: h.cfg.SnapshotRate, env: h.cfg.Env, ctx: h.ctx}}
 	if err := w.send(view); err != nil {
 		return err
 	}
@@ -232,22 +230,20 @@ func (t *transfer) stream(view View, at raft.Index, m codec.Envelope) error {
 // The reply to the header of a snapshot stream is what the receiver holds of it, and
 // the stream begins with where it goes on:
 //
-//	reply  size u64, the SHA-256 of so many bytes of the content
+//	reply  size u64, CRC-32 (IEEE) u32 and CRC-32C u32 of so many bytes of the content
 //	from   u64: size, or zero if the content begins otherwise or nothing is held;
 //	       the content follows, without so many bytes
-const heldSize = 8 + sha256.Size
+const heldSize = 16
 
 func encodeHeld(p snap.Prefix) []byte {
-	return append(binary.LittleEndian.AppendUint64(nil, uint64(p.Size)), p.Sum[:]...)
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, uint64(p.Size)), uint64(p.Sum))
 }
 
 func decodeHeld(b []byte) (p snap.Prefix, err error) {
 	if len(b) != heldSize || int64(binary.LittleEndian.Uint64(b)) < 0 {
 		return p, errors.New("quorate: what a follower says that it holds of a snapshot cannot be read")
 	}
-	p.Size = int64(binary.LittleEndian.Uint64(b))
-	copy(p.Sum[:], b[8:])
-	return p, nil
+	return snap.Prefix{Size: int64(binary.LittleEndian.Uint64(b)), Sum: snap.Sum(binary.LittleEndian.Uint64(b[8:]))}, nil
 }
 
 // onward writes a snapshot without what the receiver holds, once it has seen that this
@@ -256,9 +252,8 @@ type onward struct {
 	to     io.Writer
 	stream io.Writer // the same, without a pace
 	held   snap.Prefix
-	sum    hash.Hash
-	passed int64 // of what is held
-	err    error // why no more is written
+	passed snap.Prefix // of what is held
+	err    error       // why no more is written
 }
 
 // signOfLife is how much is passed over between two signs of life to the receiver, which
@@ -271,7 +266,7 @@ func (w *onward) send(view View) error {
 		w.tell(0)
 	}
 	_, err := view.WriteTo(w)
-	if err == nil && w.passed < w.held.Size {
+	if err == nil && w.passed.Size < w.held.Size {
 		w.differs()
 	}
 	if w.err == nil && err != nil {
@@ -281,7 +276,7 @@ func (w *onward) send(view View) error {
 }
 
 func (w *onward) Write(p []byte) (written int, err error) {
-	if rest := w.held.Size - w.passed; rest > 0 && w.err == nil {
+	if rest := w.held.Size - w.passed.Size; rest > 0 && w.err == nil {
 		written = int(min(rest, int64(len(p))))
 		w.pass(p[:written])
 	}
@@ -295,15 +290,14 @@ func (w *onward) Write(p []byte) (written int, err error) {
 
 // pass takes what the receiver holds, or seems to.
 func (w *onward) pass(p []byte) {
-	before := w.passed
-	w.passed += int64(len(p))
-	w.sum.Write(p)
+	before := w.passed.Size
+	w.passed = snap.Prefix{Size: before + int64(len(p)), Sum: w.passed.Sum.Of(p)}
 	switch {
-	case w.passed == w.held.Size && [sha256.Size]byte(w.sum.Sum(nil)) == w.held.Sum:
+	case w.passed == w.held:
 		w.tell(w.held.Size)
-	case w.passed == w.held.Size:
+	case w.passed.Size == w.held.Size:
 		w.differs()
-	case w.passed/signOfLife > before/signOfLife:
+	case w.passed.Size/signOfLife > before/signOfLife:
 		_, w.err = w.stream.Write(nil)
 	}
 }

@@ -17,13 +17,13 @@ import (
 	"github.com/quorate-db/quorate/transport"
 )
 
-// fragile is TCP on which the first stream to a node breaks once that has stored half of
+// fragile is TCP on which the first stream to a node breaks once that has half of
 // what may pass, and no other is opened before it is mended.
 type fragile struct {
 	mu      sync.Mutex
 	to      quorate.NodeID
-	passes  int64  // bytes of the first stream
-	parts   string // pattern of the files that the receiver stores
+	passes  int64        // bytes of the first stream
+	read    func() int64 // bytes of it that the receiver has
 	mended  bool
 	streams []*brittle
 }
@@ -69,7 +69,20 @@ func (n *fragile) all() []*brittle {
 func (n *fragile) aim(at *testNode) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.to, n.parts = at.cfg.ID, filepath.Join(at.cfg.Dir, "snap", "1", "*.part")
+	n.to, n.read = at.cfg.ID, func() int64 { return stored(at) }
+}
+
+// stored is the size of the file with what a node has of a snapshot.
+func stored(at *testNode) int64 {
+	files, err := filepath.Glob(filepath.Join(at.cfg.Dir, "snap", "1", "*.part"))
+	if err != nil || len(files) == 0 {
+		return 0
+	}
+	f, err := os.Stat(files[0])
+	if err != nil {
+		return 0
+	}
+	return f.Size()
 }
 
 func (n *fragile) mend() {
@@ -78,17 +91,11 @@ func (n *fragile) mend() {
 	n.mended = true
 }
 
-// stored waits until the receiver has stored so many bytes, with a deadline that only a
+// arrived waits until the receiver has so many bytes, with a deadline that only a
 // broken program meets.
-func (n *fragile) stored(least int64) {
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		files, err := filepath.Glob(n.parts)
-		if err != nil || len(files) == 0 {
-			continue
-		}
-		if f, err := os.Stat(files[0]); err == nil && f.Size() >= least {
-			return
-		}
+func (n *fragile) arrived(least int64) {
+	for deadline := time.Now().Add(20 * time.Second); n.read() < least && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -111,7 +118,7 @@ func (b *brittle) Reply() ([]byte, error) {
 
 func (b *brittle) Write(p []byte) (int, error) {
 	if b.sent.Add(int64(len(p))) > b.net.passes && b.first {
-		b.net.stored(b.net.passes / 2)
+		b.net.arrived(b.net.passes / 2)
 		b.Close()
 		b.broke.Store(true)
 		return 0, errors.New("broken")

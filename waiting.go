@@ -38,9 +38,11 @@ type waiter struct {
 }
 
 // over reports whether there is an outcome.
-func (p *waiter) over() bool {
+func (p *waiter) over() bool { return isClosed(p.done) }
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-p.done:
+	case <-c:
 		return true
 	default:
 		return false

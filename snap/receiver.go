@@ -2,12 +2,10 @@ package snap
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	iofs "io/fs"
 	"path/filepath"
 	"slices"
@@ -17,11 +15,18 @@ import (
 
 // Prefix is how the content of a snapshot begins.
 type Prefix struct {
-	Size int64             // bytes
-	Sum  [sha256.Size]byte // SHA-256 of them
+	Size int64 // bytes
+	Sum  Sum   // of them
 }
 
-var nothing = Prefix{Sum: sha256.Sum256(nil)}
+// Sum tells contents apart: CRC-32C in the upper half, CRC-32 (IEEE) in the lower one. Zero
+// is that of nothing. Who means harm could make two equal, and is kept out by TLS.
+type Sum uint64
+
+// Of is the sum with more bytes.
+func (s Sum) Of(more []byte) Sum {
+	return Sum(crc32.Update(uint32(s>>32), castagnoli, more))<<32 | Sum(crc32.Update(uint32(s), crc32.IEEETable, more))
+}
 
 // Receiver takes a snapshot that a leader streams to us. It ends with Commit, Abort
 // or Keep; after Keep the next Receive of the same snapshot goes on where this one
@@ -53,7 +58,7 @@ func (s *Store) Receive(g raft.GroupID, meta raft.Snapshot) (*Receiver, error) {
 	if err := w.create(g, &meta); err != nil {
 		return nil, errors.Join(err, s.DropPart(g, meta.ID.Index))
 	}
-	return &Receiver{w, w.at, nothing}, nil
+	return &Receiver{w, w.at, Prefix{}}, nil
 }
 
 // reopen goes on with a file that was kept. It returns nil if there is none, or none
@@ -86,12 +91,10 @@ func (w *Writer) scan(header []byte) (held Prefix, err error) {
 	if !bytes.Equal(b, header) {
 		return held, errors.New("snap: what was kept is of another snapshot")
 	}
-	sum := sha256.New()
 	w.at = int64(len(header))
 	for full := true; full && w.read(length); {
 		data := w.chunk[chunkHeader:]
-		sum.Write(data)
-		held.Size += int64(len(data))
+		held = Prefix{held.Size + int64(len(data)), held.Sum.Of(data)}
 		if full = len(data) == chunkData; full {
 			w.at += int64(len(w.chunk))
 			w.size += chunkData
@@ -99,7 +102,6 @@ func (w *Writer) scan(header []byte) (held Prefix, err error) {
 			w.chunk = w.chunk[:chunkHeader]
 		}
 	}
-	sum.Sum(held.Sum[:0])
 	return held, w.file.Truncate(w.at)
 }
 
@@ -140,46 +142,8 @@ func (r *Receiver) Begin(from int64) error {
 	}
 	w := r.Writer
 	w.at, w.synced, w.size, w.sum, w.chunk = r.first, 0, 0, 0, w.chunk[:chunkHeader]
-	r.held = nothing
+	r.held = Prefix{}
 	return w.file.Truncate(r.first)
-}
-
-// Spare says that the content is also made durable elsewhere: the file is there for Keep,
-// and is not synced on the way.
-func (r *Receiver) Spare() { r.spare = true }
-
-// Content reads what is held, before any more of it is written.
-func (r *Receiver) Content() io.Reader {
-	return &content{receiver: r, at: r.first, end: r.at, last: slices.Clone(r.chunk[chunkHeader:])}
-}
-
-// content is the whole chunks of a file, and then one that is not.
-type content struct {
-	receiver *Receiver
-	at, end  int64 // in the file
-	last     []byte
-	rest     []byte
-}
-
-func (c *content) Read(p []byte) (int, error) {
-	for len(c.rest) == 0 {
-		switch {
-		case c.at < c.end:
-			c.rest = make([]byte, chunkHeader+chunkData)
-			if err := readFull(c.receiver.file, c.rest, c.at); err != nil {
-				return 0, err
-			}
-			c.at += int64(len(c.rest))
-			c.rest = c.rest[chunkHeader:]
-		case len(c.last) > 0:
-			c.rest, c.last = c.last, nil
-		default:
-			return 0, io.EOF
-		}
-	}
-	n := copy(p, c.rest)
-	c.rest = c.rest[n:]
-	return n, nil
 }
 
 // Keep ends it, and leaves what was received to the next Receiver of the same

@@ -2,9 +2,7 @@ package snap_test
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -34,7 +32,7 @@ func keep(t testing.TB, s *snap.Store, some []byte) {
 	must(t, r.Keep())
 }
 
-func prefix(b []byte) snap.Prefix { return snap.Prefix{Size: int64(len(b)), Sum: sha256.Sum256(b)} }
+func prefix(b []byte) snap.Prefix { return snap.Prefix{Size: int64(len(b)), Sum: snap.Sum(0).Of(b)} }
 
 // goOn receives what is missing of a content, of which so many bytes must be there, and
 // looks whether it is all there then.
@@ -277,55 +275,4 @@ func FuzzReceive(f *testing.F) {
 			t.Fatalf("%d bytes were held, and now there are %q", held.Size, got)
 		}
 	})
-}
-
-// What is held can be read, also while more is written, byte for byte; and nothing of what
-// is begun anew.
-func TestWhatIsHeldCanBeRead(t *testing.T) {
-	const full = 65536
-	whole := content(3 * full)
-	for _, cut := range []int{0, 1, full - 1, full, full + 1, 2*full + 7} {
-		s := openStore(t, vfs.NewMem())
-		if cut > 0 {
-			keep(t, s, whole[:cut])
-		}
-		r := receive(t, s, meta(1, 5))
-		must(t, r.Begin(int64(cut)))
-		there := r.Content()
-		_, err := r.Write(whole[cut:])
-		must(t, err)
-		if got, err := io.ReadAll(there); err != nil || !bytes.Equal(got, whole[:cut]) {
-			t.Errorf("of %d bytes %d can be read, %v", cut, len(got), err)
-		}
-		must(t, r.Keep())
-		r = receive(t, s, meta(1, 5))
-		must(t, r.Begin(0))
-		if got, err := io.ReadAll(r.Content()); err != nil || len(got) > 0 {
-			t.Errorf("%d bytes of what is forgotten can be read, %v", len(got), err)
-		}
-		must(t, r.Abort())
-	}
-}
-
-// A file that is only there for Keep is not synced.
-func TestASpareFileIsNotSynced(t *testing.T) {
-	for _, spare := range []bool{false, true} {
-		syncs := 0
-		s := openStore(t, vfs.Inject(vfs.NewMem(), func(op vfs.Op, _ string) error {
-			if op == vfs.OpSync {
-				syncs++
-			}
-			return nil
-		}))
-		r := receive(t, s, meta(1, 5))
-		if spare {
-			r.Spare()
-		}
-		_, err := r.Write(content(33 << 20))
-		must(t, err)
-		if (syncs > 0) == spare {
-			t.Errorf("spare %v: %d syncs of 33 MiB", spare, syncs)
-		}
-		must(t, r.Keep())
-	}
 }

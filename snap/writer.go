@@ -42,7 +42,6 @@ type Writer struct {
 	file   vfs.File
 	at     int64  // where the next chunk goes in the file
 	synced int64  // up to here the file was synced
-	spare  bool   // it is not synced on the way
 	chunk  []byte // header and data of the chunk that is being filled
 	size   int64  // of the content in chunks before it, in bytes
 	sum    uint32 // of that content
@@ -107,7 +106,7 @@ func (w *Writer) put(b []byte) {
 	w.at += int64(len(b))
 	// A large one is synced in steps: one sync of all of it would keep everybody
 	// else's waiting, the log's above all.
-	if w.err == nil && !w.spare && w.at-w.synced >= syncStep {
+	if w.err == nil && w.at-w.synced >= syncStep {
 		w.synced = w.at
 		w.err = w.file.Sync()
 	}
