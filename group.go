@@ -232,7 +232,8 @@ func asRefusal(err error) error {
 	}
 }
 
-// pause waits until the leader changes, or a moment if it does not.
+// pause waits until the leader changes, or a moment if it does not. An error says that
+// there is nothing to wait for: a group that has stopped here hears of no leader any more.
 func (g *Group) pause(ctx context.Context) error {
 	g.mu.Lock()
 	if g.moved == nil {
@@ -248,7 +249,7 @@ func (g *Group) pause(ctx context.Context) error {
 	case 3:
 		return g.host.closed()
 	}
-	return nil
+	return g.waiting.why()
 }
 
 // Read returns once this node's state machine has applied everything that was
@@ -348,13 +349,19 @@ func (g *Group) change(ctx context.Context, propose func(*raft.Raft) (raft.Entry
 	return err
 }
 
-// untilLeft waits until no joint configuration is in force or pending here.
+// untilLeft waits until no joint configuration is in force or pending here. Something has
+// been done already: whatever keeps it from seeing the end, that is not certain to be none.
 func (g *Group) untilLeft(ctx context.Context) error {
 	for {
-		if s := g.Status(); s.Err != nil || !s.Config.Joint() && s.ConfigIndex <= s.Commit {
-			return s.Err
+		s := g.Status()
+		if s.Err == nil && !s.Config.Joint() && s.ConfigIndex <= s.Commit {
+			return nil
 		}
-		if err := g.pause(ctx); err != nil {
+		err := s.Err
+		if err == nil {
+			err = g.pause(ctx)
+		}
+		if err != nil {
 			return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 		}
 	}
@@ -395,9 +402,12 @@ func (g *Group) untilTakenOver(ctx context.Context, old engine.Leader) error {
 		if err := g.pause(ctx); err != nil {
 			return fmt.Errorf("%w: %w", ErrNotTakenOver, err)
 		}
+		// Before the leader is looked at: a core that has just stepped down transfers
+		// nothing either, and the loop says so before it answers the next question.
+		idle := g.Status().Transferring == 0
 		switch now := g.currentLeader(); {
 		case now.Node == old.Node && now.Term > old.Term, now.Term == old.Term && now.Node != old.Node,
-			now == old && g.Status().Transferring == 0:
+			now == old && idle:
 			return ErrNotTakenOver // we have stepped down or lead again, or the core has given up (TR2)
 		case now.Term > old.Term && now.Node != 0:
 			return nil

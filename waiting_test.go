@@ -101,3 +101,16 @@ func TestAGroupThatRestsForgetsNobody(t *testing.T) {
 		t.Fatal("nobody can wait any more")
 	}
 }
+
+// What was made, and whose end nobody here will see, is not called undone: another node
+// that asked for it would ask for it again.
+func TestAChangeIsNotCalledUndoneByAHostThatCloses(t *testing.T) {
+	h, g := alone(t, t.TempDir())
+	if err := h.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	err := g.untilLeft(t.Context())
+	if !errors.Is(err, ErrUnknownOutcome) || !errors.Is(err, ErrClosed) || encodeAnswer(err)[0] != answerUnknown {
+		t.Errorf("it says %v", err)
+	}
+}

@@ -270,7 +270,7 @@ func (e *endpoint) deliver(id quorate.NodeID, bytes []byte) {
 // answer arrives, and the caller learns of it when the connection breaks.
 func (e *endpoint) Call(ctx context.Context, id quorate.NodeID, request []byte) ([]byte, error) {
 	to := e.peer(id)
-	if to == nil || ctx.Err() != nil {
+	if to == nil || e.over() || ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: nobody listens", transport.ErrNotSent)
 	}
 	answers := make(chan []byte, 1)
