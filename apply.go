@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quorate-db/quorate/env"
 	"github.com/quorate-db/quorate/raft"
 )
 
@@ -29,7 +30,7 @@ type machine struct {
 	waiting   atomic.Int64             // entries handed over and not yet applied
 	heavy     atomic.Int64             // and what they weigh, in bytes
 	saving    atomic.Bool              // a snapshot of the state is being written
-	saver     chan struct{}            // closed when that has ended; owned by the goroutine
+	users     env.Tasks                // what has to do with the state, beside the goroutine
 	receiving atomic.Pointer[incoming] // nil: no snapshot is being received
 	intake    atomic.Pointer[intake]   // nil: none is being staged
 
@@ -37,6 +38,15 @@ type machine struct {
 
 	commands []Command // reused
 	tickets  []uint64
+}
+
+// use runs f, which has to do with the state, in a goroutine that finish waits for.
+func (m *machine) use(f func()) {
+	end := m.users.Begin()
+	m.group.host.start(func() {
+		defer end()
+		f()
+	})
 }
 
 // job is one thing to do, in order.

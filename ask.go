@@ -43,10 +43,11 @@ func (g *Group) Ask(ctx context.Context, question []byte) (answer []byte, err er
 // answer answers a question as the leader.
 func (g *Group) answer(ctx context.Context, question []byte) ([]byte, error) {
 	who, ok := g.machine.sm.(Answerer)
+	defer g.machine.users.Begin()() // and then look whether finish waits no more
 	switch {
 	case !ok:
 		return nil, errors.New("quorate: the state machine is no Answerer: it can be asked nothing")
-	case !g.leading():
+	case !g.leading(), g.stopped():
 		return nil, errNotMade
 	}
 	answer, err := who.Answer(ctx, question)

@@ -471,6 +471,17 @@ func (g *Group) Stopped() <-chan struct{} {
 	return g.ended
 }
 
+// lasting returns a context that ends once the group has stopped on this node, or the host
+// is closed.
+func (g *Group) lasting() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(g.host.ctx)
+	g.host.start(func() {
+		g.host.cfg.Env.Wait(nil, g.Stopped(), ctx.Done(), nil)
+		cancel()
+	})
+	return ctx, cancel
+}
+
 func (g *Group) currentLeader() engine.Leader {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -92,7 +92,7 @@ func (g *Group) begin(sm StagingStateMachine, s *raft.Snapshot) (*intake, error)
 	if g.stopped() { // who stops it may not have seen this one
 		in.leave()
 	}
-	h.start(func() {
+	m.use(func() {
 		defer close(in.done)
 		if in.err = sm.Stage(in.at, in); in.err == nil && !in.whole {
 			in.err = errNotRead

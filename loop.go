@@ -325,6 +325,12 @@ func (b *addressBook) set(h *Host, m engine.Members) {
 	}
 }
 
+// forget takes out a group that is no more on this host.
+func (b *addressBook) forget(h *Host, group GroupID) {
+	b.set(h, engine.Members{Group: group})
+	delete(b.groups, group)
+}
+
 // has reports whether a node is in a group, or was until lately.
 func (b *addressBook) has(id NodeID) bool {
 	_, leaving := b.leaving[id]

@@ -36,6 +36,7 @@ func (h *Host) receiveSnapshot(from NodeID, header []byte, body transport.Incomi
 	if g == nil {
 		return fmt.Errorf("quorate: there is no group %d on this node", m.Group)
 	}
+	defer g.machine.users.Begin()()
 	if h.disk.room.none() {
 		g.machine.dropPart(m.Message.Snapshot.ID.Index)
 		return ErrDiskFull

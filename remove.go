@@ -27,11 +27,12 @@ const retired = raft.Term(math.MaxUint64)
 // this node leads, another one is asked to take over, as far as ctx allows.
 //
 // After an error the group may have stopped here; it is there again when the host is
-// opened again. One that has stopped by itself (see [Group.Stopped]) can be removed then.
+// opened again, unless only the end of ctx, or of the host, kept this node from seeing that
+// it is gone. One that has stopped by itself (see [Group.Stopped]) can be removed then.
 func (h *Host) Remove(ctx context.Context, id GroupID) error {
 	g := h.group(id)
 	if g == nil {
-		return h.removeSaved(id)
+		return h.removeSaved(ctx, id)
 	}
 	h.handOver(ctx, []*Group{g})
 	mark := &raft.Saved{}
@@ -43,6 +44,7 @@ func (h *Host) Remove(ctx context.Context, id GroupID) error {
 		})
 		if err == nil {
 			h.drop(g)
+			h.loop.book.forget(h, id)
 		}
 		return err
 	})
@@ -54,11 +56,11 @@ func (h *Host) Remove(ctx context.Context, id GroupID) error {
 	}
 	h.keepSaved([]*Group{g}, []*raft.Saved{mark})
 	defer h.groups.remove([]*Group{g})
-	return h.retire(id, mark)
+	return h.retire(ctx, id, mark)
 }
 
 // removeSaved removes a group that was not started.
-func (h *Host) removeSaved(id GroupID) error {
+func (h *Host) removeSaved(ctx context.Context, id GroupID) error {
 	h.starting.Lock()
 	saved := h.saved[id]
 	if saved != nil && saved.State.Term != retired {
@@ -73,7 +75,7 @@ func (h *Host) removeSaved(id GroupID) error {
 	if saved == nil {
 		return fmt.Errorf("%w: %d", engine.ErrNoGroup, id)
 	}
-	return h.retire(id, saved)
+	return h.retire(ctx, id, saved)
 }
 
 // markOf is what is left of a group that was removed. Its base covers all entries, and so
@@ -83,12 +85,12 @@ func markOf(last raft.EntryID, config membership.Config) *raft.Saved {
 }
 
 // retire makes it durable that a group was removed, and then lets go of its snapshots.
-func (h *Host) retire(id GroupID, mark *raft.Saved) error {
+func (h *Host) retire(ctx context.Context, id GroupID, mark *raft.Saved) error {
 	w := raft.Write{State: mark.State}
 	if mark.Base.ID != (raft.EntryID{}) { // otherwise it still waited to be invited
 		w.Base = &mark.Base
 	}
-	if err := h.disk.bootstrap([]codec.Record{{Group: id, Write: w}}); err != nil {
+	if err := h.disk.bootstrap(ctx, []codec.Record{{Group: id, Write: w}}); err != nil {
 		return err
 	}
 	h.cfg.Logger.Info("a group was removed from this node", "group", id)
@@ -118,18 +120,25 @@ func (h *Host) drop(g *Group) {
 	}
 }
 
-// finish stops the machine after what it has been given so far, and waits until nobody
-// reads its state any more.
+// finish stops the machine after what it has been given so far, and waits until nobody has
+// to do with its state any more.
 func (m *machine) finish(ctx context.Context) error {
 	m.put(job{run: func() error { return ErrRemoved }})
-	wait := m.group.host.cfg.Env.Wait
-	if wait(nil, m.group.Stopped(), ctx.Done(), nil) == 2 {
-		return ctx.Err()
+	if err := m.group.host.await(ctx, m.group.Stopped()); err != nil {
+		return err
 	}
-	if m.saver != nil && wait(nil, m.saver, ctx.Done(), nil) == 2 {
-		return ctx.Err()
+	if idle := m.users.Idle(); idle != nil {
+		return m.group.host.await(ctx, idle)
 	}
-	if in := m.intake.Load(); in != nil && wait(nil, in.done, ctx.Done(), nil) == 2 {
+	return nil
+}
+
+// await waits for something that a host which ends may never come to.
+func (h *Host) await(ctx context.Context, done <-chan struct{}) error {
+	switch h.cfg.Env.Wait(nil, done, h.silent, ctx.Done()) {
+	case 2:
+		return h.closed()
+	case 3:
 		return ctx.Err()
 	}
 	return nil

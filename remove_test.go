@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -236,5 +239,149 @@ func TestARemovalWaitsForASnapshot(t *testing.T) {
 	var none raft.Index
 	if s := g.Status(); !errors.Is(s.Err, quorate.ErrRemoved) || s.Applied != none {
 		t.Errorf("the status afterwards is %+v", s)
+	}
+}
+
+// A node that shares no group with others any more does not look for them when they are gone.
+func TestARemovalForgetsTheOtherMembers(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	node := c.leader()
+	c.propose(node, "x")
+	if err := node.host.Remove(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range c.nodes {
+		if other != node {
+			c.stop(other)
+		}
+	}
+	until(t, "it has forgotten the others", func() bool {
+		_, stats := node.host.Stats()
+		return len(stats.Peers) == 0
+	})
+}
+
+// endless is a state that is never written to its end.
+type endless struct {
+	disk
+	views atomic.Int64 // that are open
+	began chan struct{}
+}
+
+type endlessView struct{ s *endless }
+
+func (s *endless) Snapshot() (quorate.View, error) {
+	s.views.Add(1)
+	return endlessView{s}, nil
+}
+
+func (v endlessView) WriteTo(w io.Writer) (written int64, err error) {
+	for err == nil {
+		var n int
+		n, err = w.Write(make([]byte, 64<<10))
+		written += int64(n)
+	}
+	return written, err
+}
+
+func (v endlessView) Close() error {
+	v.s.views.Add(-1)
+	return nil
+}
+
+// Stage takes it in for as long as it comes.
+func (s *endless) Stage(_ raft.Index, r io.Reader) error {
+	s.views.Add(1)
+	defer s.views.Add(-1)
+	close(s.began)
+	_, err := io.Copy(io.Discard, r)
+	return err
+}
+
+func (s *endless) Adopt(raft.Index) (bool, error) { return false, nil }
+func (s *endless) Unstage(raft.Index) error       { return nil }
+
+// Nor does anybody send it to another node any more, or take in what another one sends.
+func TestARemovalEndsTransfers(t *testing.T) {
+	const from = 100 // so that who comes later gets a snapshot
+	for at := range 2 {
+		c := &cluster{t: t, dir: t.TempDir()}
+		slow := func(cfg *quorate.Config) { cfg.SnapshotRate = 1 << 20 }
+		nodes := []*testNode{c.add(slow), c.add(slow)}
+		t.Cleanup(func() {
+			for _, node := range nodes {
+				c.stop(node)
+			}
+		})
+		states := []*endless{{disk: disk{applied: from}}, {began: make(chan struct{})}}
+		member := quorate.Member{ID: 1, Role: quorate.Voter, Address: nodes[0].host.Addr()}
+		var err error
+		if nodes[0].group, err = nodes[0].host.Start(quorate.GroupConfig{ID: 1, Members: []quorate.Member{member}, StateMachine: states[0], From: from}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := nodes[1].host.Start(quorate.GroupConfig{ID: 1, StateMachine: states[1]}); err != nil {
+			t.Fatal(err)
+		}
+		learner := membership.Change{Kind: membership.Add, Member: quorate.Member{ID: 2, Address: nodes[1].host.Addr()}}
+		if err := nodes[0].group.Change(t.Context(), learner); err != nil {
+			t.Fatal(err)
+		}
+		<-states[1].began
+		if err := nodes[at].host.Remove(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		if n := states[at].views.Load(); n != 0 {
+			t.Errorf("node %d: its state is still used %d times", nodes[at].cfg.ID, n)
+		}
+	}
+}
+
+// A removal that finds no room on the disk has not happened yet, whatever else was written.
+func TestARemovalWaitsForRoomOnTheDisk(t *testing.T) {
+	mem := vfs.NewMem()
+	var full atomic.Bool
+	disk := vfs.Inject(mem, func(op vfs.Op, path string) error {
+		if full.Load() && op == vfs.OpWrite && strings.HasSuffix(path, ".wal") {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	h, err := quorate.Open(quorate.Config{Dir: "d", ID: 1, Listen: "127.0.0.1:0", FS: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close(context.Background()) })
+	g, err := h.Start(quorate.GroupConfig{ID: 1, Members: []quorate.Member{{ID: 1, Role: quorate.Voter, Address: h.Addr()}}, StateMachine: &list{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Propose(t.Context(), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	full.Store(true)
+	var proposing sync.WaitGroup
+	proposing.Go(func() {
+		if _, err := g.Propose(t.Context(), []byte("for which there is no room")); !errors.Is(err, quorate.ErrUnknownOutcome) {
+			t.Errorf("a command of a group that was removed meanwhile: %v", err)
+		}
+	})
+	until(t, "it waits for room", func() bool { return h.Vitals().DiskFull })
+	short, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := h.Remove(short, 1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	proposing.Wait()
+	full.Store(false)
+	if err := h.Remove(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	again, err := quorate.Open(quorate.Config{Dir: "d", ID: 1, Listen: "127.0.0.1:0", FS: mem.Crash(vfs.Lost)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.Close(context.Background()) })
+	if _, err := again.Start(quorate.GroupConfig{ID: 1, StateMachine: &list{}}); !errors.Is(err, quorate.ErrRemoved) {
+		t.Errorf("after a crash it is started again: %v", err)
 	}
 }

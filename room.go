@@ -184,7 +184,6 @@ func (w *writer) hold(p *promises, rest []codec.Record, err error) error {
 		}
 		p.records, err = rest, nil
 		more := p.takeOut(waits)
-		more.kept, p.kept = p.kept, nil
 		held = held.followedBy(&more)
 	}
 	w.held = w.held.followedBy(&held)
@@ -208,6 +207,9 @@ func (p *promises) takeOut(groups map[GroupID]bool) (out promises) {
 	out.after, p.after = split(p.after, func(m *codec.Envelope) bool { return groups[m.Group] })
 	out.written, p.written = split(p.written, func(w *engine.Written) bool { return groups[w.Group] })
 	out.install, p.install = split(p.install, func(in *engine.Install) bool { return groups[in.Group] })
+	out.kept, p.kept = split(p.kept, func(k *awaited) bool {
+		return slices.ContainsFunc(k.records, func(r codec.Record) bool { return groups[r.Group] })
+	})
 	return out
 }
 

@@ -163,10 +163,7 @@ func (m *machine) compactNow() error {
 	m.saving.Store(true)
 	h := m.group.host
 	h.logs.saving.Add(1)
-	saver := make(chan struct{})
-	m.saver = saver
-	h.start(func() {
-		defer close(saver)
+	m.use(func() {
 		err := m.save(view, at)
 		h.logs.saving.Add(-1)
 		m.saved(err)

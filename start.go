@@ -82,7 +82,7 @@ func (h *Host) recoverAll(groups []*Group, cfgs []GroupConfig) (cores []*raft.Ra
 		begin = append(begin, codec.Record{Group: g.id, Write: raft.Write{State: saved[i].State, Base: &saved[i].Base}})
 	}
 	if len(begin) > 0 {
-		if err := h.disk.bootstrap(begin); err != nil {
+		if err := h.disk.bootstrap(h.ctx, begin); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package quorate
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ func (h *Host) sendSnapshot(m codec.Envelope) {
 			t.ended(0, err)
 			return nil // what went wrong is told with the transfer
 		}
-		h.start(func() { t.run(view, at, m) })
+		g.machine.use(func() { t.run(view, at, m) })
 		return nil
 	}})
 }
@@ -83,8 +84,10 @@ func (t *transfer) goOn(m *codec.Envelope) {
 // run sends the view, in as many attempts as it takes.
 func (t *transfer) run(view View, at raft.Index, m codec.Envelope) {
 	h := t.group.host
+	ctx, cancel := t.group.lasting()
+	defer cancel()
 	h.inbox.do(func() { t.at = at })
-	err := t.stream(view, at, m)
+	err := t.stream(ctx, view, at, m)
 	h.sending.end(t.to)
 	for t.begun && err != nil && !errors.Is(err, errAnew) && h.sending.keep() {
 		t.failed(err)
@@ -98,7 +101,7 @@ func (t *transfer) run(view View, at raft.Index, m codec.Envelope) {
 		if err = h.sending.begin(t.to); err != nil {
 			continue
 		}
-		err = t.stream(view, at, m)
+		err = t.stream(ctx, view, at, m)
 		h.sending.end(t.to)
 		if errors.Is(err, errAnew) {
 			t.close(view)
@@ -188,14 +191,14 @@ func (g *Group) sent(to NodeID, at raft.Index) {
 
 // stream sends the view as the snapshot that the message announces, or a newer
 // one: the state as it was when the view was taken.
-func (t *transfer) stream(view View, at raft.Index, m codec.Envelope) error {
+func (t *transfer) stream(ctx context.Context, view View, at raft.Index, m codec.Envelope) error {
 	g, h := t.group, t.group.host
 	meta, err := g.snapshotAt(at)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errAnew, err)
 	}
 	m.Message.Snapshot = &meta
-	s, err := h.peers.OpenStream(h.ctx, t.to, codec.AppendMessage(nil, &m))
+	s, err := h.peers.OpenStream(ctx, t.to, codec.AppendMessage(nil, &m))
 	if err != nil {
 		return err
 	}
@@ -217,7 +220,7 @@ func (t *transfer) stream(view View, at raft.Index, m codec.Envelope) error {
 		return fmt.Errorf("%w: the follower holds nothing of it", errAnew)
 	}
 	t.begun = true
-	w := &onward{stream: s, held: held, to: &paced{to: s, pace: &h.sending.pace, rate: h.cfg.SnapshotRate, env: h.cfg.Env, ctx: h.ctx}}
+	w := &onward{stream: s, held: held, to: &paced{to: s, pace: &h.sending.pace, rate: h.cfg.SnapshotRate, env: h.cfg.Env, ctx: ctx}}
 	if err := w.send(view); err != nil {
 		return err
 	}

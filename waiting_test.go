@@ -114,3 +114,15 @@ func TestAChangeIsNotCalledUndoneByAHostThatCloses(t *testing.T) {
 		t.Errorf("it says %v", err)
 	}
 }
+
+// Who removes a group from a host that is closed meanwhile is told so: its state machine
+// takes nothing more, and would never say that it has stopped.
+func TestARemovalDoesNotWaitForAHostThatIsClosed(t *testing.T) {
+	h, g := alone(t, t.TempDir())
+	if err := h.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.machine.finish(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Errorf("it says %v", err)
+	}
+}

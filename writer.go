@@ -1,6 +1,7 @@
 package quorate
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 
@@ -35,7 +36,13 @@ type promises struct {
 	after   []codec.Envelope
 	written []engine.Written
 	install []engine.Install
-	kept    []chan struct{} // closed once the records are durable
+	kept    []awaited
+}
+
+// awaited is some of the records, for which somebody waits.
+type awaited struct {
+	records []codec.Record
+	done    chan struct{} // closed once they are durable
 }
 
 func newWriter(h *Host, log *wal.Log) *writer {
@@ -62,19 +69,15 @@ func (w *writer) put(b *engine.Batch) {
 	w.signal()
 }
 
-// bootstrap writes the beginnings of groups and returns when they are durable.
-func (w *writer) bootstrap(first []codec.Record) error {
-	kept := make(chan struct{})
+// bootstrap writes the beginnings of groups, or their ends, and returns when they are durable.
+func (w *writer) bootstrap(ctx context.Context, first []codec.Record) error {
+	k := awaited{first, make(chan struct{})}
 	w.mu.Lock()
 	w.waiting.records = append(w.waiting.records, first...)
-	w.waiting.kept = append(w.waiting.kept, kept)
+	w.waiting.kept = append(w.waiting.kept, k)
 	w.mu.Unlock()
 	w.signal()
-	h := w.host
-	if h.cfg.Env.Wait(nil, kept, h.failure.failed, h.ctx.Done()) == 1 {
-		return nil
-	}
-	return h.closed()
+	return w.host.await(ctx, k.done)
 }
 
 func (w *writer) close() {
@@ -128,8 +131,8 @@ func (w *writer) keep(p *promises) error {
 		}
 		w.written.Store(w.batches)
 	}
-	for _, kept := range p.kept {
-		close(kept)
+	for _, k := range p.kept {
+		close(k.done)
 	}
 	w.host.peers.Send(p.after)
 	// Before the report: it lets the core hand out the entries behind them.
@@ -177,9 +180,7 @@ func (p *promises) takeSlow() (slow promises) {
 			many[p.records[i].Group] = true
 		}
 	}
-	slow = p.takeOut(many)
-	slow.kept, p.kept = p.kept, nil // they may be about any group
-	return slow
+	return p.takeOut(many)
 }
 
 // maxWrite bounds one write, in bytes of commands, unless one record is larger.

@@ -60,7 +60,7 @@ func TestAVoteDoesNotWaitForTheCommandsOfOthers(t *testing.T) {
 		for id := GroupID(1); id <= 3; id++ {
 			first = append(first, codec.Record{Group: id, Write: raft.Write{State: begin.State, Base: &begin.Base}})
 		}
-		if err := h.disk.bootstrap(first); err != nil {
+		if err := h.disk.bootstrap(t.Context(), first); err != nil {
 			t.Fatal(err)
 		}
 		k.durable = nil

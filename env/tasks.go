@@ -12,13 +12,19 @@ type Tasks struct {
 
 // Go runs f in a goroutine of its own.
 func (t *Tasks) Go(r Runner, f func()) {
-	t.mu.Lock()
-	t.running++
-	t.mu.Unlock()
+	end := t.Begin()
 	r.Go(func() {
-		defer t.done()
+		defer end()
 		f()
 	})
+}
+
+// Begin counts what runs in a goroutine that somebody else has begun, until end is called.
+func (t *Tasks) Begin() (end func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.running++
+	return t.done
 }
 
 func (t *Tasks) done() {
@@ -33,13 +39,13 @@ func (t *Tasks) done() {
 
 // Wait returns when none of them runs.
 func (t *Tasks) Wait(r Runner) {
-	if idle := t.whenIdle(); idle != nil {
+	if idle := t.Idle(); idle != nil {
 		r.Wait(nil, idle, nil, nil)
 	}
 }
 
-// whenIdle returns what is closed when none runs, nil if none does.
-func (t *Tasks) whenIdle() <-chan struct{} {
+// Idle returns what is closed when none runs, nil if none does.
+func (t *Tasks) Idle() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.running > 0 && t.idle == nil {
