@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/quorate-db/quorate"
 )
@@ -57,8 +58,8 @@ func (c *Client) ID() ID { return c.id }
 
 // Propose carries out a command exactly once, and returns the bytes of its result: it
 // is proposed again while nobody knows what became of it. An error that wraps
-// [quorate.ErrUnknownOutcome] says that ctx ended, or the session, before that was
-// known: the command was carried out once or never. Any other error says that it
+// [quorate.ErrUnknownOutcome] says that ctx ended, or the session, or the group on this
+// node, before that was known: the command was carried out once or never. Any other error says that it
 // certainly was not.
 //
 // At most [Window] commands are under way; one more waits until the oldest is done.
@@ -123,6 +124,24 @@ func (c *Client) end(number uint64) {
 	c.moved = make(chan struct{})
 }
 
+// isForNow reports whether a refusal may be another answer soon. It says nothing of the
+// attempts before it.
+func isForNow(err error) bool {
+	return errors.Is(err, quorate.ErrBusy) || errors.Is(err, quorate.ErrDiskFull)
+}
+
+// pause waits a moment before the next attempt, unless ctx ends.
+func pause(ctx context.Context) (again bool) {
+	timer := time.NewTimer(20 * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // propose proposes a command until it is known what became of it. To open and to close
 // a session twice does no harm.
 func propose(ctx context.Context, g Group, c command) (any, error) {
@@ -137,6 +156,7 @@ func propose(ctx context.Context, g Group, c command) (any, error) {
 			return result, nil
 		case errors.Is(err, quorate.ErrUnknownOutcome) && ctx.Err() == nil:
 			unknown = err
+		case unknown != nil && isForNow(err) && pause(ctx):
 		case unknown != nil && !errors.Is(err, quorate.ErrUnknownOutcome):
 			return nil, fmt.Errorf("%w: %w", quorate.ErrUnknownOutcome, err)
 		default:

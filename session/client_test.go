@@ -101,6 +101,37 @@ func TestUnknownIsNeverCalledRefused(t *testing.T) {
 	}
 }
 
+// Nor is it left unknown because the group is busy for a while.
+func TestARefusalForNowDoesNotEndTheSearch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, g, j := begin(t)
+		g.fate = func(attempt int) (bool, error) {
+			switch {
+			case attempt == 1:
+				return true, quorate.ErrUnknownOutcome
+			case attempt < 5:
+				return false, []error{quorate.ErrBusy, quorate.ErrDiskFull}[attempt%2]
+			}
+			return true, nil
+		}
+		if got, err := c.Propose(t.Context(), []byte("x")); string(got) != "1" || err != nil || j.String() != "x" {
+			t.Errorf("%q, %v, and the journal says %q", got, err, j)
+		}
+		g.tried = 0
+		g.fate = func(attempt int) (bool, error) {
+			if attempt == 1 {
+				return true, quorate.ErrUnknownOutcome
+			}
+			return false, quorate.ErrBusy
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := c.Propose(ctx, []byte("y")); !errors.Is(err, quorate.ErrUnknownOutcome) || ctx.Err() == nil {
+			t.Errorf("busy for good: %v", err)
+		}
+	})
+}
+
 func TestASessionThatIsClosed(t *testing.T) {
 	c, g, j := begin(t)
 	for range 2 {
