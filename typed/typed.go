@@ -122,5 +122,6 @@ func (g Group[C, R]) Propose(ctx context.Context, command C) (result R, err erro
 	if o, ok := answer.(outcome[R]); ok {
 		return o.result, o.err
 	}
-	return result, fmt.Errorf("typed: the state machine of this group answers with a %T; was it made by typed.Machine of the same types?", answer)
+	// It was carried out, and what came of it cannot be said.
+	return result, fmt.Errorf("%w: typed: the state machine of this group answers with a %T; was it made by typed.Machine of the same types?", quorate.ErrUnknownOutcome, answer)
 }
