@@ -12,6 +12,7 @@ import (
 
 	"github.com/quorate-db/quorate/codec"
 	"github.com/quorate-db/quorate/env"
+	"github.com/quorate-db/quorate/raft"
 )
 
 // Whoever is not one of us is told why in one sentence.
@@ -54,6 +55,23 @@ func TestM11M12StrangersAreRefused(t *testing.T) {
 	other.from = 5
 	if _, err := introduce(stranger(t, b), other, 1); err == nil || !strings.Contains(err.Error(), "known already") {
 		t.Errorf("a second peer where one is allowed: %v", err)
+	}
+}
+
+// unwilling remembers nobody, and says so at length.
+type unwilling struct{ Memory }
+
+func (unwilling) Meet(raft.NodeID, Origin) error {
+	return errors.New(strings.Repeat("no room in /d; ", 99))
+}
+
+// A refusal that says much is one all the same.
+func TestALongRefusalIsUnderstood(t *testing.T) {
+	b := start(t, 2, func(cfg *Config) { cfg.Memory = unwilling{} })
+	var no *refusal
+	_, err := introduce(stranger(t, b), hello{cluster: cluster, from: 1, to: 2, purpose: forMessages, address: "127.0.0.1:1"}, 1)
+	if !errors.As(err, &no) || no.code != refusedBusy || !strings.Contains(no.text, "try again later (no room in /d") {
+		t.Errorf("it says %v", err)
 	}
 }
 

@@ -150,7 +150,10 @@ func answerHello(conn io.Writer, no *refusal, mine Origin, now env.Timestamp) er
 	if no == nil {
 		out = appendFrame(out, frameWelcome, 0, now, mine.append(nil))
 	} else {
-		out = appendFrame(out, frameRefusal, 0, now, []byte{byte(no.code)}, []byte(no.text))
+		// It may name files or certificates, of any length: longer than the peer takes, it
+		// would be a violation, and what it says lost.
+		text := no.text[:min(len(no.text), maxRefusal-1)]
+		out = appendFrame(out, frameRefusal, 0, now, []byte{byte(no.code)}, []byte(text))
 	}
 	_, err := conn.Write(out)
 	return err
