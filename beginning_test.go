@@ -13,6 +13,7 @@ import (
 
 func TestAConfigThatMakesNoSenseIsRefused(t *testing.T) {
 	for said, spoil := range map[string]func(*quorate.Config){
+		"1073741824 at most":       func(cfg *quorate.Config) { cfg.LogSegmentBytes = 1<<30 + 1 },
 		"LogSegmentBytes is -1":    func(cfg *quorate.Config) { cfg.LogSegmentBytes = -1 },
 		`Advertise is "junk"`:      func(cfg *quorate.Config) { cfg.Advertise = "junk" },
 		`Advertise is "a:1\n"`:     func(cfg *quorate.Config) { cfg.Advertise = "a:1\n" },

@@ -118,6 +118,10 @@ type Config struct {
 // some room around it.
 const maxCommandBytes = 17 << 20
 
+// maxSegmentBytes is far beyond use, and far from where an offset in a file would take more
+// of the log's mark than its 32 bits: peers would take the node for an old copy of itself.
+const maxSegmentBytes = 1 << 30
+
 // peerLimits has room for several of the largest commands on the way to a peer: one that
 // is sent again, and what clients ask of the leader, shall not push out each other.
 func (c *Config) peerLimits() transport.Limits {
@@ -163,8 +167,8 @@ func (c *Config) check() error {
 		return errors.New("quorate: Config.Listen is empty: choose a host:port for the peers")
 	case c.Advertise != "" && !isAddress(c.Advertise):
 		return fmt.Errorf("quorate: Config.Advertise is %q: it must be the host:port that peers dial, or empty", c.Advertise)
-	case c.LogSegmentBytes < 0:
-		return fmt.Errorf("quorate: Config.LogSegmentBytes is %d: a file of the log has some bytes, 16 MiB if zero", c.LogSegmentBytes)
+	case c.LogSegmentBytes < 0 || c.LogSegmentBytes > maxSegmentBytes:
+		return fmt.Errorf("quorate: Config.LogSegmentBytes is %d: a file of the log has some bytes, 16 MiB if zero, and %d at most", c.LogSegmentBytes, maxSegmentBytes)
 	case c.MaxCommandBytes < 0 || c.MaxCommandBytes > maxCommandBytes:
 		return fmt.Errorf("quorate: Config.MaxCommandBytes is %d; commands travel in one frame and may have %d bytes at most", c.MaxCommandBytes, maxCommandBytes)
 	case c.MaxPendingBytes < 0:
