@@ -103,6 +103,9 @@ func (h *Host) open() (err error) {
 		return err
 	}
 	h.disk, h.saved = newWriter(h, log), saved
+	if err := h.checkIdentityThere(&h.cfg, len(saved)); err != nil {
+		return err
+	}
 	h.tellDamage(log)
 	if h.snaps, err = snap.Open(fs, filepath.Join(dir, snapshotDir)); err != nil {
 		return err

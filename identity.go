@@ -87,6 +87,16 @@ func checkLogThere(cfg *Config) error {
 	return nil
 }
 
+// checkIdentityThere refuses a directory that has a log of groups and does not say whose it
+// is: under another name the node would take part with promises that it never made, or
+// for good in none of them.
+func (is identity) checkIdentityThere(cfg *Config, groups int) error {
+	if is.id == 0 && groups > 0 {
+		return fmt.Errorf("quorate: %s, which says which node this is, is missing, and there is a log with groups: put it back from a copy, or choose another directory", filepath.Join(cfg.Dir, identityFile))
+	}
+	return nil
+}
+
 // introduce gives a directory what it lacks of an identity, once the log is there.
 func (is *identity) introduce(cfg *Config) error {
 	if is.id == 0 {

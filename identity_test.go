@@ -1,6 +1,9 @@
 package quorate
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,6 +31,41 @@ func TestAChangedDigitMakesNoOtherNode(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "d/node") {
 				t.Fatalf("byte %d, bit %d: %x, %v", at, bit, is, err)
 			}
+		}
+	}
+}
+
+// A log without a name is nobody's, whoever claims it; before there is anything in it, it
+// is that of a node whose first start a crash has cut short.
+func TestALogWithoutANameIsNobodys(t *testing.T) {
+	dir := t.TempDir()
+	h, _ := alone(t, dir)
+	if err := h.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, identityFile)); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []NodeID{0, 1, 2} {
+		h, err := Open(Config{Dir: dir, ID: id, Listen: "127.0.0.1:0"})
+		if err == nil {
+			_ = h.Close(context.Background()) // it should not be open
+			t.Errorf("it was opened as node %d", id)
+		} else if !strings.Contains(err.Error(), "is missing") {
+			t.Errorf("as node %d: %v", id, err)
+		}
+	}
+	unused := t.TempDir()
+	for range 2 {
+		h, err := Open(Config{Dir: unused, Listen: "127.0.0.1:0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(unused, identityFile)); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
