@@ -48,7 +48,7 @@ var refusals = []error{
 	raft.ErrChangePending, raft.ErrStaleChange, raft.ErrNotCaughtUp, raft.ErrNotVoter,
 	membership.ErrKnown, membership.ErrUnknown, membership.ErrNotLearner, membership.ErrNotVoter, membership.ErrLastVoter,
 	membership.ErrAddressUsed, membership.ErrBadChange, membership.ErrJoint, membership.ErrNotJoint,
-	ErrDiskFull,
+	ErrDiskFull, raft.ErrTooFewVoters,
 }
 
 // forward makes a proposal to a leader elsewhere. A nil error says that it was

@@ -11,12 +11,13 @@ var (
 	ErrNoLeader      = errors.New("raft: no leader is known at the moment")
 	ErrTransferring  = errors.New("raft: leadership is being handed over")
 	ErrBusy          = errors.New("raft: too many bytes wait to be committed")
-	ErrChangePending = errors.New("raft: another membership change is not yet committed")              // M1
-	ErrTooEarly      = errors.New("raft: this leader has not yet committed an entry of its term")      // M7
-	ErrNotCaughtUp   = errors.New("raft: this learner has not yet caught up")                          // M5
-	ErrStaleChange   = errors.New("raft: the membership has changed since it was looked at")           // compare-and-set
-	ErrNotVoter      = errors.New("raft: leadership can be handed only to another voter that answers") // TR1
-	ErrCompacted     = errors.New("raft: this part of the log is gone")                                // SN1
+	ErrChangePending = errors.New("raft: another membership change is not yet committed")                                      // M1
+	ErrTooEarly      = errors.New("raft: this leader has not yet committed an entry of its term, or heard from enough voters") // M7
+	ErrNotCaughtUp   = errors.New("raft: this learner has not yet caught up")                                                  // M5
+	ErrTooFewVoters  = errors.New("raft: too few of the voters that would be left keep up with this leader")                   // else M2 loses the group
+	ErrStaleChange   = errors.New("raft: the membership has changed since it was looked at")                                   // compare-and-set
+	ErrNotVoter      = errors.New("raft: leadership can be handed only to another voter that answers")                         // TR1
+	ErrCompacted     = errors.New("raft: this part of the log is gone")                                                        // SN1
 	ErrAhead         = errors.New("raft: the state machine is said to hold more than this node has applied or has on its disk")
 )
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/quorate-db/quorate/raft/membership"
+	"github.com/quorate-db/quorate/raft/quorum"
 )
 
 // Reconfiguration is a wish for another membership.
@@ -100,7 +101,35 @@ func (r *Raft) plan(wish Reconfiguration) (next membership.Config, err error) {
 			return membership.Config{}, ErrNotCaughtUp
 		}
 	}
+	if err := r.mayDecide(next.Quorum()); err != nil {
+		return membership.Config{}, err
+	}
 	return next, nil
+}
+
+// mayDecide refuses voters of whom no majority keeps up with us. A change counts from
+// its entry on (M2), so that without them nothing could be committed any more, not even
+// the change that takes it back: where one of three is dead, to remove another one is to
+// lose the group. Who has acknowledged nothing yet may be the dead one; it has an
+// election timeout to do so.
+func (r *Raft) mayDecide(voters quorum.Joint) error {
+	decide := func(sure bool) bool {
+		return voters.Committed(func(id NodeID) Index {
+			p := r.leading.peer(id)
+			if p == nil || !p.silent && r.active(id) && (p.Match > 0 || !sure) {
+				return 1
+			}
+			return 0
+		}) > 0
+	}
+	switch {
+	case decide(true):
+		return nil
+	case r.leading.ticks <= uint64(r.cfg.ElectionTicks) && decide(false):
+		return ErrTooEarly
+	default:
+		return ErrTooFewVoters
+	}
 }
 
 // appendConfig puts the next configuration into the log. M2 §6 §4.1 d: it counts

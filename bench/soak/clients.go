@@ -208,6 +208,7 @@ var kinds = []struct {
 	{raft.ErrStaleChange, "stale"},
 	{raft.ErrChangePending, "change pending"},
 	{raft.ErrNotCaughtUp, "not caught up"},
+	{raft.ErrTooFewVoters, "too few voters"},
 	{raft.ErrNotVoter, "no such voter"},
 	{membership.ErrKnown, "known"},
 	{membership.ErrUnknown, "no member"},

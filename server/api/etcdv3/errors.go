@@ -98,6 +98,7 @@ var weather = []struct{ err, means error }{
 	{raft.ErrStaleChange, rpctypes.ErrGRPCUnhealthy},
 	{raft.ErrTooEarly, rpctypes.ErrGRPCUnhealthy},
 	{raft.ErrChangePending, rpctypes.ErrGRPCUnhealthy},
+	{raft.ErrTooFewVoters, rpctypes.ErrGRPCUnhealthy},
 }
 
 // unserved is what a client is told of an error of a call that may have changed

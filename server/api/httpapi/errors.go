@@ -49,6 +49,7 @@ var meanings = []struct {
 	{raft.ErrBusy, wire.Busy, "too many commands wait to be committed and nothing was written: try again"},
 	{raft.ErrNotVoter, wire.TransferFailed, "leadership can be handed only to another voter that answers: GET /v1/members and GET /v1/status show which do"},
 	{raft.ErrNotCaughtUp, wire.NotCaughtUp, "the learner has not caught up with the leader yet: try again, GET /v1/status shows its progress"},
+	{raft.ErrTooFewVoters, wire.TooFewVoters, "of the voters that would be left no majority keeps up with the leader, and without one nothing could be written any more: start those that do not run, or remove one of them instead; GET /v1/status shows which those are"},
 	{raft.ErrChangePending, wire.ChangePending, "another membership change is under way: try again when it is done"},
 
 	{auth.ErrBadToken, wire.Unauthenticated, "the token in Authorization is not valid, or no longer: get one with POST /v3/auth/authenticate"},

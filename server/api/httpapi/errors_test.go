@@ -36,6 +36,7 @@ func TestErrorsBecomeTheirProblem(t *testing.T) {
 		{raft.ErrChangePending, wire.ChangePending},
 		{raft.ErrTooEarly, wire.ChangePending},
 		{raft.ErrNotCaughtUp, wire.NotCaughtUp},
+		{raft.ErrTooFewVoters, wire.TooFewVoters},
 		{raft.ErrNotVoter, wire.TransferFailed},
 		{membership.ErrLastVoter, wire.LastVoter},
 		{membership.ErrKnown, wire.MemberExists},

@@ -26,6 +26,7 @@ const (
 	NotLearner         Code = "not-a-learner"
 	NotCaughtUp        Code = "not-caught-up"
 	TooManyLearners    Code = "too-many-learners"
+	TooFewVoters       Code = "too-few-voters"
 	ChangePending      Code = "change-pending"
 	TransferFailed     Code = "transfer-failed"
 	Unauthenticated    Code = "unauthenticated"
@@ -80,6 +81,7 @@ var Kinds = []Kind{
 	{NotLearner, http.StatusConflict, RetryNever, "The member is a voter already"},
 	{NotCaughtUp, http.StatusConflict, RetrySafe, "The learner has not caught up yet"},
 	{TooManyLearners, http.StatusConflict, RetryNever, "As many members as may are there to stay learners"},
+	{TooFewVoters, http.StatusConflict, RetrySafe, "Too few of the voters that would be left keep up"},
 	{ChangePending, http.StatusConflict, RetrySafe, "Another membership change is under way"},
 	{TransferFailed, http.StatusConflict, RetryNever, "Leadership could not be handed over"},
 	{NoSpace, http.StatusInsufficientStorage, RetryNever, "Keys and their history take more than the quota allows"},
