@@ -95,6 +95,7 @@ var weather = []struct{ err, means error }{
 	{quorate.ErrClosed, rpctypes.ErrGRPCStopped},
 	{quorate.ErrStopped, rpctypes.ErrGRPCStopped},
 	{quorate.ErrNotTakenOver, rpctypes.ErrGRPCTimeout},
+	{quorate.ErrTooLate, rpctypes.ErrGRPCTimeout},
 	{raft.ErrStaleChange, rpctypes.ErrGRPCUnhealthy},
 	{raft.ErrTooEarly, rpctypes.ErrGRPCUnhealthy},
 	{raft.ErrChangePending, rpctypes.ErrGRPCUnhealthy},
@@ -105,11 +106,15 @@ var weather = []struct{ err, means error }{
 // something. Whatever leaves that open is Unavailable or, if it was the client's
 // own time that ran out, DeadlineExceeded.
 func (s *Server) unserved(ctx context.Context, err error) error {
-	if errors.Is(err, quorate.ErrUnknownOutcome) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	unknown := errors.Is(err, quorate.ErrUnknownOutcome)
+	if unknown || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		if ctx.Err() != nil {
 			return status.FromContextError(ctx.Err()).Err()
 		}
-		return rpctypes.ErrGRPCTimeout
+		// Our own time may also have run out while there was nobody to send it to.
+		if unknown || !errors.Is(err, quorate.ErrNoLeader) && !errors.Is(err, quorate.ErrTooLate) {
+			return rpctypes.ErrGRPCTimeout
+		}
 	}
 	for _, m := range meanings {
 		if errors.Is(err, m.err) {
