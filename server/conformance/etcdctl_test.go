@@ -193,6 +193,58 @@ var etcdctlScripts = []struct{ about, lines string }{
 		auth disable
 		role list
 		user list`},
+	{"mistakes", `
+		nonsense
+		put a 1 --nonsense
+		put a 1 -w nonsense
+		put a 1 --lease zz
+		get a b c
+		get a --limit x
+		get a --rev -5
+		get a --sort-by NOTHING
+		get a --order SIDEWAYS
+		get a --print-value-only -w json
+		get "" --prefix --sort-by CREATE --order DESCEND --keys-only
+		get "" --prefix --sort-by VERSION --order ASCEND --keys-only
+		get "" --prefix --sort-by KEY --order DESCEND --limit 2 --keys-only
+		get b --from-key --rev 99999
+		del a --from-key --prefix
+		watch a --rev -3
+		compaction x
+		compaction -- -4
+		lease grant x
+		lease grant -- -1
+		lease grant 99999999999
+		lease revoke zz
+		lease timetolive
+		alarm raise
+		user add
+		user add x --no-password --new-user-password=z
+		role grant-permission x
+		role grant-permission root read a
+		auth enable
+		get a --user x:y
+		get a --password y
+		get a --cacert /nonexistent
+		get a --command-timeout 0s
+		check datascale --load=x
+		check perf --load=x
+		snapshot save
+		snapshot save /nonexistent/x
+		elect
+		lock
+		lock l -- false
+		lock l -- /nonexistent
+		lock l --ttl -1 -- true
+		make-mirror
+		member
+		member list -w xml
+		member list --consistency q
+		member add a b --peer-urls http://127.0.0.1:4
+		member remove zz
+		member promote
+		endpoint hashkv --rev 99999
+		downgrade enable nonsense`},
 }
 
 // ctl plays scripts to one server.
@@ -365,7 +417,7 @@ func TestSameEtcdctlOnThree(t *testing.T) {
 			dial(t, address) // it answers
 		}
 		c := &ctl{T: t, program: program, members: members, known: map[string]string{"$dir": filepath.ToSlash(t.TempDir())}, seen: map[string]string{}}
-		said[i] = c.play("put", "get", "txn", "del", "watch", "lease", "compaction", "locks", "rights")
+		said[i] = c.play("put", "get", "txn", "del", "watch", "lease", "compaction", "locks", "rights", "mistakes")
 	}
 	sameSaid(t, said)
 }

@@ -41,8 +41,8 @@ type member struct {
 	process *exec.Cmd
 }
 
-// startMembers builds quorate and runs three processes of it.
-func startMembers(t *testing.T) (all []*member) {
+// startMembers builds quorate and runs three processes of it, with more flags.
+func startMembers(t *testing.T, more ...string) (all []*member) {
 	t.Helper()
 	home := t.TempDir()
 	program := filepath.Join(home, "quorate")
@@ -67,6 +67,7 @@ func startMembers(t *testing.T) (all []*member) {
 			"--listen-client-urls=http://" + m.client, "--listen-peer-urls=" + peers[i], "--initial-cluster=" + strings.Join(seeds, ","),
 			"--heartbeat-interval=50", "--election-timeout=500", fmt.Sprint("--snapshot-count=", snapshotEvery),
 			"--watch-progress-notify-interval=200ms"}
+		m.command = append(m.command, more...)
 		m.start()
 		t.Cleanup(m.kill)
 		all = append(all, m)
