@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -330,6 +331,37 @@ func TestAMemberJoinsIsPromotedAndRemoved(t *testing.T) {
 	}
 	if got := c.read(fourth); len(got) != 101 {
 		t.Fatalf("the new member has %d commands, want 101", len(got))
+	}
+}
+
+// With one of three dead, without another one nobody could commit anything: it stays,
+// whoever is asked. The dead one may go, and then the other one may.
+func TestWhoIsLeftIsAMajority(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	c.propose(c.nodes[0], "a")
+	dead, other := c.follower(), c.leader()
+	last := c.nodes[6-dead.cfg.ID-other.cfg.ID-1]
+	c.stop(dead)
+	until(t, "a leader misses the dead one", func() bool {
+		peers := c.leader().group.Status().Peers
+		return slices.ContainsFunc(peers, func(p raft.PeerStatus) bool { return p.ID == dead.cfg.ID && !p.Active })
+	})
+	remove := func(by, who *testNode) error {
+		return by.group.Change(t.Context(), membership.Change{Kind: membership.Remove, Member: quorate.Member{ID: who.cfg.ID}})
+	}
+	for _, node := range []*testNode{other, last} {
+		for _, who := range []*testNode{other, last} {
+			if err := remove(node, who); !errors.Is(err, raft.ErrTooFewVoters) {
+				t.Fatalf("node %d removes %d: %v", node.cfg.ID, who.cfg.ID, err)
+			}
+		}
+	}
+	c.propose(other, "b")
+	for _, who := range []*testNode{dead, other} {
+		until(t, "who may go has gone", func() bool { // on a busy machine the other one may seem dead for a moment
+			err := remove(last, who)
+			return err == nil || errors.Is(err, membership.ErrUnknown)
+		})
 	}
 }
 
