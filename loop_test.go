@@ -62,3 +62,19 @@ func TestProposalsWaitWhileAWriteIsUnderWay(t *testing.T) {
 		}
 	}
 }
+
+// RD3: a lease is counted in ticks, so that a process which stood still, or whose clock was
+// set back, must be told that one is late.
+func TestALateTickIsNoticed(t *testing.T) {
+	const tick = 100 * time.Millisecond
+	last := time.Now().Round(0) // as simulated clocks are, without another one behind it
+	for _, c := range []struct {
+		after time.Duration
+		late  bool
+	}{{0, false}, {tick, false}, {tick + tick/4, false}, {tick + tick/4 + 1, true}, {time.Hour, true}, {-1, true}} {
+		l := &loop{ticked: last}
+		if got := l.late(last.Add(c.after), tick); got != c.late {
+			t.Errorf("%v after the last tick it is late: %t", c.after, got)
+		}
+	}
+}
