@@ -129,12 +129,21 @@ func (v *visitor) names() {
 	v.must(err)
 	v.must(names.AddEndpoint(v.ctx, "service/a", endpoints.Endpoint{Addr: "127.0.0.1:1"}, clientv3.WithLease(lease.ID)))
 	come := <-changes
-	list, err := names.List(v.ctx)
+	v.caughtUp("service/a")
+	list, err := names.List(v.ctx) // a serializable read, of any node
 	v.must(err)
 	_, err = v.client.Revoke(v.ctx, lease.ID)
 	v.must(err)
 	left := <-changes
 	v.note("%v %s, %v, %v %s", come[0].Op, come[0].Key, list, left[0].Op, left[0].Key)
+}
+
+// caughtUp has every node come as far as the cluster has, by a linearizable read there.
+func (v *visitor) caughtUp(key string) {
+	for _, node := range v.nodes {
+		_, err := connect(v.T, node).Get(v.ctx, key)
+		v.must(err)
+	}
 }
 
 // orchestrates makes the requests of kube-apiserver, in their shapes.
