@@ -47,6 +47,6 @@
 // second), a counter, and the connection is closed.
 //
 // Reading order: transport.go, link.go (we to a peer), accept.go (a peer to us),
-// call.go, stream.go; below them secure.go, wire.go, queue.go, lane.go, frame.go and
+// call.go, stream.go; below them secure.go, wire.go, eager_unix.go, queue.go, lane.go, frame.go and
 // hello.go, origin.go. Left out: rate limits, compression.
 package transport

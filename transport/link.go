@@ -30,6 +30,7 @@ type link struct {
 	stats  linkStats
 
 	unanswered unanswered
+	writer     atomic.Pointer[writer] // of our last connection to it
 
 	mu      sync.Mutex
 	address string
@@ -249,8 +250,10 @@ func (l *link) serve(conn net.Conn, address string) error {
 		defer close(read)
 		readErr = l.readAnswers(wire, beat)
 	})
-	w := writer{conn: wire, queue: l.queue, sent: &l.stats.sent, pulse: beat}
+	w := &writer{conn: wire, queue: l.queue, sent: &l.stats.sent, pulse: beat, eager: newEager(conn)}
+	l.writer.Store(w)
 	err := w.run(read)
+	w.stop()
 	l.t.release(conn)
 	<-read
 	if err == nil {
@@ -258,6 +261,13 @@ func (l *link) serve(conn net.Conn, address string) error {
 	}
 	l.t.blame(conn, err)
 	return err
+}
+
+// push has what was put into the queue written: here and now, or by the goroutine that does.
+func (l *link) push() {
+	if w := l.writer.Load(); w == nil || !w.push() {
+		l.queue.signal()
+	}
 }
 
 // setConn lets setAddress close the connection. If the peer was given another

@@ -9,7 +9,7 @@ import (
 
 // queue holds the encoded frames that wait for one connection's writer. While the
 // writer is busy with one batch the next one gathers, so that a slow connection
-// gets large writes and an idle one gets none delayed. It is bounded in bytes,
+// gets large writes; on an idle one whoever sends writes by himself. It is bounded in bytes,
 // those that are being written included.
 //
 // What is urgent goes first, however much else waits: a follower that is busy with a huge
@@ -62,6 +62,15 @@ func newQueue(hlc *env.HLC, limits *Limits) *queue {
 // put appends a frame that holds so many messages to a lane. An error means that the
 // frame will not be sent.
 func (q *queue) put(in int, kind frameType, messages int, parts ...[]byte) (place, error) {
+	at, err := q.add(in, kind, messages, parts...)
+	if err == nil {
+		q.signal()
+	}
+	return at, err
+}
+
+// add is put for who sees to it that the frame is written.
+func (q *queue) add(in int, kind frameType, messages int, parts ...[]byte) (place, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err := q.room(in, messages, parts); err != nil {
@@ -70,7 +79,6 @@ func (q *queue) put(in int, kind frameType, messages int, parts ...[]byte) (plac
 	}
 	q.messages += messages
 	q.lanes[in].append(kind, messages, parts)
-	q.signal()
 	return place{in, q.lanes[in].put}, nil
 }
 
@@ -90,6 +98,13 @@ func (q *queue) room(in, messages int, parts [][]byte) error {
 		return errQueueFull
 	}
 	return nil
+}
+
+// waiting is how many bytes nobody has taken yet.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.lanes[urgent].size() + q.lanes[bulk].size()
 }
 
 // idle reports whether all of a lane was taken.

@@ -197,6 +197,7 @@ func (t *Transport) Send(messages []codec.Envelope) {
 	}
 	for i, l := range t.drafts {
 		l.flush()
+		l.push()
 		t.drafts[i] = nil
 	}
 	t.drafts = t.drafts[:0]
@@ -224,7 +225,7 @@ func (t *Transport) write(l *link, e *codec.Envelope) {
 			"peer", name(l.id), "kind", e.Message.Kind.String(), "bytes", size, "limit", limit)
 		return
 	}
-	l.queue.put(in, frameMessages, d.messages-1, d.bytes[:before])
+	l.queue.add(in, frameMessages, d.messages-1, d.bytes[:before])
 	d.bytes = append(d.bytes[:0], d.bytes[before:]...)
 	d.messages = 1
 }
@@ -240,13 +241,13 @@ type draft struct {
 func (l *link) flush() {
 	first, rest := &l.drafts[urgent], &l.drafts[bulk]
 	if n := first.messages + rest.messages; n > 0 && len(first.bytes)+len(rest.bytes) <= pieceSize && l.queue.idle(bulk) {
-		l.queue.put(urgent, frameMessages, n, first.bytes, rest.bytes)
+		l.queue.add(urgent, frameMessages, n, first.bytes, rest.bytes)
 		first.messages, rest.messages = 0, 0
 	}
 	for in := range l.drafts {
 		d := &l.drafts[in]
 		if d.messages > 0 {
-			l.queue.put(in, frameMessages, d.messages, d.bytes)
+			l.queue.add(in, frameMessages, d.messages, d.bytes)
 		}
 		d.bytes, d.messages = d.bytes[:0], 0
 		if cap(d.bytes) > keepSpare {

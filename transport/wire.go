@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,6 +55,11 @@ type writer struct {
 	queue *queue
 	sent  *atomic.Uint64 // bytes
 	pulse *pulse         // nil on the accepting side, which only answers
+
+	mu    sync.Mutex // held by who writes
+	eager *eager     // nil: only run writes
+	batch []byte     // that was taken from the queue and not yet written; nil: none
+	done  int        // bytes of it
 }
 
 // run writes until the connection fails or done is closed.
@@ -65,26 +71,77 @@ func (w *writer) run(done <-chan struct{}) error {
 		tick = ticker.C()
 	}
 	for {
+		beat := false
 		select {
 		case <-done:
 			return nil
 		case <-w.queue.ready:
 		case <-tick:
-			if err := w.pulse.beat(w.queue); err != nil {
-				return err
-			}
+			beat = true
 		}
-		batch := w.queue.take()
-		n, err := w.conn.Write(batch)
-		w.sent.Add(uint64(n))
-		w.queue.written(batch)
-		if err != nil {
+		if err := w.drain(beat); err != nil {
 			return err
 		}
+	}
+}
+
+// drain writes what push has left of a batch and then what waits.
+func (w *writer) drain(beat bool) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.batch != nil {
+		if err := w.write(w.conn.Write); err != nil {
+			return err
+		}
+	}
+	if beat {
+		if err := w.pulse.beat(w.queue); err != nil {
+			return err
+		}
+	}
+	return w.write(w.conn.Write)
+}
+
+// pushBytes is how much is written by those who send it: what takes longer is left to the
+// writer's own goroutine, while they go on.
+const pushBytes = 16 << 10
+
+// push writes what waits on the goroutine that has put it there, which then need not wake
+// another: if that is little, nobody else writes, and the system takes it at once. It
+// never waits. It reports whether nothing is left to do.
+func (w *writer) push() bool {
+	if w.queue.waiting() > pushBytes || !w.mu.TryLock() {
+		return false
+	}
+	defer w.mu.Unlock()
+	if w.eager == nil || w.batch != nil {
+		return false
+	}
+	return w.write(w.eager.write) == nil && w.batch == nil
+}
+
+// write writes what is left of a batch, or else the next one.
+func (w *writer) write(to func([]byte) (int, error)) error {
+	if w.batch == nil {
+		w.batch = w.queue.take()
+	}
+	n, err := to(w.batch[w.done:])
+	w.sent.Add(uint64(n))
+	if w.done += n; err == nil && w.done == len(w.batch) {
+		w.queue.written(w.batch)
+		w.batch, w.done = nil, 0
 		if w.pulse != nil {
 			w.pulse.wrote()
 		}
 	}
+	return err
+}
+
+// stop ends pushing: what waits is for another connection.
+func (w *writer) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.eager = nil
 }
 
 // pulse tells a peer that is silent from one that is gone. Keep-alive of the
